@@ -1,0 +1,3 @@
+"""Messages sealed by their links: see docs/architecture.md."""
+
+__version__ = "0.1.0"

@@ -1,0 +1,64 @@
+"""Everything that can go wrong, as one tree.
+
+    MessagingError
+    ├── Invalid            the request says something that cannot be
+    ├── TooLarge           the message is longer than this service keeps
+    ├── Missing            no message there: unknown, malformed, expired, read out or burned
+    ├── Unconfirmed        a message with limited reads, asked for without naming a format
+    ├── KeyReused          an idempotency key seen before, with another request
+    ├── Overloaded         more work than this process takes at once
+    ├── SettingsError      the service cannot start like this
+    └── StoreError
+        ├── StoreUnavailable   the store did not answer, or not in time
+        └── StoreFull          the store has no room for another message
+
+No status numbers here: `web/problems.py` holds the one table from these to answers. No text here ever
+holds an id, a key or a message.
+"""
+
+
+class MessagingError(Exception):
+    """The root of all that this package raises on purpose."""
+
+
+class Invalid(MessagingError):
+    """The request says something that cannot be; the text tells the sender what and how to mend it."""
+
+
+class TooLarge(MessagingError):
+    """The message is longer than `limit` bytes of UTF-8."""
+
+    def __init__(self, limit: int) -> None:
+        super().__init__(f"A message may have at most {limit} bytes of UTF-8.")
+
+
+class Missing(MessagingError):
+    """Nothing to hand over. Deliberately one error without a reason: the asker must not learn which."""
+
+
+class Unconfirmed(MessagingError):
+    """The message counts its reads, and the request did not name the format it wants."""
+
+
+class KeyReused(MessagingError):
+    """The idempotency key was used within its life for a request that said something else."""
+
+
+class Overloaded(MessagingError):
+    """More requests at once than this process takes; the same request may succeed a moment later."""
+
+
+class SettingsError(MessagingError):
+    """A setting is unknown, malformed or missing; the text names it and the shape expected."""
+
+
+class StoreError(MessagingError):
+    """The store could not do what was asked."""
+
+
+class StoreUnavailable(StoreError):
+    """The store is out of reach or too slow. Whether the operation took place is unknown."""
+
+
+class StoreFull(StoreError):
+    """The store has no room. Nothing of the operation was kept."""

@@ -1,0 +1,82 @@
+"""What a message is: its id, size, life and reads. Pure: no clock, no store, no HTTP."""
+
+import os
+import re
+from dataclasses import dataclass
+from typing import NamedTuple
+
+from messaging_api.errors import Invalid, TooLarge
+
+MAX_READS = 1000
+MIN_TTL = 1
+RECEIPT_EXTRA_MS = 24 * 3600 * 1000
+"""How long a receipt (and the trace of a message that was read out or burned) outlives the message."""
+
+_UUID4 = re.compile("[0-9a-f]{8}-[0-9a-f]{4}-4[0-9a-f]{3}-[89ab][0-9a-f]{3}-[0-9a-f]{12}", re.IGNORECASE | re.ASCII)
+
+
+class Draft(NamedTuple):
+    """A message as its sender asks for it.
+
+    `text` is UTF-8; `ttl` is in seconds, `expires_at` in milliseconds since the epoch (one of them at most);
+    `reads` is the number of readers, None for any number until expiry.
+    """
+
+    text: bytes
+    ttl: int | None = None
+    expires_at: int | None = None
+    reads: int | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Bounds:
+    """What this service accepts: bytes of UTF-8 in a message, seconds of life."""
+
+    max_bytes: int = 65_536
+    max_ttl: int = 604_800
+    default_ttl: int = 604_800
+
+    def check(self, draft: Draft, now: int) -> int:
+        """Give the moment `draft` expires, in ms since the epoch, if it is posted at `now` (same unit).
+
+        Raises Invalid or TooLarge, saying what to mend.
+        """
+        if not draft.text:
+            raise Invalid("The message is empty.")
+        if len(draft.text) > self.max_bytes:
+            raise TooLarge(self.max_bytes)
+        if draft.reads is not None and not 1 <= draft.reads <= MAX_READS:
+            raise Invalid(f"reads must be a whole number from 1 to {MAX_READS}.")
+        if draft.expires_at is None:
+            return now + 1000 * self._life(draft.ttl)
+        if draft.ttl is not None:
+            raise Invalid("Give ttl or expires_at, not both.")
+        if not MIN_TTL * 1000 <= draft.expires_at - now <= self.max_ttl * 1000:
+            raise Invalid(f"expires_at must lie {MIN_TTL} to {self.max_ttl} seconds ahead.")
+        return draft.expires_at
+
+    def _life(self, ttl: int | None) -> int:
+        if ttl is None:
+            return self.default_ttl
+        if not MIN_TTL <= ttl <= self.max_ttl:
+            raise Invalid(f"ttl must be a whole number of seconds from {MIN_TTL} to {self.max_ttl}.")
+        return ttl
+
+
+def new_id() -> bytes:
+    """16 bytes of a UUID version 4 (RFC 9562, section 5.4): 122 bits from the OS's CSPRNG."""
+    raw = bytearray(os.urandom(16))
+    raw[6] = raw[6] & 0x0F | 0x40
+    raw[8] = raw[8] & 0x3F | 0x80
+    return bytes(raw)
+
+
+def format_id(raw: bytes) -> str:
+    """The text form of an id, lower case (RFC 9562, section 4)."""
+    h = raw.hex()
+    return f"{h[:8]}-{h[8:12]}-{h[12:16]}-{h[16:20]}-{h[20:]}"
+
+
+def parse_id(text: str) -> bytes | None:
+    """16 bytes for the text form of a UUID version 4, in either case; None for anything else."""
+    return bytes.fromhex(text.replace("-", "")) if _UUID4.fullmatch(text) else None

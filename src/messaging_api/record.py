@@ -1,0 +1,63 @@
+"""How a message lies in a store: one value of bytes, the same in every store.
+
+    offset 0   2 bytes   reads        how many readers it was posted for, 0 = any number
+    offset 2   2 bytes   reads left   0 when reads is 0
+    offset 4   8 bytes   expires at   ms since the epoch
+    offset 12  …         box          sealed text; empty once the message was read out or burned
+
+All integers big-endian. The server must know reads and expiry; both are bound to the box, so that a record that was
+altered does not open. `stores/lua/take.lua` and `burn.lua` do to this value, inside Redis, what `counted` and
+`emptied` do here; the store contract suite holds them together.
+"""
+
+import struct
+from typing import Literal, NamedTuple
+
+HEAD = 12
+_head = struct.Struct(">HHQ")
+_bound = struct.Struct(">HQ")
+
+State = Literal["available", "read", "burned"]
+
+
+class Kept(NamedTuple):
+    """A message at rest. `reads` is None for any number of readers; `box` is empty once it is gone."""
+
+    reads: int | None
+    reads_left: int | None
+    expires_at: int
+    box: bytes
+
+    @property
+    def state(self) -> State:
+        """Read out and burned differ by the readers that were left."""
+        if self.box:
+            return "available"
+        return "read" if self.reads_left == 0 else "burned"
+
+
+def bound(reads: int | None, expires_at: int) -> bytes:
+    """The bytes that are bound to a message's box."""
+    return _bound.pack(reads or 0, expires_at)
+
+
+def pack(reads: int | None, expires_at: int, box: bytes) -> bytes:
+    """The value of a message that nobody has read yet."""
+    return _head.pack(reads or 0, reads or 0, expires_at) + box
+
+
+def unpack(value: bytes) -> Kept:
+    """What `pack` packed, after any number of `counted` and `emptied`."""
+    reads, left, expires_at = _head.unpack_from(value)
+    return Kept(reads, left, expires_at, value[HEAD:]) if reads else Kept(None, None, expires_at, value[HEAD:])
+
+
+def counted(value: bytes) -> bytes:
+    """The value after one more read; without its box when that was the last. For a limited message that is there."""
+    reads, left, expires_at = _head.unpack_from(value)
+    return _head.pack(reads, left - 1, expires_at) + (value[HEAD:] if left > 1 else b"")
+
+
+def emptied(value: bytes) -> bytes:
+    """The value of a burned message."""
+    return value[:HEAD]

@@ -1,0 +1,51 @@
+"""Sealed by the link: from a secret come the place where a record lies and the key that opens it.
+
+The secret is the 16 bytes of an id, or an idempotency key. One BLAKE2b (RFC 7693), personalised by purpose as
+libsodium's crypto_kdf does, gives 48 bytes: a *locator* of 16, which the store sees, and a *key* of 32, which it
+never does. Records are sealed with AES-256-GCM (NIST SP 800-38D); a box is nonce (12 bytes), ciphertext, tag (16).
+Whoever holds the store without the link holds locators and boxes, and neither leads back to the secret.
+"""
+
+import os
+from hashlib import blake2b
+from typing import NamedTuple
+
+from cryptography.exceptions import InvalidTag
+from cryptography.hazmat.primitives.ciphers.aead import AESGCM
+
+MESSAGE = b"msgapi/message/1"
+RECEIPT = b"msgapi/receipt/1"
+ANSWER = b"msgapi/answer/01"
+
+_NONCE = 12
+
+
+class Keyring(NamedTuple):
+    """Where a record lies (16 bytes) and what opens it (32 bytes)."""
+
+    locator: bytes
+    key: bytes
+
+
+class BrokenSeal(Exception):
+    """The box does not open with this key and these bound bytes: another key, or a record that was altered."""
+
+
+def derive(secret: bytes, purpose: bytes) -> Keyring:
+    """The locator and key that `secret` has for `purpose` (one of the three above)."""
+    digest = blake2b(secret, digest_size=48, person=purpose).digest()
+    return Keyring(digest[:16], digest[16:])
+
+
+def seal(key: bytes, plain: bytes, bound: bytes) -> bytes:
+    """A box of `plain`; `bound` is not hidden, but the box opens only together with it."""
+    nonce = os.urandom(_NONCE)
+    return nonce + AESGCM(key).encrypt(nonce, plain, bound)
+
+
+def unseal(key: bytes, box: bytes, bound: bytes) -> bytes:
+    """What was sealed. Raises BrokenSeal."""
+    try:
+        return AESGCM(key).decrypt(box[:_NONCE], box[_NONCE:], bound)
+    except (InvalidTag, ValueError):
+        raise BrokenSeal from None

@@ -1,0 +1,49 @@
+"""The Store protocol: what a place that keeps messages must do. `tests/contract/test_stores.py` proves it of each.
+
+A store maps locators (16 bytes) to values (bytes) with a life. It cannot open what it keeps and decides only who is
+first. Every operation is atomic where the data lives, whatever the number of processes and nodes, and either takes
+place whole or not at all. All raise StoreUnavailable, within `timeout` seconds, when the store does not answer, and
+only then is it unknown whether the operation took place; `create` may raise StoreFull. A store that comes back is used
+again without a restart. Operations of one turn of the event loop share one round trip or transaction, and one that
+fails does not fail the others.
+"""
+
+from typing import NamedTuple, Protocol
+
+from messaging_api.record import Kept
+
+
+class Entry(NamedTuple):
+    """A value to keep at `locator` until it is `ttl` milliseconds old."""
+
+    locator: bytes
+    value: bytes
+    ttl: int
+
+
+class Store(Protocol):
+    """See the module's text for what all operations promise."""
+
+    async def create(self, message: Entry, receipt: Entry, answer: Entry | None = None) -> bytes | None:
+        """Keep all entries and give None; or, if the answer's place is taken, keep none and give what lies there."""
+
+    async def look(self, locator: bytes) -> Kept | None:
+        """The message as it is; counts nothing. May be given past its expiry: the caller looks at the time."""
+
+    async def take(self, locator: bytes) -> Kept | None:
+        """Count one read and give the message as it was before; None if no read was left or nothing was there.
+
+        The last read removes the text in the same step. A message with unlimited reads is given uncounted.
+        """
+
+    async def burn(self, locator: bytes) -> Kept | None:
+        """Remove the text and give the message as it was before; None if nothing was there."""
+
+    async def receipt(self, locator: bytes) -> bytes | None:
+        """The value of a receipt."""
+
+    async def ping(self) -> None:
+        """Really touch the store."""
+
+    async def aclose(self) -> None:
+        """Finish what was begun and let go. Further operations are errors of the caller."""

@@ -1,0 +1,34 @@
+"""What a handler takes and gives: one request, one response, and the way from and to ASGI."""
+
+from collections.abc import Awaitable, Callable, MutableMapping
+from typing import Any, NamedTuple
+
+Header = tuple[bytes, bytes]
+Message = MutableMapping[str, Any]
+Scope = MutableMapping[str, Any]
+Receive = Callable[[], Awaitable[Message]]
+Send = Callable[[Message], Awaitable[None]]
+
+
+class Response(NamedTuple):
+    """An answer. `headers` holds what is its own (names in lower case); `app.py` adds what every answer carries."""
+
+    status: int
+    headers: tuple[Header, ...]
+    body: bytes
+    tag: str | None = None
+
+
+class Request:
+    """One request. `headers` has lower-case names; of a name that came twice the last value counts."""
+
+    __slots__ = ("headers", "method", "path", "query", "receive", "request_id", "scope")
+
+    def __init__(self, scope: Scope, receive: Receive, request_id: str) -> None:
+        self.scope = scope
+        self.receive = receive
+        self.request_id = request_id
+        self.method: str = scope["method"]
+        self.path: str = scope["path"]
+        self.query: bytes = scope["query_string"]
+        self.headers: dict[bytes, bytes] = dict(scope["headers"])
