@@ -1,0 +1,98 @@
+"""One connection to a Redis: RESP packed and parsed by hiredis straight on a transport.
+
+Spares the stream layer, the locks and the per-call tasks of a general client; `docs/performance.md` has the figures.
+"""
+
+import asyncio
+from collections import deque
+from collections.abc import Callable, Iterable
+from typing import Any, cast
+
+import hiredis
+
+from messaging_api.errors import StoreError, StoreFull, StoreUnavailable
+from messaging_api.stores.batching import Watchdog
+
+Command = tuple[bytes | str, ...]
+Reply = Any
+Settle = Callable[[Reply], None]
+
+_pack = cast("Callable[[Command], bytes]", hiredis.pack_command)  # its stub allows tuples of one element only
+
+
+class Connection(asyncio.Protocol):
+    """Sends commands and settles them in order with their replies, or all with StoreUnavailable when it breaks.
+
+    The oldest command without a reply sets the deadline: once it is `timeout` seconds old the connection is cut.
+    """
+
+    def __init__(self, timeout: float) -> None:
+        self._reader = hiredis.Reader()
+        self._pending: deque[tuple[float, Settle]] = deque()
+        self._loop = asyncio.get_running_loop()
+        self._watchdog = Watchdog(timeout, self._oldest, self._cut)
+
+    @property
+    def usable(self) -> bool:
+        """Whether commands may be sent."""
+        return not self._transport.is_closing()
+
+    def send(self, commands: Iterable[Command], settles: Iterable[Settle], since: float) -> None:
+        """Send in one write. `since`, in the loop's time, is when the caller began to wait."""
+        self._pending.extend((since, settle) for settle in settles)
+        self._transport.write(b"".join(map(_pack, commands)))
+        self._watchdog.wake()
+
+    async def call(self, command: Command) -> Reply:
+        """One command by itself. Raises StoreError, for a reply that is an error too."""
+        answer: asyncio.Future[Reply] = self._loop.create_future()
+        self.send((command,), (answer.set_result,), self._loop.time())
+        reply = await answer
+        if isinstance(reply, hiredis.ReplyError):
+            raise refusal(reply)
+        if isinstance(reply, StoreError):
+            raise reply
+        return reply
+
+    async def drain(self) -> None:
+        """Wait for the last reply, then close."""
+        if self._pending:
+            last: asyncio.Future[Reply] = self._loop.create_future()
+            self.send((("PING",),), (last.set_result,), self._loop.time())
+            await last
+        self._transport.close()
+
+    def _oldest(self) -> float | None:
+        return self._pending[0][0] if self._pending else None
+
+    def _cut(self) -> None:
+        self._transport.abort()
+        self._fail()
+
+    def _fail(self) -> None:
+        while self._pending:
+            self._pending.popleft()[1](StoreUnavailable("The connection to Redis broke."))
+
+    def connection_made(self, transport: asyncio.BaseTransport) -> None:
+        self._transport = cast("asyncio.Transport", transport)
+
+    def data_received(self, data: bytes) -> None:
+        reader, pending = self._reader, self._pending
+        try:
+            reader.feed(data)
+            while (reply := reader.gets()) is not False:
+                pending.popleft()[1](reply)
+        except (hiredis.ProtocolError, IndexError):  # not a Redis: no reply to come can be trusted
+            self._cut()
+
+    def connection_lost(self, exc: Exception | None) -> None:
+        self._fail()
+
+
+def refusal(reply: hiredis.ReplyError) -> StoreError:
+    """What an error reply means. Keeps its first word only: the rest may quote the command."""
+    text = str(reply)
+    word = text.split(" ", 1)[0]
+    if word == "OOM" or (word == "MISCONF" and "No space left" in text):
+        return StoreFull("Redis has no room.")
+    return StoreUnavailable(f"Redis answered {word}.")
