@@ -1,7 +1,7 @@
 """What a handler takes and gives: one request, one response, and the way from and to ASGI."""
 
 from collections.abc import Awaitable, Callable, MutableMapping
-from typing import Any, NamedTuple
+from typing import Any, Literal, NamedTuple
 
 Header = tuple[bytes, bytes]
 Message = MutableMapping[str, Any]
@@ -11,12 +11,16 @@ Send = Callable[[Message], Awaitable[None]]
 
 
 class Response(NamedTuple):
-    """An answer. `headers` holds what is its own (names in lower case); `app.py` adds what every answer carries."""
+    """An answer. `headers` holds what is its own (names in lower case); `app.py` adds what every answer carries.
+
+    `tag` names the message concerned in the log, `event` says what became of it in the metrics.
+    """
 
     status: int
     headers: tuple[Header, ...]
     body: bytes
     tag: str | None = None
+    event: Literal["created", "read", "burned"] | None = None
 
 
 class Request:

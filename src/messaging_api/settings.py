@@ -1,0 +1,156 @@
+"""One frozen Settings, made from mappings that are handed in.
+
+Each field below is one setting: its name is the option (`--log-dir`) and the environment variable
+(`MESSAGING_API_LOG_DIR`), its metadata the way it is read and what it means. `MESSAGING_API_<NAME>_FILE` names a file
+that holds the value, for secrets that are mounted as files. The option wins over the variable, the variable over the
+default.
+"""
+
+import os
+import re
+from collections.abc import Callable, Mapping
+from dataclasses import Field, dataclass, field, fields
+from pathlib import Path
+from typing import Any, Literal, NamedTuple, TypeVar
+from urllib.parse import urlsplit
+
+import platformdirs
+
+from messaging_api.errors import SettingsError
+
+PREFIX = "MESSAGING_API_"
+
+Value = TypeVar("Value")
+
+
+def setting(default: Value, read: Callable[[str], Value], shape: str, meaning: str, *, secret: bool = False) -> Value:
+    """A field; `read` makes its value from text or raises ValueError, `shape` says what that text looks like."""
+    made: Value = field(default=default, repr=not secret, metadata={"read": read, "shape": shape, "meaning": meaning})
+    return made
+
+
+def whole(low: int, high: int) -> Callable[[str], int]:
+    """Reads a whole number within these bounds."""
+
+    def read(text: str) -> int:
+        if not re.fullmatch("[0-9]{1,15}", text, re.ASCII) or not low <= int(text) <= high:
+            raise ValueError
+        return int(text)
+
+    return read
+
+
+def _seconds(text: str) -> float:
+    if not re.fullmatch(r"[0-9]{1,3}(\.[0-9]{1,3})?", text, re.ASCII) or not float(text):
+        raise ValueError
+    return float(text)
+
+
+def _text(text: str) -> str:
+    if not text:
+        raise ValueError
+    return text
+
+
+def _public_url(text: str) -> str:
+    parts = urlsplit(text)
+    if parts.scheme not in ("http", "https") or not parts.hostname or parts.query or parts.fragment or parts.username:
+        raise ValueError
+    return text.rstrip("/")
+
+
+def _default_store() -> str:
+    return f"sqlite://{platformdirs.user_data_path('messaging_api')}/messages.db"
+
+
+def _default_log_dir() -> str:
+    return "/var/log/messaging_api" if os.geteuid() == 0 else str(platformdirs.user_log_path("messaging_api"))
+
+
+@dataclass(frozen=True, slots=True)
+class Settings:
+    """All that can be set. Lives are in seconds, sizes in bytes."""
+
+    host: str = setting("127.0.0.1", _text, "name or address", "Address to serve on; 0.0.0.0 for all.")
+    port: int = setting(5000, whole(0, 65535), "0 to 65535", "Port to serve on; 0 picks a free one.")
+    ops_host: str = setting("127.0.0.1", _text, "name or address", "Address of the ops port.")
+    ops_port: int = setting(9000, whole(0, 65535), "0 to 65535", "Port of /live, /ready and /metrics.")
+    workers: int = setting(os.cpu_count() or 1, whole(1, 256), "1 to 256", "Processes that serve; default: the cores.")
+    store: str = setting(_default_store(), _text, "URL", "Where messages are kept.", secret=True)
+    store_timeout: float = setting(1.5, _seconds, "seconds", "Longest wait for the store before 503.")
+    log_dir: str = setting(_default_log_dir(), _text, "folder", "Where messaging_api.log is written.")
+    log_keep_days: int = setting(400, whole(1, 36500), "1 to 36500", "Days for which rotated logs are kept.")
+    public_url: str = setting("", _public_url, "http(s)://host[/path]", "What links begin with; default: as asked.")
+    max_message_bytes: int = setting(65_536, whole(1, 16 * 2**20), "1 to 16777216", "Longest message, in UTF-8.")
+    max_ttl: int = setting(604_800, whole(1, 31_622_400), "1 to 31622400", "Longest life of a message, in seconds.")
+    default_ttl: int = setting(604_800, whole(1, 31_622_400), "1 to 31622400", "Life of a message when none is asked.")
+
+
+class Explained(NamedTuple):
+    """A setting as it stands: `value` is what may be shown, `source` where it came from."""
+
+    name: str
+    value: str
+    source: Literal["option", "environment", "file", "default"]
+    variable: str
+    shape: str
+    meaning: str
+
+
+def load(
+    options: Mapping[str, str], environ: Mapping[str, str], read_file: Callable[[str], str] | None = None
+) -> tuple[Settings, list[Explained]]:
+    """The settings, and where each came from. Keys of `options` are field names.
+
+    Raises SettingsError, naming the setting and the shape expected, for unknown names with our prefix too.
+    """
+    read_file = read_file or _read_file
+    known = {spec.name: spec for spec in fields(Settings)}
+    _refuse_unknown(known, environ)
+    values: dict[str, Any] = {}
+    sources: dict[str, Literal["option", "environment", "file", "default"]] = dict.fromkeys(known, "default")
+    for name, spec in known.items():
+        variable = PREFIX + name.upper()
+        if name in options:
+            values[name], sources[name] = _read(spec, f"--{name.replace('_', '-')}", options[name]), "option"
+        elif variable in environ:
+            values[name], sources[name] = _read(spec, variable, environ[variable]), "environment"
+        elif variable + "_FILE" in environ:
+            text = read_file(environ[variable + "_FILE"]).strip()
+            values[name], sources[name] = _read(spec, variable + "_FILE", text), "file"
+    settings = Settings(**values)
+    if settings.default_ttl > settings.max_ttl:
+        if sources["default_ttl"] != "default":
+            raise SettingsError("default_ttl must not be longer than max_ttl.")
+        settings = Settings(**values, default_ttl=settings.max_ttl)
+    return settings, [_explain(spec, settings, sources[spec.name]) for spec in known.values()]
+
+
+def _refuse_unknown(known: Mapping[str, object], environ: Mapping[str, str]) -> None:
+    for variable in environ:
+        name = variable.removeprefix(PREFIX).lower()
+        if variable.startswith(PREFIX) and name not in known and name.removesuffix("_file") not in known:
+            raise SettingsError(f"{variable} is not a setting; `messaging-api settings` lists them all.")
+
+
+def _read(spec: "Field[Any]", origin: str, text: str) -> object:
+    try:
+        return spec.metadata["read"](text)
+    except ValueError:
+        raise SettingsError(f"{origin} must be: {spec.metadata['shape']}.") from None
+
+
+def _read_file(path: str) -> str:
+    try:
+        return Path(path).read_text(encoding="utf-8")
+    except OSError as error:
+        raise SettingsError(f"{path} cannot be read: {error.strerror}.") from None
+
+
+def _explain(
+    spec: "Field[Any]", settings: Settings, source: Literal["option", "environment", "file", "default"]
+) -> Explained:
+    value = str(getattr(settings, spec.name))
+    shown = value if spec.repr else re.sub(r"(?<=://)[^@/]*@", "***@", value)
+    meta = spec.metadata
+    return Explained(spec.name, shown, source, PREFIX + spec.name.upper(), meta["shape"], meta["meaning"])

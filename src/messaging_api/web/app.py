@@ -1,0 +1,136 @@
+"""The ASGI application: which addresses there are, and what every request passes on its way.
+
+    request id → route → handler → problem details → security headers → answer → log line, metrics
+
+Written at the level of ASGI, without a framework's request and response objects; `docs/adr/` says what that saves.
+"""
+
+import os
+import time
+from collections.abc import Awaitable, Callable
+from typing import NamedTuple
+
+from messaging_api.errors import MessagingError, StoreError, StoreFull
+from messaging_api.logs import Journal, request_id, where
+from messaging_api.metrics import METHODS, Row
+from messaging_api.web.handlers import Handlers
+from messaging_api.web.http import Header, Receive, Request, Response, Scope, Send
+from messaging_api.web.problems import MethodNotAllowed, UnknownAddress, problem
+
+Handler = Callable[[Request, str], Awaitable[Response]]
+
+SECURITY: tuple[Header, ...] = (
+    (b"cache-control", b"no-store"),
+    (b"content-security-policy", b"default-src 'none'; frame-ancestors 'none'"),
+    (b"permissions-policy", b"interest-cohort=()"),
+    (b"referrer-policy", b"no-referrer"),
+    (b"x-content-type-options", b"nosniff"),
+    (b"x-frame-options", b"DENY"),
+)
+"""On every answer (OWASP REST Security Cheat Sheet), unless the answer brings its own of that name."""
+
+HSTS: Header = (b"strict-transport-security", b"max-age=63072000; includeSubDomains")
+"""On every answer over TLS (RFC 6797, section 7.2: never over plain HTTP)."""
+
+
+class Route(NamedTuple):
+    """An address. `label` names it in logs and metrics, without what was asked for."""
+
+    label: str
+    methods: dict[str, Handler]
+
+    def handler(self, method: str) -> Handler:
+        """What answers `method`. Raises UnknownAddress, MethodNotAllowed."""
+        if method in self.methods:
+            return self.methods[method]
+        raise MethodNotAllowed(", ".join(self.methods)) if self.methods else UnknownAddress
+
+
+def _route(label: str, **methods: Handler) -> Route:
+    head = {"HEAD": methods["GET"]} if "GET" in methods else {}
+    return Route(label, {**methods, **head})
+
+
+_OTHER = Route("other", {})
+
+
+class App:
+    """The application over `handlers`; tells `journal` and `row` of every request."""
+
+    def __init__(self, handlers: Handlers, journal: Journal, row: Row) -> None:
+        self._journal = journal
+        self._row = row
+        self._fixed = {
+            "/": _route("/", GET=handlers.describe, POST=handlers.post),
+            "/openapi.json": _route("/openapi.json", GET=handlers.contract),
+            "/docs": _route("/docs", GET=handlers.docs),
+        }
+        self._named = {
+            "/msg": _route("/msg", GET=handlers.read),
+            "/receipt": _route("/receipt", GET=handlers.receipt, DELETE=handlers.burn),
+            "/assets": _route("/assets", GET=handlers.asset),
+        }
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        """Serve one request (ASGI 3)."""
+        begin = time.perf_counter()
+        request = Request(scope, receive, os.urandom(8).hex())
+        request_id.set(request.request_id)
+        route, name = self._find(request.path)
+        response = await self._answer(request, route, name)
+        await send({"type": "http.response.start", "status": response.status, "headers": _headers(request, response)})
+        await send({"type": "http.response.body", "body": response.body})
+        self._tell(request, route, response, time.perf_counter() - begin)
+
+    def _find(self, path: str) -> tuple[Route, str]:
+        """The route of `path`, and what it names there: /msg/<name>."""
+        fixed = self._fixed.get(path)
+        if fixed is not None:
+            return fixed, ""
+        head, _, name = path.rpartition("/")
+        return self._named.get(head, _OTHER), name
+
+    async def _answer(self, request: Request, route: Route, name: str) -> Response:
+        try:
+            return await route.handler(request.method)(request, name)
+        except MessagingError as error:
+            self._note(error)
+            return problem(error)
+        except Exception as error:  # noqa: BLE001 the outermost edge: whatever it is, the client gets an answer
+            self._journal.event("unexpected", "error", **where(error))
+            return problem(error)
+
+    def _note(self, error: MessagingError) -> None:
+        if isinstance(error, StoreError):
+            reason = "full" if isinstance(error, StoreFull) else "unavailable"
+            self._row.count("messaging_store_failures", reason)
+            self._journal.event("store_failed", "error", reason=str(error))
+
+    def _tell(self, request: Request, route: Route, response: Response, seconds: float) -> None:
+        method = request.method if request.method in METHODS else "other"
+        self._row.count("messaging_requests", route.label, method, str(response.status))
+        self._row.observe(route.label, seconds)
+        if response.event is not None:
+            self._row.count("messaging_messages", response.event)
+        client = request.scope["client"]
+        self._journal.event(
+            "request",
+            client=client[0] if client else None,
+            method=method,
+            route=route.label,
+            status=response.status,
+            bytes=len(response.body),
+            ms=round(seconds * 1000, 3),
+            message=response.tag,
+        )
+
+
+def _headers(request: Request, response: Response) -> list[Header]:
+    own = {name for name, _ in response.headers}
+    return [
+        *response.headers,
+        (b"content-length", b"%d" % len(response.body)),
+        *(header for header in SECURITY if header[0] not in own),
+        *((HSTS,) if request.scope["scheme"] == "https" else ()),
+        (b"x-request-id", request.request_id.encode()),
+    ]

@@ -1,0 +1,181 @@
+"""One method for each operation of the contract: a Request in, a Response out; errors are raised."""
+
+import re
+from functools import cache, lru_cache
+from importlib.resources import files
+from typing import Literal
+
+import msgspec
+import yaml
+
+from messaging_api import __version__
+from messaging_api.errors import Invalid
+from messaging_api.message import MAX_READS
+from messaging_api.service import Posted, Receipt, Service, Shown
+from messaging_api.web.bodies import read_draft
+from messaging_api.web.http import Header, Request, Response
+from messaging_api.web.negotiation import wanted
+from messaging_api.web.pages import Pages
+from messaging_api.web.problems import UnknownAddress
+from messaging_api.web.times import format_time
+
+_HOST = re.compile(rb"[0-9A-Za-z._-]{1,253}(:[0-9]{1,5})?|\[[0-9A-Fa-f:.]{2,45}\](:[0-9]{1,5})?")
+_KEY = re.compile(rb"[!-~]{1,255}")
+_JSON: Header = (b"content-type", b"application/json")
+_TEXT: Header = (b"content-type", b"text/plain; charset=utf-8")
+
+
+class _PostedBody(msgspec.Struct):
+    status: int
+    message_id: str
+    url: str
+    expires_at: str
+    reads: int | None
+    receipt: str
+
+
+class _ShownBody(msgspec.Struct):
+    status: int
+    message: str
+    expires_at: str
+    reads_left: int | None
+
+
+class _ReceiptBody(msgspec.Struct):
+    status: int
+    state: str
+    expires_at: str
+    reads: int | None
+    reads_left: int | None
+
+
+_encode = msgspec.json.Encoder().encode
+
+
+class Handlers:
+    """`public_url` is what links begin with; empty: the address the client used."""
+
+    def __init__(self, service: Service, pages: Pages, public_url: str) -> None:
+        self._service = service
+        self._pages = pages
+        self._public_url = public_url
+        bounds = service.bounds
+        self._description = _encode(
+            {
+                "status": 200,
+                "service": "messaging_api",
+                "version": __version__,
+                "documentation": "/docs",
+                "limits": {
+                    "max_message_bytes": bounds.max_bytes,
+                    "max_ttl": bounds.max_ttl,
+                    "default_ttl": bounds.default_ttl,
+                    "max_reads": MAX_READS,
+                },
+            }
+        )
+
+    async def describe(self, request: Request, _name: str) -> Response:
+        """GET /"""
+        if wanted(request.headers.get(b"accept", b"")).format == "html":
+            return self._page("index", request)
+        return Response(200, (_JSON,), self._description)
+
+    async def post(self, request: Request, _name: str) -> Response:
+        """POST /"""
+        base = self._base(request)
+        key = request.headers.get(b"idempotency-key")
+        if key is not None and not _KEY.fullmatch(key):
+            raise Invalid("Idempotency-Key must be 1 to 255 printable ASCII characters without spaces.")
+        draft = await read_draft(request, self._service.bounds.max_bytes)
+        return self._posted(request, base, await self._service.post(draft, key))
+
+    async def read(self, request: Request, message_id: str) -> Response:
+        """GET /msg/{message_id}"""
+        accept = wanted(request.headers.get(b"accept", b""))
+        if accept.format == "html":
+            return self._page("reader", request)
+        shown = await self._service.read(message_id, confirmed=accept.named, counting=request.method != "HEAD")
+        event: Literal["read"] | None = "read" if request.method == "GET" else None
+        if accept.format == "text":
+            return Response(200, (_TEXT, *_facts(shown)), shown.text, shown.tag, event)
+        body = _encode(_ShownBody(200, shown.text.decode(), format_time(shown.expires_at), shown.reads_left))
+        headers = (_JSON, *_facts(shown)) if request.method == "HEAD" else (_JSON,)
+        return Response(200, headers, body, shown.tag, event)
+
+    async def receipt(self, request: Request, receipt_id: str) -> Response:
+        """GET /receipt/{receipt_id}"""
+        if wanted(request.headers.get(b"accept", b"")).format == "html":
+            return self._page("receipt", request)
+        return _receipt(request, await self._service.receipt(receipt_id))
+
+    async def burn(self, request: Request, receipt_id: str) -> Response:
+        """DELETE /receipt/{receipt_id}"""
+        return _receipt(request, await self._service.burn(receipt_id))._replace(event="burned")
+
+    async def contract(self, _request: Request, _name: str) -> Response:
+        """GET /openapi.json"""
+        return Response(200, (_JSON,), _contract())
+
+    async def docs(self, request: Request, _name: str) -> Response:
+        """GET /docs"""
+        return self._page("docs", request)
+
+    async def asset(self, request: Request, name: str) -> Response:
+        """GET /assets/{name}"""
+        found = self._pages.asset(name, request.headers.get(b"accept-encoding", b""))
+        if found is None:
+            raise UnknownAddress
+        return found
+
+    def _page(self, name: str, request: Request) -> Response:
+        return self._pages.page(name, request.headers.get(b"accept-encoding", b""))
+
+    def _posted(self, request: Request, base: str, posted: Posted) -> Response:
+        url, receipt = f"{base}/msg/{posted.message_id}", f"{base}/receipt/{posted.receipt_id}"
+        expires_at = format_time(posted.expires_at)
+        location = (b"location", url.encode())
+        accept = wanted(request.headers.get(b"accept", b"")).format
+        if accept == "html":
+            encoding = request.headers.get(b"accept-encoding", b"")
+            page = self._pages.posted(url, receipt, expires_at, posted.reads, encoding)
+            return page._replace(headers=(*page.headers, location), tag=posted.tag, event="created")
+        if accept == "text":
+            return Response(200, (_TEXT, location), f"{url}\n".encode(), posted.tag, "created")
+        body = _encode(_PostedBody(200, posted.message_id, url, expires_at, posted.reads, receipt))
+        return Response(200, (_JSON, location), body, posted.tag, "created")
+
+    def _base(self, request: Request) -> str:
+        if self._public_url:
+            return self._public_url
+        host = request.headers.get(b"host")
+        if host is None:
+            host = "{}:{}".format(*request.scope["server"]).encode()
+        return _origin(request.scope["scheme"], host)
+
+
+def _receipt(request: Request, receipt: Receipt) -> Response:
+    if wanted(request.headers.get(b"accept", b"")).format == "text":
+        return Response(200, (_TEXT,), f"{receipt.state}\n".encode(), receipt.tag)
+    expires_at = format_time(receipt.expires_at)
+    body = _encode(_ReceiptBody(200, receipt.state, expires_at, receipt.reads, receipt.reads_left))
+    return Response(200, (_JSON,), body, receipt.tag)
+
+
+def _facts(shown: Shown) -> tuple[Header, ...]:
+    """What a JSON body would tell besides the message."""
+    expires_at = (b"x-expires-at", format_time(shown.expires_at).encode())
+    return (expires_at,) if shown.reads_left is None else (expires_at, (b"x-reads-left", b"%d" % shown.reads_left))
+
+
+@lru_cache(64)
+def _origin(scheme: str, host: bytes) -> str:
+    if not _HOST.fullmatch(host):
+        raise Invalid("The Host header is not a name or address.")
+    return f"{scheme}://{host.decode()}"
+
+
+@cache
+def _contract() -> bytes:
+    text = files(__package__).joinpath("openapi.yaml").read_text(encoding="utf-8")
+    return _encode(yaml.safe_load(text))

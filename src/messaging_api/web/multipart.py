@@ -1,0 +1,52 @@
+"""The fields of a multipart/form-data body (RFC 7578)."""
+
+from collections.abc import Callable
+
+from python_multipart.exceptions import FormParserError
+from python_multipart.multipart import MultipartParser, parse_options_header
+
+from messaging_api.errors import Invalid
+
+
+def parse_multipart(body: bytes, boundary: str) -> list[tuple[bytes, bytes]]:
+    """Name and value of each part in order; a file's value is its content. Raises Invalid."""
+    parts = _Parts()
+    try:
+        parser = MultipartParser(boundary.encode("latin-1"), parts.callbacks())  # type: ignore[arg-type]
+        parser.write(body)
+        parser.finalize()
+    except FormParserError:
+        raise Invalid("The body is not multipart/form-data with the boundary it names.") from None
+    if not parts.ended:
+        raise Invalid("The multipart/form-data body breaks off.")
+    return [(name, bytes(value)) for name, value in parts.fields]
+
+
+class _Parts:
+    """Hears the parser."""
+
+    def __init__(self) -> None:
+        self.ended = False
+        self.fields: list[tuple[bytes, bytearray]] = []
+        self._header = bytearray()
+        self._value = bytearray()
+
+    def callbacks(self) -> dict[str, Callable[..., None]]:
+        return {
+            "on_part_begin": lambda: self.fields.append((b"", bytearray())),
+            "on_part_data": lambda data, start, end: self.fields[-1][1].extend(data[start:end]),
+            "on_header_field": lambda data, start, end: self._header.extend(data[start:end]),
+            "on_header_value": lambda data, start, end: self._value.extend(data[start:end]),
+            "on_header_end": self._end_header,
+            "on_end": self._end,
+        }
+
+    def _end_header(self) -> None:
+        if self._header.lower() == b"content-disposition":
+            _, options = parse_options_header(bytes(self._value))
+            self.fields[-1] = (options.get(b"name", b""), self.fields[-1][1])
+        self._header.clear()
+        self._value.clear()
+
+    def _end(self) -> None:
+        self.ended = True

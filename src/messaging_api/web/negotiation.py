@@ -1,0 +1,60 @@
+"""What the client wants to get (RFC 9110, section 12.5.1) and what it sent (section 8.3)."""
+
+from functools import lru_cache
+from typing import Literal, NamedTuple
+
+from messaging_api.errors import Invalid
+
+Format = Literal["json", "text", "html"]
+
+_FORMATS: dict[str, Format] = {"application/json": "json", "text/plain": "text", "text/html": "html"}
+_CACHED = 256
+"""Longest header that is remembered, so that nobody fills the memory with long ones."""
+
+
+class Wanted(NamedTuple):
+    """The format to answer in. `named` says that the client named application/json or text/plain itself."""
+
+    format: Format
+    named: bool
+
+
+def wanted(accept: bytes) -> Wanted:
+    """The best of our formats; JSON for wildcards, for nothing and for what we do not have."""
+    return _cached(accept) if len(accept) <= _CACHED else _wanted(accept)
+
+
+def _wanted(accept: bytes) -> Wanted:
+    weights = {_FORMATS[name]: weight for name, weight in _ranges(accept.decode("latin-1")) if name in _FORMATS}
+    accepted = {name: weight for name, weight in weights.items() if weight > 0}
+    best = max(accepted, key=lambda name: (accepted[name], name == "json", name == "text"), default=None)
+    return Wanted(best or "json", named=best in ("json", "text"))
+
+
+_cached = lru_cache(1024)(_wanted)
+
+
+def _ranges(accept: str) -> list[tuple[str, float]]:
+    ranges = []
+    for part in accept.split(","):
+        name, *parameters = (piece.strip().lower() for piece in part.split(";"))
+        weight = next((piece[2:] for piece in parameters if piece.startswith("q=")), "1")
+        ranges.append((name, float(weight) if weight.replace(".", "", 1).isdecimal() and weight.isascii() else 0.0))
+    return ranges
+
+
+def media_type(content_type: bytes | None) -> tuple[str, str]:
+    """The media type in lower case and its boundary parameter, "" without one.
+
+    Raises Invalid for a charset other than UTF-8.
+    """
+    name, *parameters = (content_type or b"").decode("latin-1").split(";")
+    boundary = ""
+    for parameter in parameters:
+        key, _, value = (piece.strip() for piece in parameter.partition("="))
+        value = value.strip('"')
+        if key.lower() == "charset" and value.lower() not in ("utf-8", "utf8", "us-ascii"):
+            raise Invalid("Send UTF-8: no other charset is accepted.")
+        if key.lower() == "boundary":
+            boundary = value
+    return name.strip().lower(), boundary

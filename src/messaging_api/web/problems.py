@@ -1,0 +1,83 @@
+"""The one table from error to answer. Everything that is not 200 is application/problem+json (RFC 9457)."""
+
+from typing import NamedTuple
+
+import msgspec
+
+from messaging_api import errors
+from messaging_api.errors import MessagingError
+from messaging_api.web.http import Header, Response
+
+
+class UnknownAddress(MessagingError):
+    """No such address."""
+
+
+class MethodNotAllowed(MessagingError):
+    """The address is there, the method is not; `allow` names those that are."""
+
+    def __init__(self, allow: str) -> None:
+        super().__init__(f"This address has {allow}.")
+        self.allow = allow
+
+
+class Row(NamedTuple):
+    """How an error is told: the slug ends the problem's type. The detail is the error's own text unless given here."""
+
+    status: int
+    slug: str
+    title: str
+    detail: str | None = None
+    headers: tuple[Header, ...] = ()
+
+
+_CLOSE = (b"connection", b"close")
+_SOON = (b"retry-after", b"1")
+
+TABLE: dict[type[Exception], Row] = {
+    errors.Invalid: Row(400, "invalid", "The request cannot be understood"),
+    errors.TooLarge: Row(413, "too-large", "The message is too long", headers=(_CLOSE,)),
+    errors.Missing: Row(
+        404,
+        "no-message",
+        "There is no message here",
+        "It never was here, has expired, has been read by all its readers, or was burned.",
+    ),
+    errors.Unconfirmed: Row(
+        428,
+        "name-a-format",
+        "This message can be read a limited number of times",
+        "To read it, and spend one of its reads, send Accept: text/plain or Accept: application/json.",
+    ),
+    errors.KeyReused: Row(
+        422, "key-reused", "The Idempotency-Key was used before", "It came within 24 hours with another request."
+    ),
+    errors.Overloaded: Row(503, "overloaded", "Too busy right now", "Try again in a moment.", (_SOON,)),
+    errors.StoreUnavailable: Row(
+        503, "unavailable", "The store is out of reach", "Nothing is half done. Try again in a moment.", (_SOON,)
+    ),
+    errors.StoreFull: Row(507, "full", "The store is full", "The message was not kept."),
+    UnknownAddress: Row(404, "unknown-address", "There is nothing here", "See /docs for the addresses there are."),
+    MethodNotAllowed: Row(405, "method-not-allowed", "This address does not have this method"),
+    Exception: Row(500, "unexpected", "Something went wrong here", "It is in the log under the id of this request."),
+}
+
+INTERNAL = (errors.SettingsError,)
+"""Errors that can only happen before there is anyone to answer."""
+
+
+class _Problem(msgspec.Struct):
+    type: str
+    title: str
+    status: int
+    detail: str
+
+
+def problem(error: Exception) -> Response:
+    """The answer that tells `error`: by the nearest of its classes that has a row."""
+    row = next(TABLE[kind] for kind in type(error).__mro__ if kind in TABLE)
+    body = msgspec.json.encode(_Problem(f"/docs#{row.slug}", row.title, row.status, row.detail or str(error)))
+    headers = [(b"content-type", b"application/problem+json"), *row.headers]
+    if isinstance(error, MethodNotAllowed):
+        headers.append((b"allow", error.allow.encode()))
+    return Response(row.status, tuple(headers), body)
