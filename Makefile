@@ -1,0 +1,55 @@
+# The front doors. `make run` and `make test` need Python 3.11 or later; the rest is installed by them.
+
+PYTHON ?= $(shell for p in python3 python3.13 python3.12 python3.11; do \
+  $$p -c 'import sys, venv; sys.exit(sys.version_info < (3, 11))' 2>/dev/null && echo $$p && break; done)
+BIN := .venv/bin
+URL ?= http://127.0.0.1:5000
+
+.PHONY: help install run test lint contract lock clean
+
+help: ## Show this.
+	@grep -hE '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 12
+
+install: $(BIN)/messaging-api ## Make .venv with the command messaging-api in it.
+
+run: install ## Serve on port 5000; STORE=redis://… for another store, ARGS="…" for further options.
+	@exec $(BIN)/messaging-api serve $(if $(STORE),--store '$(STORE)') $(ARGS)
+
+test: $(BIN)/pytest redis ## Run the tests; they start the servers they need. TESTS="…" for some of them.
+	$(BIN)/coverage erase
+	$(BIN)/coverage run -m pytest $(TESTS)
+	$(BIN)/coverage combine --quiet
+	$(BIN)/coverage report $(if $(TESTS),--fail-under=0)
+
+lint: $(BIN)/pytest ## Check style, types and shape.
+	$(BIN)/ruff check
+	$(BIN)/ruff format --check
+	$(BIN)/mypy
+
+contract: $(BIN)/pytest ## Run the HTTP contract against a running service: URL=http://…
+	CONTRACT_URL='$(URL)' $(BIN)/pytest tests/contract/test_http.py
+
+lock: ## Write the lock files anew from pyproject.toml (needs uv).
+	uv pip compile --universal --python-version 3.11 --generate-hashes --no-header --no-annotate \
+	  pyproject.toml -o requirements.lock
+	uv pip compile --universal --python-version 3.11 --generate-hashes --no-header --no-annotate \
+	  --group dev pyproject.toml -o requirements-dev.lock
+
+clean: ## Remove what the targets above made.
+	rm -rf .venv dist build .coverage* .mypy_cache .ruff_cache .hypothesis
+
+.PHONY: redis
+redis:
+	@command -v redis-server >/dev/null || scripts/need redis-server
+
+.venv/made: scripts/make-venv
+	@scripts/make-venv '$(PYTHON)'
+
+$(BIN)/messaging-api: .venv/made requirements.lock pyproject.toml
+	$(BIN)/pip install --quiet --disable-pip-version-check --require-hashes -r requirements.lock
+	$(BIN)/pip install --quiet --disable-pip-version-check --no-deps -e .
+	@touch $@
+
+$(BIN)/pytest: $(BIN)/messaging-api requirements-dev.lock
+	$(BIN)/pip install --quiet --disable-pip-version-check --require-hashes -r requirements-dev.lock
+	@touch $@

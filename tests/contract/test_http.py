@@ -1,0 +1,557 @@
+"""The HTTP contract, told from outside: runs against any URL (`make contract URL=…`)."""
+
+import contextlib
+import json
+import re
+import statistics
+import threading
+import time
+import uuid
+from collections.abc import Iterator
+from concurrent.futures import ThreadPoolExecutor
+from datetime import UTC, datetime, timedelta
+from typing import Any
+from urllib.parse import urlsplit
+
+import httpx
+import pytest
+
+JSON = {"accept": "application/json"}
+TEXT = {"accept": "text/plain"}
+HTML = {"accept": "text/html,application/xhtml+xml,application/xml;q=0.9,*/*;q=0.8"}
+NOBODY = "6f9619ff-8b86-4d11-b42d-00c04fc964ff"
+ODD_TEXTS = [
+    "é",
+    "emoji 🙂 and\tcontrols \x00\x01\x7f",
+    " \r\n ",
+    "'; DROP TABLE records; --",
+    '{"message": "x"}',
+    "a" * 65_536,
+]
+
+
+class Patient(httpx.HTTPTransport):
+    """Waits as told when the service limits how fast it may be asked."""
+
+    def handle_request(self, request: httpx.Request) -> httpx.Response:
+        response = super().handle_request(request)
+        while response.status_code == 429:
+            response.close()
+            time.sleep(int(response.headers["retry-after"]))
+            response = super().handle_request(request)
+        return response
+
+
+@pytest.fixture(scope="module")
+def client(url: str) -> Iterator[httpx.Client]:
+    # A development certificate is as good as any for the contract.
+    with httpx.Client(base_url=url, transport=Patient(verify=False), timeout=30) as client:
+        yield client
+
+
+def post(client: httpx.Client, message: str = "hello", **fields: Any) -> dict[str, Any]:
+    response = client.post("/", json={"message": message, **fields})
+    assert response.status_code == 200, response.text
+    posted: dict[str, Any] = response.json()
+    return posted
+
+
+def path(link: str) -> str:
+    return urlsplit(link).path
+
+
+def problem(response: httpx.Response, status: int) -> dict[str, Any]:
+    assert response.status_code == status, response.text
+    assert response.headers["content-type"] == "application/problem+json"
+    told: dict[str, Any] = response.json()
+    assert set(told) == {"type", "title", "status", "detail"}
+    assert told["status"] == status
+    assert told["detail"]
+    return told
+
+
+def moment(text: str) -> datetime:
+    assert re.fullmatch(r"\d{4}-\d\d-\d\dT\d\d:\d\d:\d\d\.\d{3}Z", text)
+    return datetime.fromisoformat(text)
+
+
+class TestTheOriginalClient:
+    """A client written for the first version of this API works unchanged."""
+
+    def test_posts_and_reads(self, client: httpx.Client) -> None:
+        """POST / gives 200 with status and message_id, GET /msg/<id> gives 200 with message."""
+        response = client.post("/", json={"message": "hello"})
+        assert response.status_code == 200
+        assert response.json()["status"] == 200
+        message_id = response.json()["message_id"]
+        assert uuid.UUID(message_id).version == 4
+        assert str(uuid.UUID(message_id)) == message_id
+        shown = client.get(f"/msg/{message_id}")
+        assert shown.status_code == 200
+        assert shown.json()["status"] == 200
+        assert shown.json()["message"] == "hello"
+
+    @pytest.mark.parametrize(
+        "request_",
+        [
+            {"content": b"hello", "headers": {"content-type": ""}},
+            {"content": b"hello"},
+            {"content": b"not json", "headers": {"content-type": "application/json"}},
+            {"json": {"msg": "hello"}},
+            {"json": {}},
+        ],
+        ids=["empty content type", "no content type", "broken json", "another field", "no field"],
+    )
+    def test_without_a_message_in_json(self, client: httpx.Client, request_: dict[str, Any]) -> None:
+        """POST without JSON, without a content type or without `message` is 400."""
+        problem(client.post("/", **request_), 400)
+
+    def test_other_methods(self, client: httpx.Client) -> None:
+        """PUT / and POST /msg/<id> are 405, GET / is 200."""
+        problem(client.put("/", json={"message": "x"}), 405)
+        problem(client.post(f"/msg/{NOBODY}", json={"message": "x"}), 405)
+        assert client.get("/").status_code == 200
+
+
+class TestPost:
+    def test_answer(self, client: httpx.Client) -> None:
+        """The answer names the message, both links, expiry and reads; Location is the link."""
+        before = datetime.now(UTC)
+        response = client.post("/", json={"message": "x", "ttl": 60, "reads": 3})
+        posted = response.json()
+        assert set(posted) == {"status", "message_id", "url", "expires_at", "reads", "receipt"}
+        assert response.headers["location"] == posted["url"]
+        assert path(posted["url"]).endswith(f"/msg/{posted['message_id']}")
+        assert posted["reads"] == 3
+        assert uuid.UUID(posted["receipt"].rsplit("/", 1)[1]).version == 4
+        assert posted["receipt"].rsplit("/", 1)[1] != posted["message_id"]
+        assert abs(moment(posted["expires_at"]) - before - timedelta(seconds=60)) < timedelta(seconds=5)
+
+    def test_defaults(self, client: httpx.Client) -> None:
+        """Without options a message lives 7 days and may be read by any number."""
+        posted = post(client)
+        assert posted["reads"] is None
+        assert abs(moment(posted["expires_at"]) - datetime.now(UTC) - timedelta(days=7)) < timedelta(seconds=5)
+
+    def test_as_text_gives_the_link(self, client: httpx.Client) -> None:
+        """To Accept: text/plain the answer is the link and a newline."""
+        response = client.post("/", json={"message": "x"}, headers=TEXT)
+        assert response.text == response.headers["location"] + "\n"
+        assert response.headers["content-type"].startswith("text/plain")
+
+    @pytest.mark.parametrize("text", ODD_TEXTS, ids=range(len(ODD_TEXTS)))
+    def test_odd_texts_come_back_byte_for_byte(self, client: httpx.Client, text: str) -> None:
+        """Whatever the way in, the message is read back exactly."""
+        ways: list[dict[str, Any]] = [
+            {"json": {"message": text}},
+            {"content": text.encode(), "headers": {"content-type": "text/plain"}},
+            {"data": {"message": text}},
+            {"files": {"message": ("note.txt", text.encode())}},
+        ]
+        for way in ways:
+            message_id = client.post("/", **way).json()["message_id"]
+            assert client.get(f"/msg/{message_id}", headers=TEXT).content == text.encode()
+            assert client.get(f"/msg/{message_id}", headers=JSON).json()["message"] == text
+
+    def test_text_with_options_in_the_query(self, client: httpx.Client) -> None:
+        """text/plain takes its options from the query."""
+        response = client.post("/?ttl=60&reads=2", content=b"x", headers={"content-type": "text/plain; charset=utf-8"})
+        assert response.json()["reads"] == 2
+
+    def test_form_with_options(self, client: httpx.Client) -> None:
+        """Both kinds of form take the options as fields."""
+        assert client.post("/", data={"message": "x", "reads": "2"}).json()["reads"] == 2
+        assert client.post("/", files={"message": b"x"}, data={"reads": "2"}).json()["reads"] == 2
+
+    def test_expires_at(self, client: httpx.Client) -> None:
+        """A moment may be given instead of a life, with any offset from UTC."""
+        when = (datetime.now(UTC) + timedelta(hours=1)).replace(microsecond=0)
+        local = when.astimezone(tz=datetime.strptime("+0530", "%z").tzinfo)
+        assert moment(post(client, expires_at=local.isoformat())["expires_at"]) == when
+
+    @pytest.mark.parametrize(
+        "fields",
+        [
+            {"message": ""},
+            {"message": 5},
+            {"message": None},
+            {"message": ["x"]},
+            {"message": "x", "ttl": 0},
+            {"message": "x", "ttl": -1},
+            {"message": "x", "ttl": 604_801},
+            {"message": "x", "ttl": "60"},
+            {"message": "x", "ttl": 1.5},
+            {"message": "x", "ttl": True},
+            {"message": "x", "ttl": 10**30},
+            {"message": "x", "reads": 0},
+            {"message": "x", "reads": 1001},
+            {"message": "x", "reads": "1"},
+            {"message": "x", "read": 1},
+            {"message": "x", "ttl": 60, "expires_at": "2100-01-01T00:00:00Z"},
+            {"message": "x", "expires_at": "2000-01-01T00:00:00Z"},
+            {"message": "x", "expires_at": "2100-01-01T00:00:00Z"},
+            {"message": "x", "expires_at": "tomorrow"},
+            {"message": "x", "expires_at": "2026-11-30T12:00:00"},
+            {"message": "x", "expires_at": 5},
+        ],
+        ids=json.dumps,
+    )
+    def test_bad_fields(self, client: httpx.Client, fields: dict[str, Any]) -> None:
+        """What cannot be is 400, and an unknown field too: a mistyped `reads` must not make a lasting message."""
+        problem(client.post("/", json=fields), 400)
+
+    @pytest.mark.parametrize(
+        ("content_type", "body"),
+        [
+            ("application/json", b""),
+            ("application/json", b"[1]"),
+            ("application/json", b'{"message": "x"} x'),
+            ("application/json", b'{"message": "\xff"}'),
+            ("application/json", b'{"message": "\\ud800"}'),
+            ("application/json", b"[" * 30_000),
+            ("application/json; charset=latin-1", b'{"message": "x"}'),
+            ("application/xml", b"<message>x</message>"),
+            ("text/plain", b""),
+            ("text/plain", b"\xff\xfe"),
+            ("application/x-www-form-urlencoded", b"hello"),
+            ("application/x-www-form-urlencoded", b"message=x&message=y"),
+            ("application/x-www-form-urlencoded", b"message=x&reads="),
+            ("application/x-www-form-urlencoded", b"message=x&reads=1e3"),
+            ("application/x-www-form-urlencoded", b"message=%ff"),
+            ("application/x-www-form-urlencoded", b"message=x&a=1&b=2&c=3&d=4"),
+            ("application/x-www-form-urlencoded", b"reads=1"),
+            ("multipart/form-data", b"x"),
+            ("multipart/form-data; boundary=b", b"x"),
+            ("multipart/form-data; boundary=b", b'--b\r\ncontent-disposition: form-data; name="message"\r\n\r\nx'),
+            ("multipart/form-data; boundary=b", b"--b\r\n\r\nx\r\n--b--\r\n"),
+        ],
+    )
+    def test_bad_bodies(self, client: httpx.Client, content_type: str, body: bytes) -> None:
+        """A body that is not what its content type says is 400, with a problem that says why."""
+        problem(client.post("/", content=body, headers={"content-type": content_type}), 400)
+
+    def test_missing_content_type_is_told_what_is_accepted(self, client: httpx.Client) -> None:
+        """The problem names the content types that are accepted."""
+        told = problem(client.post("/", content=b"x"), 400)
+        assert "application/json" in told["detail"]
+        assert "text/plain" in told["detail"]
+
+    @pytest.mark.parametrize("query", ["?reads=1", "?message=x", "?unknown=1", "?reads=1&reads=2", "?reads=x"])
+    def test_bad_queries(self, client: httpx.Client, query: str) -> None:
+        """Options in the query go with text/plain alone, and only those that exist, once, in shape."""
+        problem(client.post(f"/{query}", json={"message": "x"}), 400)
+        if query != "?reads=1":
+            problem(client.post(f"/{query}", content=b"x", headers={"content-type": "text/plain"}), 400)
+
+    def test_too_long(self, client: httpx.Client) -> None:
+        """A message longer than 64 KiB of UTF-8 is 413 in every content type, counted in bytes."""
+        text = "é" * 32_769
+        problem(client.post("/", json={"message": text}), 413)
+        problem(client.post("/", data={"message": text}), 413)
+        problem(client.post("/", files={"message": text.encode()}), 413)
+        problem(client.post("/", content=text.encode(), headers={"content-type": "text/plain"}), 413)
+
+    def test_too_long_while_it_streams(self, client: httpx.Client) -> None:
+        """A body without a length is cut off once it is too long: the rest is never asked for."""
+        sent = 0
+
+        def endless() -> Iterator[bytes]:
+            nonlocal sent
+            while sent < 100 * 2**20:
+                sent += 65_536
+                yield b"x" * 65_536
+
+        with contextlib.suppress(httpx.WriteError):  # the connection is closed under our hands: that is the cut-off
+            problem(client.post("/", content=endless(), headers={"content-type": "text/plain"}), 413)
+        assert sent < 50 * 2**20
+
+
+class TestRead:
+    def test_json(self, client: httpx.Client) -> None:
+        """The answer holds the message, its expiry and the reads left."""
+        posted = post(client, "x", reads=2)
+        shown = client.get(f"/msg/{posted['message_id']}", headers=JSON).json()
+        assert shown == {"status": 200, "message": "x", "expires_at": posted["expires_at"], "reads_left": 1}
+
+    def test_unlimited(self, client: httpx.Client) -> None:
+        """A message without limit is read as often as asked, by clients that take anything too."""
+        message_id = post(client)["message_id"]
+        for _ in range(3):
+            assert client.get(f"/msg/{message_id}", headers={"accept": "*/*"}).json()["reads_left"] is None
+
+    def test_upper_case_id(self, client: httpx.Client) -> None:
+        """An id in upper case is the same id (RFC 9562, section 4)."""
+        message_id = post(client)["message_id"]
+        assert client.get(f"/msg/{message_id.upper()}").status_code == 200
+
+    def test_reads_run_out(self, client: httpx.Client) -> None:
+        """After N reads the message is gone, with the same answer as one that never was."""
+        message_id = post(client, reads=2)["message_id"]
+        left = [client.get(f"/msg/{message_id}", headers=JSON).json()["reads_left"] for _ in range(2)]
+        assert left == [1, 0]
+        gone = client.get(f"/msg/{message_id}", headers=JSON)
+        assert problem(gone, 404) == problem(client.get(f"/msg/{NOBODY}", headers=JSON), 404)
+
+    @pytest.mark.parametrize(
+        "accept",
+        [None, "", "*/*", "text/*", "image/*", "application/*", "application/json;q=0", "application/xml"],
+    )
+    def test_previews_burn_nothing(self, client: httpx.Client, accept: str | None) -> None:
+        """A request that names no format of ours gets 428 with the way to ask, and spends no read."""
+        message_id = post(client, reads=1)["message_id"]
+        request = client.build_request("GET", f"/msg/{message_id}")
+        del request.headers["accept"]
+        if accept is not None:
+            request.headers["accept"] = accept
+        told = problem(client.send(request), 428)
+        assert "Accept" in told["detail"]
+        assert client.get(f"/msg/{message_id}", headers=TEXT).text == "hello"
+
+    def test_browsers_get_the_same_page_for_every_id(self, client: httpx.Client) -> None:
+        """The reader page reads nothing and tells nothing: it is the same for a message and for none."""
+        message_id = post(client, reads=1)["message_id"]
+        pages = {client.get(f"/msg/{name}", headers=HTML).text for name in (message_id, NOBODY, "x")}
+        assert len(pages) == 1
+        assert client.get(f"/msg/{message_id}", headers=JSON).json()["message"] == "hello"
+
+    def test_head_never_counts(self, client: httpx.Client) -> None:
+        """HEAD tells what GET would, without a body and without spending a read."""
+        message_id = post(client, "four", reads=1)["message_id"]
+        for _ in range(3):
+            head = client.head(f"/msg/{message_id}", headers=TEXT)
+            assert (head.status_code, head.content, head.headers["x-reads-left"]) == (200, b"", "1")
+        assert client.head(f"/msg/{message_id}").status_code == 428
+        assert client.get(f"/msg/{message_id}", headers=TEXT).text == "four"
+        assert client.head(f"/msg/{message_id}", headers=TEXT).status_code == 404
+
+    def test_text_tells_the_rest_in_headers(self, client: httpx.Client) -> None:
+        """As text/plain the body is the message alone; expiry and reads left are headers."""
+        posted = post(client, reads=2)
+        response = client.get(f"/msg/{posted['message_id']}", headers=TEXT)
+        assert response.headers["x-expires-at"] == posted["expires_at"]
+        assert response.headers["x-reads-left"] == "1"
+
+    def test_expires(self, client: httpx.Client) -> None:
+        """A message is gone when its life is over, and its receipt says so."""
+        posted = post(client, ttl=1)
+        while datetime.now(UTC) <= moment(posted["expires_at"]):
+            time.sleep(0.05)
+        problem(client.get(f"/msg/{posted['message_id']}"), 404)
+        assert client.get(path(posted["receipt"]), headers=JSON).json()["state"] == "expired"
+
+    def test_exactly_n_readers(self, client: httpx.Client) -> None:
+        """Of 24 readers at once exactly 5 get a message with 5 reads."""
+        message_id = post(client, reads=5)["message_id"]
+        gate = threading.Barrier(24)
+
+        def read(_: int) -> int:
+            gate.wait()
+            return client.get(f"/msg/{message_id}", headers=JSON).status_code
+
+        with ThreadPoolExecutor(24) as readers:
+            codes = list(readers.map(read, range(24)))
+        assert sorted(codes) == [200] * 5 + [404] * 19
+
+
+class TestMissing:
+    def test_one_answer_for_every_reason(self, client: httpx.Client) -> None:
+        """Unknown, malformed, read out and burned are told alike, in headers too."""
+        read_out = post(client, reads=1)["message_id"]
+        client.get(f"/msg/{read_out}", headers=JSON)
+        burned = post(client)
+        client.delete(path(burned["receipt"]))
+        names = [NOBODY, "x", "%00", "a" * 500, NOBODY[:-1], read_out, burned["message_id"], str(uuid.uuid1()), ""]
+        answers = [client.get(f"/msg/{name}", headers=JSON) for name in names]
+        varying = {"date", "x-request-id", "ratelimit"}
+        assert {answer.status_code for answer in answers} == {404}
+        assert len({answer.content for answer in answers}) == 1
+        assert (
+            len({frozenset(item for item in answer.headers.items() if item[0] not in varying) for answer in answers})
+            == 1
+        )
+
+    def test_in_the_same_time(self, client: httpx.Client) -> None:
+        """The median time to answer does not tell malformed from unknown from burned."""
+        burned = post(client)
+        client.delete(path(burned["receipt"]))
+        times: dict[str, list[float]] = {"x": [], NOBODY: [], burned["message_id"]: []}
+        for _ in range(60):
+            for name, measured in times.items():
+                begin = time.perf_counter()
+                client.get(f"/msg/{name}", headers=JSON)
+                measured.append(time.perf_counter() - begin)
+        medians = sorted(statistics.median(measured) for measured in times.values())
+        assert medians[-1] < 2 * medians[0]
+
+
+class TestReceipt:
+    def test_available(self, client: httpx.Client) -> None:
+        """The sender sees the reads that are left; looking at the receipt spends none."""
+        posted = post(client, reads=2)
+        expected = {
+            "status": 200,
+            "state": "available",
+            "expires_at": posted["expires_at"],
+            "reads": 2,
+            "reads_left": 2,
+        }
+        assert client.get(path(posted["receipt"]), headers=JSON).json() == expected
+        client.get(f"/msg/{posted['message_id']}", headers=JSON)
+        assert client.get(path(posted["receipt"]), headers=JSON).json()["reads_left"] == 1
+
+    def test_read(self, client: httpx.Client) -> None:
+        """Once the last reader came the state is read, and burning it changes nothing."""
+        posted = post(client, reads=1)
+        client.get(f"/msg/{posted['message_id']}", headers=JSON)
+        assert client.get(path(posted["receipt"]), headers=JSON).json()["state"] == "read"
+        assert client.delete(path(posted["receipt"])).json()["state"] == "read"
+
+    @pytest.mark.parametrize("reads", [None, 3])
+    def test_burn(self, client: httpx.Client, reads: int | None) -> None:
+        """DELETE makes the message unreadable now; the state is burned, however often it is asked."""
+        posted = post(client, reads=reads)
+        for answer in (client.delete(path(posted["receipt"])), client.get(path(posted["receipt"]), headers=JSON)):
+            assert answer.json()["state"] == "burned"
+        problem(client.get(f"/msg/{posted['message_id']}", headers=JSON), 404)
+        assert client.delete(path(posted["receipt"])).json()["state"] == "burned"
+
+    def test_as_text(self, client: httpx.Client) -> None:
+        """As text/plain a receipt is its state."""
+        assert client.get(path(post(client)["receipt"]), headers=TEXT).text == "available\n"
+
+    def test_page(self, client: httpx.Client) -> None:
+        """A browser gets a page."""
+        assert client.get(f"/receipt/{NOBODY}", headers=HTML).headers["content-type"].startswith("text/html")
+
+    def test_head(self, client: httpx.Client) -> None:
+        """HEAD is answered."""
+        assert client.head(path(post(client)["receipt"])).status_code == 200
+
+    def test_the_two_ids_do_not_stand_for_each_other(self, client: httpx.Client) -> None:
+        """A message id is no receipt, a receipt id no message: a reader cannot burn, a receipt cannot read."""
+        posted = post(client)
+        problem(client.get(f"/receipt/{posted['message_id']}", headers=JSON), 404)
+        problem(client.delete(f"/receipt/{posted['message_id']}"), 404)
+        problem(client.get(path(posted["receipt"]).replace("/receipt/", "/msg/"), headers=JSON), 404)
+
+    def test_missing_is_the_same_404(self, client: httpx.Client) -> None:
+        """An unknown receipt is told as an unknown message is."""
+        for answer in (client.get(f"/receipt/{NOBODY}", headers=JSON), client.delete(f"/receipt/{NOBODY}")):
+            assert problem(answer, 404) == problem(client.get("/msg/x", headers=JSON), 404)
+
+
+class TestIdempotency:
+    def test_the_same_answer_again(self, client: httpx.Client) -> None:
+        """The same key and request give the same answer, in whatever format it was sent."""
+        key = {"idempotency-key": uuid.uuid4().hex}
+        answers = [
+            client.post("/", json={"message": "x", "reads": 2}, headers=key),
+            client.post("/", json={"reads": 2, "message": "x"}, headers=key),
+            client.post("/", data={"message": "x", "reads": "2"}, headers=key),
+        ]
+        assert len({answer.content for answer in answers}) == 1
+
+    @pytest.mark.parametrize("other", [{"message": "y"}, {"message": "x", "ttl": 60}, {"message": "x", "reads": 1}])
+    def test_another_request_is_422(self, client: httpx.Client, other: dict[str, Any]) -> None:
+        """The same key with another message, life or reads is an error, and keeps nothing."""
+        key = {"idempotency-key": uuid.uuid4().hex}
+        assert client.post("/", json={"message": "x"}, headers=key).status_code == 200
+        problem(client.post("/", json=other, headers=key), 422)
+
+    def test_at_once(self, client: httpx.Client) -> None:
+        """Of many at once with one key, all get the answer of the one that was kept."""
+        key = {"idempotency-key": uuid.uuid4().hex}
+        gate = threading.Barrier(12)
+
+        def send(_: int) -> bytes:
+            gate.wait()
+            return client.post("/", json={"message": "x"}, headers=key).content
+
+        with ThreadPoolExecutor(12) as senders:
+            assert len(set(senders.map(send, range(12)))) == 1
+
+    @pytest.mark.parametrize("key", ["", "a b", "k" * 256])
+    def test_bad_keys(self, client: httpx.Client, key: str) -> None:
+        """A key is 1 to 255 printable characters without spaces."""
+        problem(client.post("/", json={"message": "x"}, headers={"idempotency-key": key}), 400)
+
+
+class TestAddresses:
+    @pytest.mark.parametrize("address", ["/x", "/msg", "/msg/a/b", "/receipt", "/assets/x", "/live", "/metrics"])
+    def test_unknown(self, client: httpx.Client, address: str) -> None:
+        """What is not an address is 404; health and metrics are not here."""
+        problem(client.get(address), 404)
+
+    @pytest.mark.parametrize(
+        ("address", "allow"),
+        [
+            ("/", {"GET", "HEAD", "POST"}),
+            (f"/msg/{NOBODY}", {"GET", "HEAD"}),
+            (f"/receipt/{NOBODY}", {"GET", "HEAD", "DELETE"}),
+            ("/openapi.json", {"GET", "HEAD"}),
+            ("/docs", {"GET", "HEAD"}),
+        ],
+    )
+    def test_other_methods(self, client: httpx.Client, address: str, allow: set[str]) -> None:
+        """Any other method is 405 with the methods that are allowed, OPTIONS too."""
+        for method in {"PUT", "PATCH", "POST", "DELETE", "OPTIONS", "PROPFIND"} - allow:
+            response = client.request(method, address)
+            problem(response, 405)
+            assert set(response.headers["allow"].split(", ")) == allow
+
+    def test_root(self, client: httpx.Client) -> None:
+        """GET / tells what this is and its limits; a browser gets the page; HEAD is answered."""
+        told = client.get("/").json()
+        assert told["service"] == "messaging_api"
+        limits = {"max_message_bytes": 65_536, "max_ttl": 604_800, "default_ttl": 604_800, "max_reads": 1000}
+        assert told["limits"] == limits
+        assert client.get("/", headers=HTML).headers["content-type"].startswith("text/html")
+        assert client.head("/").status_code == 200
+
+    def test_docs_and_contract(self, client: httpx.Client) -> None:
+        """The contract and its human form are there."""
+        assert client.get("/openapi.json").json()["openapi"].startswith("3.1")
+        assert client.get("/docs").headers["content-type"].startswith("text/html")
+
+
+class TestEveryAnswer:
+    @pytest.mark.parametrize(
+        ("method", "address", "options"),
+        [
+            ("GET", "/", {}),
+            ("GET", "/", {"headers": HTML}),
+            ("POST", "/", {"json": {"message": "x"}}),
+            ("POST", "/", {"json": {}}),
+            ("POST", "/", {"json": {"message": "x" * 70_000}}),
+            ("GET", f"/msg/{NOBODY}", {}),
+            ("GET", f"/msg/{NOBODY}", {"headers": HTML}),
+            ("HEAD", f"/msg/{NOBODY}", {}),
+            ("GET", "/nowhere", {}),
+            ("PUT", "/", {}),
+            ("GET", "/openapi.json", {}),
+        ],
+        ids=lambda value: str(value)[:40],
+    )
+    def test_carries_the_security_headers(
+        self, client: httpx.Client, method: str, address: str, options: dict[str, Any]
+    ) -> None:
+        """OWASP's headers for REST and a request id are on every answer, errors included."""
+        headers = client.request(method, address, **options).headers
+        assert headers["x-content-type-options"] == "nosniff"
+        assert headers["x-frame-options"] == "DENY"
+        assert headers["referrer-policy"] == "no-referrer"
+        assert "frame-ancestors 'none'" in headers["content-security-policy"]
+        assert "no-store" in headers["cache-control"]
+        assert "permissions-policy" in headers
+        assert re.fullmatch("[0-9a-f]{16}", headers["x-request-id"])
+        assert ("strict-transport-security" in headers) == (client.base_url.scheme == "https")
+        assert "server" not in headers
+
+    def test_names_itself_by_no_wish_of_the_client(self, client: httpx.Client) -> None:
+        """A request id that a client sends is not taken over: it could bring a secret into the logs."""
+        assert client.get("/", headers={"x-request-id": "mine"}).headers["x-request-id"] != "mine"
+
+    @pytest.mark.parametrize("host", ["a b", "evil.example/x", "a\\b", "a,b", "<script>"])
+    def test_refuses_a_host_that_is_none(self, client: httpx.Client, host: str) -> None:
+        """Links are never built from a Host header that is not a name or an address."""
+        problem(client.post("/", json={"message": "x"}, headers={"host": host}), 400)

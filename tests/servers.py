@@ -1,0 +1,72 @@
+"""Real servers for the tests: started on free ports, ended by pid."""
+
+import contextlib
+import shutil
+import socket
+import subprocess
+import time
+from collections.abc import Iterator
+from dataclasses import dataclass
+from pathlib import Path
+
+import redis
+
+
+def free_port() -> int:
+    """A port nobody listens on."""
+    with socket.create_server(("127.0.0.1", 0)) as listener:
+        port: int = listener.getsockname()[1]
+        return port
+
+
+@dataclass
+class RedisServer:
+    """A redis-server of our own; `options` are those of its command line."""
+
+    folder: Path
+    port: int
+    options: tuple[str, ...]
+    process: subprocess.Popen[bytes] | None = None
+
+    @property
+    def url(self) -> str:
+        """The address for our stores."""
+        return f"redis://127.0.0.1:{self.port}"
+
+    def client(self) -> redis.Redis:
+        """A client of its own, to look behind the store."""
+        return redis.Redis(port=self.port)
+
+    def start(self) -> None:
+        """Start and wait until it answers."""
+        program = shutil.which("redis-server")
+        assert program, "the tests need redis-server: apt-get install redis-server"
+        command = [program, "--port", str(self.port), "--dir", str(self.folder), "--save", "", *self.options]
+        self.process = subprocess.Popen(command, stdout=subprocess.DEVNULL)
+        deadline = time.monotonic() + 10
+        while not self._answers():
+            assert time.monotonic() < deadline, "redis-server did not start in time"
+            time.sleep(0.01)
+
+    def kill(self) -> None:
+        """kill -9."""
+        if self.process is not None:
+            self.process.kill()
+            self.process.wait()
+
+    def _answers(self) -> bool:
+        try:
+            return bool(self.client().ping())
+        except redis.ConnectionError:
+            return False
+
+
+@contextlib.contextmanager
+def redis_running(folder: Path, *options: str) -> Iterator[RedisServer]:
+    """A redis-server with its files in `folder`."""
+    server = RedisServer(folder, free_port(), options)
+    server.start()
+    try:
+        yield server
+    finally:
+        server.kill()

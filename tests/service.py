@@ -1,0 +1,83 @@
+"""The real service as users start it: the command, its processes, its ports."""
+
+import contextlib
+import os
+import re
+import signal
+import subprocess
+import sys
+import time
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass
+from pathlib import Path
+
+import httpx
+
+COMMAND = str(Path(sys.executable).with_name("messaging-api"))
+
+
+@dataclass(frozen=True)
+class Running:
+    """A service that serves. `log` is its log file, `console` what it wrote to the console."""
+
+    process: subprocess.Popen[str]
+    url: str
+    ops_url: str
+    log: Path
+    console: Path
+
+    def stop(self, how: signal.Signals = signal.SIGTERM) -> int:
+        """End it and wait; its exit code."""
+        self.process.send_signal(how)
+        return self.process.wait(timeout=40)
+
+    def workers(self) -> list[int]:
+        """The ids of its child processes."""
+        return children(self.process.pid)
+
+
+def children(pid: int) -> list[int]:
+    """The ids of the processes that `pid` started."""
+    text = Path(f"/proc/{pid}/task/{pid}/children").read_text()
+    return [int(child) for child in text.split()]
+
+
+def wait_for(condition: Callable[[], object], seconds: float = 20.0) -> None:
+    """Come back when `condition` holds; fail when it does not in time."""
+    deadline = time.monotonic() + seconds
+    while not condition():
+        assert time.monotonic() < deadline, "the condition did not come true in time"
+        time.sleep(0.01)
+
+
+def answers(url: str) -> bool:
+    """Whether `url` gives 200."""
+    try:
+        return httpx.get(url, timeout=5).status_code == 200
+    except httpx.TransportError:
+        return False
+
+
+@contextlib.contextmanager
+def serving(folder: Path, store: str, *options: str, ready: bool = True, **environ: str) -> Iterator[Running]:
+    """The service on free ports, with its files in `folder`; ended with all its processes when the block ends."""
+    folder.mkdir(parents=True, exist_ok=True)
+    console, logs = folder / "console.txt", folder / "logs"
+    command = [COMMAND, "serve", "--port", "0", "--ops-port", "0", "--store", store, "--log-dir", str(logs), *options]
+    with console.open("a") as errors:
+        process = subprocess.Popen(
+            command, stdout=subprocess.PIPE, stderr=errors, text=True, env={**os.environ, **environ}
+        )
+    assert process.stdout is not None
+    line = process.stdout.readline()
+    found = re.search(r"(https?://\S+) \(health and metrics on (\S+)\)", line)
+    assert found, f"{line}{process.communicate()[0]}{console.read_text()}"
+    running = Running(process, found[1], found[2], logs / "messaging_api.log", console)
+    try:
+        if ready:
+            wait_for(lambda: answers(f"{running.ops_url}/ready"))
+        yield running
+    finally:
+        if process.poll() is None:
+            running.stop()
+        process.stdout.close()

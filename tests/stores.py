@@ -1,0 +1,65 @@
+"""What tests of stores share: a clock to turn, entries, and running a coroutine over an open store."""
+
+import asyncio
+import itertools
+import os
+import time
+from collections.abc import Awaitable, Callable
+from contextlib import asynccontextmanager
+from typing import TypeVar
+
+from messaging_api import record
+from messaging_api.message import RECEIPT_EXTRA_MS
+from messaging_api.store import Entry, Store
+from messaging_api.stores import open_store
+
+Result = TypeVar("Result")
+HOUR = 3_600_000
+
+
+class Clock:
+    """Milliseconds since the epoch: the real time, and as much more as a test has turned it on by."""
+
+    def __init__(self) -> None:
+        self.ahead = 0
+
+    def __call__(self) -> int:
+        return time.time_ns() // 1_000_000 + self.ahead
+
+
+def on_store(url: str, work: Callable[[Store], Awaitable[Result]], clock: Callable[[], int] | None = None) -> Result:
+    """What `work` gives for the store at `url`, opened and closed for it."""
+
+    async def run() -> Result:
+        async with opened(url, clock) as store:
+            return await work(store)
+
+    return asyncio.run(run())
+
+
+@asynccontextmanager
+async def opened(url, clock=None):  # type: ignore[no-untyped-def]  # noqa: ANN001, ANN201
+    """The store at `url`, closed at the end."""
+    store = open_store(url, clock or Clock())
+    try:
+        yield store
+    finally:
+        await store.aclose()
+
+
+_serial = itertools.count()
+
+
+def locator() -> bytes:
+    """A place nothing lies at; holds bytes that need care in text protocols."""
+    return os.urandom(6) + b"\r\n\x00*$" + next(_serial).to_bytes(5, "big")
+
+
+def message(box: bytes = b"box", reads: int | None = None, ttl: int = HOUR) -> Entry:
+    """A message as the service would keep it."""
+    return Entry(locator(), record.pack(reads, time.time_ns() // 1_000_000 + ttl, box), ttl)
+
+
+def receipt(value: bytes = b"ticket", ttl: int = HOUR) -> Entry:
+    """A receipt, or an answer."""
+    return Entry(locator(), value, ttl + RECEIPT_EXTRA_MS)
