@@ -57,6 +57,8 @@ class RedisServer:
     def _answers(self) -> bool:
         try:
             return bool(self.client().ping())
+        except redis.AuthenticationError:
+            return True
         except redis.ConnectionError:
             return False
 

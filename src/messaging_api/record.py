@@ -52,6 +52,11 @@ def unpack(value: bytes) -> Kept:
     return Kept(reads, left, expires_at, value[HEAD:]) if reads else Kept(None, None, expires_at, value[HEAD:])
 
 
+def find(value: bytes | None) -> Kept | None:
+    """What lies at a message's place; None for nothing, and for what is no message."""
+    return None if value is None or len(value) < HEAD else unpack(value)
+
+
 def counted(value: bytes) -> bytes:
     """The value after one more read; without its box when that was the last. For a limited message that is there."""
     reads, left, expires_at = _head.unpack_from(value)

@@ -13,7 +13,7 @@ import hiredis
 
 from messaging_api.errors import StoreUnavailable
 from messaging_api.message import RECEIPT_EXTRA_MS
-from messaging_api.record import Kept, unpack
+from messaging_api.record import Kept, find
 from messaging_api.store import Entry
 from messaging_api.stores.batching import Batcher, Ticket
 from messaging_api.stores.redis_address import RedisAddress
@@ -60,13 +60,13 @@ class RedisStore:
         return known
 
     async def look(self, locator: bytes) -> Kept | None:
-        return _kept(await self._batcher.submit(("GET", self._prefix + locator)))
+        return find(await self._batcher.submit(("GET", self._prefix + locator)))
 
     async def take(self, locator: bytes) -> Kept | None:
-        return _kept(await self._batcher.submit(TAKE.call(1, self._prefix + locator, _EXTRA)))
+        return find(await self._batcher.submit(TAKE.call(1, self._prefix + locator, _EXTRA)))
 
     async def burn(self, locator: bytes) -> Kept | None:
-        return _kept(await self._batcher.submit(BURN.call(1, self._prefix + locator, _EXTRA)))
+        return find(await self._batcher.submit(BURN.call(1, self._prefix + locator, _EXTRA)))
 
     async def receipt(self, locator: bytes) -> bytes | None:
         value: bytes | None = await self._batcher.submit(("GET", self._prefix + locator))
@@ -78,7 +78,7 @@ class RedisStore:
     async def aclose(self) -> None:
         if self._connecting is not None:
             await self._connecting
-        if self._connection is not None and self._connection.usable:
+        if self._connection is not None:
             await self._connection.drain()
 
     def _run(self, batch: list[_Ticket]) -> None:
@@ -124,10 +124,10 @@ class RedisStore:
         _, connection = await asyncio.get_running_loop().create_connection(
             partial(Connection, self._timeout), address.host, address.port, ssl=address.tls
         )
-        for command in address.login():
-            await connection.call(command)
+        try:
+            for command in address.login():
+                await connection.call(command)
+        except BaseException:
+            connection.close()
+            raise
         return connection
-
-
-def _kept(value: bytes | None) -> Kept | None:
-    return None if value is None else unpack(value)

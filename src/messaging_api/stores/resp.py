@@ -4,6 +4,7 @@ Spares the stream layer, the locks and the per-call tasks of a general client; `
 """
 
 import asyncio
+import contextlib
 from collections import deque
 from collections.abc import Callable, Iterable
 from typing import Any, cast
@@ -11,7 +12,7 @@ from typing import Any, cast
 import hiredis
 
 from messaging_api.errors import StoreError, StoreFull, StoreUnavailable
-from messaging_api.stores.batching import Watchdog
+from messaging_api.stores.batching import Ticket, Watchdog
 
 Command = tuple[bytes | str, ...]
 Reply = Any
@@ -30,6 +31,7 @@ class Connection(asyncio.Protocol):
         self._reader = hiredis.Reader()
         self._pending: deque[tuple[float, Settle]] = deque()
         self._loop = asyncio.get_running_loop()
+        self._closed: asyncio.Future[None] = self._loop.create_future()
         self._watchdog = Watchdog(timeout, self._oldest, self._cut)
 
     @property
@@ -45,21 +47,23 @@ class Connection(asyncio.Protocol):
 
     async def call(self, command: Command) -> Reply:
         """One command by itself. Raises StoreError, for a reply that is an error too."""
-        answer: asyncio.Future[Reply] = self._loop.create_future()
-        self.send((command,), (answer.set_result,), self._loop.time())
-        reply = await answer
-        if isinstance(reply, hiredis.ReplyError):
-            raise refusal(reply)
-        if isinstance(reply, StoreError):
-            raise reply
-        return reply
+        ticket: Ticket[Command, Reply] = Ticket(command, self._loop.create_future())
+        self.send((command,), (ticket.settle,), self._loop.time())
+        try:
+            return await ticket.answer
+        except hiredis.ReplyError as error:
+            raise refusal(error) from None
 
     async def drain(self) -> None:
-        """Wait for the last reply, then close."""
-        if self._pending:
-            last: asyncio.Future[Reply] = self._loop.create_future()
-            self.send((("PING",),), (last.set_result,), self._loop.time())
-            await last
+        """Wait for the last reply, then close and wait until that is done."""
+        if self._pending and self.usable:
+            with contextlib.suppress(StoreError):
+                await self.call(("PING",))
+        self.close()
+        await self._closed
+
+    def close(self) -> None:
+        """Let go of the socket."""
         self._transport.close()
 
     def _oldest(self) -> float | None:
@@ -87,6 +91,7 @@ class Connection(asyncio.Protocol):
 
     def connection_lost(self, exc: Exception | None) -> None:
         self._fail()
+        self._closed.set_result(None)
 
 
 def refusal(reply: hiredis.ReplyError) -> StoreError:

@@ -20,7 +20,7 @@ from typing import Any
 
 from messaging_api.errors import StoreUnavailable
 from messaging_api.message import RECEIPT_EXTRA_MS
-from messaging_api.record import Kept, counted, emptied, unpack
+from messaging_api.record import Kept, counted, emptied, find, unpack
 from messaging_api.store import Entry
 from messaging_api.stores.batching import Batcher, Ticket, Watchdog
 from messaging_api.stores.sqlite_writer import Group, Operation, Writer, failure
@@ -58,13 +58,13 @@ class SqliteStore:
         return known
 
     async def look(self, locator: bytes) -> Kept | None:
-        return _kept(await self._looks.submit(locator))
+        return find(await self._looks.submit(locator))
 
     async def take(self, locator: bytes) -> Kept | None:
-        return _kept(await self._writes.submit(partial(_take, locator)))
+        return find(await self._writes.submit(partial(_take, locator)))
 
     async def burn(self, locator: bytes) -> Kept | None:
-        return _kept(await self._writes.submit(partial(_burn, locator)))
+        return find(await self._writes.submit(partial(_burn, locator)))
 
     async def receipt(self, locator: bytes) -> bytes | None:
         return await self._looks.submit(locator)
@@ -215,7 +215,3 @@ def _touch(database: sqlite3.Connection) -> None:
 def _sweep(now: int, database: sqlite3.Connection) -> int:
     step = "SELECT rowid FROM records WHERE gone_at <= ? ORDER BY gone_at LIMIT ?"
     return database.execute(f"DELETE FROM records WHERE rowid IN ({step})", (now, SWEEP_STEP)).rowcount  # noqa: S608 constant
-
-
-def _kept(value: bytes | None) -> Kept | None:
-    return None if value is None else unpack(value)
