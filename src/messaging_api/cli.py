@@ -8,6 +8,7 @@ from typing import Any
 
 import rich_click as click
 from rich.console import Console
+from rich.markup import escape
 from rich.table import Table
 
 from messaging_api import __version__
@@ -70,5 +71,5 @@ def settings(**options: str | None) -> None:
     _, explained = _load(options)
     table = Table("setting", "value", "from", "shape", "meaning", box=None, header_style="bold")
     for row in explained:
-        table.add_row(row.name, row.value, row.source, row.shape, row.meaning)
+        table.add_row(row.name, escape(row.value), row.source, escape(row.shape), escape(row.meaning))
     Console(width=None if sys.stdout.isatty() else 200).print(table)

@@ -40,28 +40,30 @@ class LogFile:
             self._descriptor = None
 
     def _turn(self, now: float) -> None:
-        self.close()
         self._folder.mkdir(mode=0o750, parents=True, exist_ok=True)
         lock = os.open(self._folder, os.O_RDONLY)
         try:
             fcntl.flock(lock, fcntl.LOCK_EX)
-            self._put_aside(now)
+            if (ended := self._day_ended(now)) is not None:
+                self._put_aside(self._folder / f"{NAME}.{_day(ended)}")
+            self.close()
             self._descriptor = os.open(self._path, os.O_WRONLY | os.O_CREAT | os.O_APPEND, 0o640)
-            os.utime(self._descriptor, (now, now))
         finally:
             os.close(lock)
         self._ends = (now // _DAY + 1) * _DAY
         self._forget(now)
 
-    def _put_aside(self, now: float) -> None:
-        """Rename a file whose last line is of an earlier day."""
+    def _day_ended(self, now: float) -> float | None:
+        """A moment of the day whose lines the file holds, if that day is over and nobody put it aside yet."""
         try:
-            written = self._path.stat().st_mtime
+            there = self._path.stat()
         except FileNotFoundError:
-            return
-        if written // _DAY >= now // _DAY:
-            return
-        kept = self._folder / f"{NAME}.{_day(written)}"
+            return None
+        if self._descriptor is None:
+            return there.st_mtime if there.st_mtime // _DAY < now // _DAY else None
+        return self._ends - 1 if os.path.samestat(os.fstat(self._descriptor), there) else None
+
+    def _put_aside(self, kept: Path) -> None:
         if not kept.exists():
             self._path.rename(kept)
             return

@@ -1,12 +1,14 @@
 """Sockets and the HTTP server of one process: uvicorn, with our answer to what is not HTTP."""
 
 import asyncio
+import contextlib
 import os
 import signal
 import socket
 
 import uvicorn
-from uvicorn.protocols.http.httptools_impl import STATUS_LINE, HttpToolsProtocol
+from uvicorn._types import ASGI3Application
+from uvicorn.protocols.http.httptools_impl import STATUS_LINE, HttpToolsProtocol, RequestResponseCycle
 
 from messaging_api.errors import Invalid, SettingsError
 from messaging_api.web.app import SECURITY
@@ -14,10 +16,35 @@ from messaging_api.web.problems import problem
 
 GRACE = 25
 """Seconds that requests in flight get to finish when the service stops."""
+LINGER = 1.0
+"""Seconds that an idle connection stays open then: its next request may be on the way already."""
 
 
 class Protocol(HttpToolsProtocol):
     """HTTP/1.1 on one connection."""
+
+    _stopping = False
+
+    def shutdown(self) -> None:
+        """Finish what was begun; whatever is still asked is answered, and is the last."""
+        self._stopping = True
+        if self._idle():
+            self.loop.call_later(LINGER, self._close_if_idle)
+        else:
+            self.cycle.keep_alive = False
+
+    def _start_asgi_task(self, cycle: RequestResponseCycle, app: ASGI3Application) -> None:
+        if self._stopping:
+            cycle.keep_alive = False
+        super()._start_asgi_task(cycle, app)
+
+    def _idle(self) -> bool:
+        cycle: RequestResponseCycle | None = self.cycle  # None until the first request, whatever uvicorn declares
+        return cycle is None or cycle.response_complete
+
+    def _close_if_idle(self) -> None:
+        if self._idle():
+            self.transport.close()
 
     def send_400_response(self, msg: str) -> None:
         """What cannot be parsed gets a problem like any other, and the connection ends."""
@@ -73,6 +100,22 @@ class HttpServer(uvicorn.Server):
         loop.add_signal_handler(signal.SIGTERM, self._stop)
         loop.add_reader(alive, self._orphaned, alive)
         await self._serve([listener])
+
+    async def shutdown(self, sockets: list[socket.socket] | None = None) -> None:
+        """Serve also those who connected already and wait to be accepted, then stop as uvicorn does."""
+        for listener in sockets or []:
+            await self._accept_all(listener)
+        await super().shutdown(sockets)
+
+    async def _accept_all(self, listener: socket.socket) -> None:
+        loop = asyncio.get_running_loop()
+        with contextlib.suppress(BlockingIOError):
+            while True:
+                accepted, _ = listener.accept()
+                await loop.connect_accepted_socket(self._protocol, accepted)
+
+    def _protocol(self) -> Protocol:
+        return Protocol(self.config, self.server_state, {})
 
     def _stop(self) -> None:
         self.should_exit = True
