@@ -1,7 +1,7 @@
 """RFC 3339 in UTC, to and from milliseconds since the epoch."""
 
 import time
-from datetime import datetime
+from datetime import UTC, datetime, timedelta
 from functools import lru_cache
 
 import msgspec
@@ -9,6 +9,7 @@ import msgspec
 from messaging_api.errors import Invalid
 
 _DAY = 86_400
+_EPOCH = datetime.fromtimestamp(0, UTC)
 
 
 @lru_cache(64)
@@ -33,4 +34,4 @@ def parse_time(text: str) -> int:
         moment = None
     if moment is None or moment.tzinfo is None:
         raise Invalid("expires_at must be a time as in RFC 3339, such as 2026-12-31T12:00:00Z.")
-    return int(moment.timestamp() * 1000)
+    return (moment - _EPOCH) // timedelta(milliseconds=1)
