@@ -19,7 +19,7 @@ def settings_table() -> str:
     told = {"workers": "the cores", "store": "SQLite in the user's data folder", "log_dir": "see below"}
     rows = ["| option | default | shape | meaning |", "|---|---|---|---|"]
     for row in load({}, {})[1]:
-        default = told.get(row.name, f"`{row.value}`" if row.value else "–")
+        default = told.get(row.name, f"`{row.value}`" if row.value else "-")
         shape = row.shape.replace("|", "\\|")
         rows.append(f"| `--{row.name.replace('_', '-')}` | {default} | {shape} | {row.meaning} |")
     return "\n".join(rows)

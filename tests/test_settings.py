@@ -1,0 +1,104 @@
+"""Settings: where values come from, and what is refused."""
+
+from pathlib import Path
+
+import pytest
+
+from messaging_api.errors import SettingsError, StoreUnavailable
+from messaging_api.settings import load
+from messaging_api.stores import open_store
+from messaging_api.stores.redis_address import RedisAddress
+from tests.stores import Clock
+
+
+def test_an_option_wins_over_a_variable_over_a_default() -> None:
+    """Each value comes from the nearest source, and says which."""
+    settings, told = load({"port": "1"}, {"MESSAGING_API_PORT": "2", "MESSAGING_API_WORKERS": "3", "OTHER": "x"})
+    assert (settings.port, settings.workers, settings.max_ttl) == (1, 3, 604_800)
+    sources = {row.name: row.source for row in told}
+    assert (sources["port"], sources["workers"], sources["max_ttl"]) == ("option", "environment", "default")
+
+
+def test_a_secret_may_be_a_file(tmp_path: Path) -> None:
+    """MESSAGING_API_STORE_FILE names a file with the value; its line end is not part of it."""
+    (tmp_path / "store").write_text("redis://:hush@h\n")
+    settings, told = load({}, {"MESSAGING_API_STORE_FILE": str(tmp_path / "store")})
+    assert settings.store == "redis://:hush@h"
+    assert "hush" not in repr(settings)
+    assert "hush" not in str(told)
+    assert next(row for row in told if row.name == "store").source == "file"
+
+
+def test_the_default_life_follows_a_shorter_longest() -> None:
+    """max_ttl alone shortens the default life too; a default that is longer on purpose is refused."""
+    assert load({"max_ttl": "60"}, {})[0].default_ttl == 60
+    with pytest.raises(SettingsError, match="default_ttl"):
+        load({"max_ttl": "60", "default_ttl": "61"}, {})
+
+
+@pytest.mark.parametrize(
+    ("name", "text"),
+    [
+        ("port", "65536"),
+        ("port", "٣"),
+        ("port", ""),
+        ("store_timeout", "0"),
+        ("store_timeout", "1e3"),
+        ("host", ""),
+        ("public_url", "ftp://x"),
+        ("public_url", "https://x/?q"),
+        ("public_url", "example.org"),
+    ],
+)
+def test_values_out_of_shape(name: str, text: str) -> None:
+    """A value out of shape is refused with the name of its option and the shape it has."""
+    with pytest.raises(SettingsError, match=f"--{name.replace('_', '-')} must be: "):
+        load({name: text}, {})
+
+
+def test_values_in_shape() -> None:
+    """Fractions of seconds, links without a slash at the end."""
+    settings, _ = load({"store_timeout": "0.25", "public_url": "https://x.example/base/"}, {})
+    assert (settings.store_timeout, settings.public_url) == (0.25, "https://x.example/base")
+
+
+@pytest.mark.parametrize(
+    "url",
+    [
+        "",
+        "x",
+        "mysql://x",
+        "sqlite://m.db",
+        "sqlite:///folder/",
+        "sqlite:////tmp/m.db?max_bytes=x",
+        "sqlite:////tmp/m.db?size=1",
+        "redis://",
+        "redis://h/x",
+        "redis://h:99999",
+        "redis://h?unknown=1",
+        "redis://h?ca=/x",
+        "rediss://h?ca=/nowhere",
+        "rediss://h?cert=/nowhere",
+    ],
+)
+def test_store_addresses_that_cannot_be_meant(url: str) -> None:
+    """A store's address is checked before anything is opened; the text repeats nothing of it."""
+    with pytest.raises(SettingsError):
+        open_store(url.replace("//h", "//:hush@h"), Clock())
+
+
+def test_redis_addresses() -> None:
+    """User, password, port, database and prefix, with their defaults; secrets stay out of repr."""
+    address = RedisAddress.parse("redis://me:p%40ss@[::1]:7000/2?prefix=a:")
+    assert (address.host, address.port, address.prefix) == ("::1", 7000, b"a:")
+    assert address.login() == [("AUTH", "me", "p@ss"), ("SELECT", "2")]
+    assert "p@ss" not in repr(address)
+    plain = RedisAddress.parse("redis://h")
+    assert (plain.port, plain.db, plain.prefix, plain.login()) == (6379, 0, b"messaging_api:", [])
+    assert RedisAddress.parse("rediss://h").tls is not None
+
+
+def test_a_folder_is_no_database(tmp_path: Path) -> None:
+    """A path that cannot be a file is told with its reason."""
+    with pytest.raises(StoreUnavailable, match="cannot be opened"):
+        open_store(f"sqlite://{tmp_path}", Clock())
