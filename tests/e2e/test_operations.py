@@ -68,6 +68,23 @@ def test_every_line_is_json_with_a_request_id(tmp_path: Path) -> None:
         assert answer.headers["x-request-id"] in service.console.read_text()
 
 
+def test_a_client_cannot_say_who_it_is(tmp_path: Path) -> None:
+    """X-Forwarded-For, Forwarded and X-Forwarded-Proto of a peer nobody trusts change neither log nor links."""
+    said = {
+        "x-forwarded-for": "203.0.113.7",
+        "forwarded": "for=203.0.113.7;proto=https;host=evil.example",
+        "x-forwarded-proto": "https",
+        "x-forwarded-host": "evil.example",
+    }
+    with serving(tmp_path, f"sqlite://{tmp_path}/m.db") as service:
+        answer = httpx.post(service.url, json={"message": "x"}, headers=said)
+        assert answer.json()["url"].startswith(f"{service.url}/msg/")
+        wait_for(lambda: answer.headers["x-request-id"] in service.log.read_text())
+        (line,) = (line for line in service.log.read_text().splitlines() if answer.headers["x-request-id"] in line)
+        assert json.loads(line)["client"] == "127.0.0.1"
+        assert "203.0.113.7" not in service.log.read_text()
+
+
 def test_yesterdays_log_is_put_aside_at_start(tmp_path: Path) -> None:
     """A log that was last written on an earlier day is kept under that day's name."""
     logs = tmp_path / "logs"
