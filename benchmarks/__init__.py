@@ -1,0 +1,1 @@
+"""What a request costs, against the bare server on the same machine in the same run."""

@@ -1,0 +1,74 @@
+"""One measurement: a load from the other core, and what it cost the server."""
+
+import asyncio
+import json
+import subprocess
+import time
+from dataclasses import dataclass
+from pathlib import Path
+
+from benchmarks.servers import LOAD_CORE, Measured
+from messaging_api.bootstrap import now_ms
+from messaging_api.message import Bounds, Draft
+from messaging_api.service import Service
+from messaging_api.stores import open_store
+
+SCRIPT = str(Path(__file__).with_name("load.lua"))
+
+
+@dataclass(frozen=True)
+class Figures:
+    """`cpu_us`: CPU of all the server's processes for a request; latencies in ms; `memory` in MiB."""
+
+    rps: float
+    cpu_us: float
+    p50: float
+    p99: float
+    errors: int
+    memory: float
+
+
+def measure(server: Measured, connections: int, seconds: int, paths: Path | None) -> Figures:
+    """Read the messages that `paths` lists, or create, over kept-alive connections."""
+    arguments = [] if paths is None else [str(paths)]
+    command = ["taskset", "-c", str(LOAD_CORE), "wrk", "-t1", f"-c{connections}", f"-d{seconds}s", "-s", SCRIPT]
+    before = server.cpu()
+    ran = subprocess.run([*command, server.url, "--", *arguments], capture_output=True, text=True, check=True)
+    cpu = server.cpu() - before
+    told = json.loads(ran.stdout.splitlines()[-1])
+    requests = told["requests"]
+    return Figures(
+        requests / told["seconds"], cpu / requests * 1e6, told["p50"], told["p99"], told["errors"], server.memory()
+    )
+
+
+def fill(store_url: str, count: int, paths: Path | None = None, size: int = 1024, ttl: int = 604_800) -> None:
+    """Keep this many different messages in the store, and write where they are read."""
+    lines = asyncio.run(_fill(store_url, count, size, ttl))
+    if paths is not None:
+        paths.write_text("\n".join(lines) + "\n")
+
+
+async def _fill(store_url: str, count: int, size: int, ttl: int) -> list[str]:
+    store = open_store(store_url, now_ms, 60)
+    service = Service(store, Bounds(), now_ms)
+    lines: list[str] = []
+    for start in range(0, count, 1000):
+        drafts = [Draft(f"{n:016}".encode() * (size // 16), ttl) for n in range(start, min(start + 1000, count))]
+        lines += [f"/msg/{posted.message_id}" for posted in await asyncio.gather(*map(service.post, drafts))]
+    await store.aclose()
+    return lines
+
+
+def wait_ready(url: str) -> float:
+    """Seconds until `url` answers."""
+    import httpx
+
+    begin = time.monotonic()
+    while True:
+        try:
+            httpx.get(url, timeout=1)
+        except httpx.TransportError:
+            assert time.monotonic() - begin < 20
+        else:
+            return time.monotonic() - begin

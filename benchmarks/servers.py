@@ -1,0 +1,101 @@
+"""The servers that are measured, each with its processes, on the core it was given."""
+
+import contextlib
+import re
+import shutil
+import socket
+import subprocess
+import sys
+import time
+from collections.abc import Iterator
+from dataclasses import dataclass
+from pathlib import Path
+
+SERVER_CORE, LOAD_CORE = 0, 1
+COMMAND = str(Path(sys.executable).with_name("messaging-api"))
+
+
+@dataclass(frozen=True)
+class Measured:
+    """A running server; `pid` is its first process."""
+
+    url: str
+    pid: int
+
+    def processes(self) -> list[int]:
+        """It and all it started."""
+        found, waiting = [], [self.pid]
+        while waiting:
+            pid = waiting.pop()
+            found.append(pid)
+            waiting += [int(child) for child in Path(f"/proc/{pid}/task/{pid}/children").read_text().split()]
+        return found
+
+    def cpu(self) -> float:
+        """Seconds of CPU all its threads have had (/proc/…/schedstat, which counts in nanoseconds)."""
+        total = 0
+        for pid in self.processes():
+            for task in Path(f"/proc/{pid}/task").iterdir():
+                with contextlib.suppress(FileNotFoundError):
+                    total += int((task / "schedstat").read_text().split()[0])
+        return total / 1e9
+
+    def memory(self) -> float:
+        """MiB of its largest process: proportional share (PSS), so that what forked processes share counts once."""
+        sizes = []
+        for pid in self.processes():
+            text = Path(f"/proc/{pid}/smaps_rollup").read_text()
+            sizes.append(int(re.search(r"^Pss:\s+(\d+)", text, re.MULTILINE)[1]) / 1024)  # type: ignore[index]
+        return max(sizes)
+
+
+@contextlib.contextmanager
+def process(command: list[str], core: int | None) -> Iterator[subprocess.Popen[str]]:
+    """A process on one core, ended with the block; its first line of output is still to be read."""
+    pin = [] if core is None else ["taskset", "-c", str(core)]
+    started = subprocess.Popen(
+        [*pin, *command], stdin=subprocess.PIPE, stdout=subprocess.PIPE, stderr=subprocess.DEVNULL, text=True
+    )
+    try:
+        yield started
+    finally:
+        started.terminate()
+        started.wait()
+        for pipe in (started.stdin, started.stdout):
+            if pipe is not None:
+                pipe.close()
+
+
+@contextlib.contextmanager
+def floor(kind: str, answers: Path) -> Iterator[Measured]:
+    """The bare server, raw or behind Falcon."""
+    with process([sys.executable, "-m", "benchmarks.floor", kind, str(answers)], SERVER_CORE) as started:
+        assert started.stdout is not None
+        yield Measured(started.stdout.readline().strip(), started.pid)
+
+
+@contextlib.contextmanager
+def service(store: str, logs: Path, *options: str, workers: int = 1) -> Iterator[Measured]:
+    """The service with everything on; with more than one worker it gets all cores."""
+    command = [COMMAND, "serve", "--port", "0", "--ops-port", "0", "--store", store, "--log-dir", str(logs)]
+    command += ["--workers", str(workers), *options]
+    with process(command, SERVER_CORE if workers == 1 else None) as started:
+        assert started.stdout is not None
+        line = started.stdout.readline()
+        yield Measured(line.split()[2], started.pid)
+
+
+@contextlib.contextmanager
+def redis(folder: Path) -> Iterator[str]:
+    """A Redis beside the load; the URL of its store."""
+    with socket.create_server(("127.0.0.1", 0)) as listener:
+        port = listener.getsockname()[1]
+    program = shutil.which("redis-server")
+    assert program, "the benchmark needs redis-server: apt-get install redis-server"
+    with process([program, "--port", str(port), "--dir", str(folder), "--save", ""], LOAD_CORE):
+        deadline = time.monotonic() + 10
+        while True:
+            with contextlib.suppress(OSError), socket.create_connection(("127.0.0.1", port)):
+                break
+            assert time.monotonic() < deadline
+        yield f"redis://127.0.0.1:{port}"
