@@ -15,7 +15,7 @@ install: $(BIN)/messaging-api ## Make .venv with the command messaging-api in it
 run: install ## Serve on port 5000; STORE=redis://… for another store, ARGS="…" for further options.
 	@exec $(BIN)/messaging-api serve $(if $(STORE),--store '$(STORE)') $(ARGS)
 
-test: $(BIN)/pytest redis ## Run the tests; they start the servers they need. TESTS="…" for some of them.
+test: $(BIN)/pytest servers ## Run the tests; they start the servers they need. TESTS="…" for some of them.
 	$(BIN)/coverage erase
 	$(BIN)/coverage run -m pytest $(TESTS)
 	$(BIN)/coverage combine --quiet
@@ -38,9 +38,10 @@ lock: ## Write the lock files anew from pyproject.toml (needs uv).
 clean: ## Remove what the targets above made.
 	rm -rf .venv dist build .coverage* .mypy_cache .ruff_cache .hypothesis
 
-.PHONY: redis
-redis:
+.PHONY: servers
+servers:
 	@command -v redis-server >/dev/null || scripts/need redis-server
+	@command -v haproxy >/dev/null || scripts/need haproxy
 
 .venv/made: scripts/make-venv
 	@scripts/make-venv '$(PYTHON)'

@@ -16,7 +16,7 @@ from messaging_api.service import Service
 from messaging_api.settings import Settings
 from messaging_api.store import Store
 from messaging_api.stores import open_store
-from messaging_api.supervisor import Child, Supervisor
+from messaging_api.supervisor import Child, Drain, Supervisor
 from messaging_api.web.app import App
 from messaging_api.web.handlers import Handlers
 from messaging_api.web.ops import OpsApp
@@ -58,12 +58,17 @@ class Instance:
 
     def run(self) -> None:
         """Serve until SIGTERM or SIGINT."""
-        journal = self._journal(self._board.rows[0])
+        journal = self._journal(self._board.parent)
         journal.event("started", url=self.url, ops=self.ops_url, workers=self._settings.workers)
         workers = [Child(f"worker-{n}", partial(self._work, row)) for n, row in enumerate(self._board.rows)]
         children = [*workers, Child("ops", self._watch)]
-        Supervisor(children, partial(journal.event, level="warning"), self._close).run()
+        drain = Drain(self._settings.drain_seconds, partial(self._begin_draining, journal))
+        Supervisor(children, partial(journal.event, level="warning"), drain, self._close).run()
         journal.event("stopped")
+
+    def _begin_draining(self, journal: Journal) -> None:
+        self._board.parent.put("draining", 1)
+        journal.event("stopping", drain_seconds=self._settings.drain_seconds)
 
     def _journal(self, row: Row) -> Journal:
         file = LogFile(self._settings.log_dir, self._settings.log_keep_days)
@@ -89,7 +94,7 @@ class Instance:
 
     def _watch(self, alive: int) -> None:
         self._public.close()
-        capture_logging(self._journal(self._board.rows[0]))
+        capture_logging(self._journal(self._board.ops))
         uvloop.run(self._serve_ops(alive))
 
     async def _serve_ops(self, alive: int) -> None:

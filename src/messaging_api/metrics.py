@@ -52,6 +52,7 @@ def _slots() -> Iterator[_Key]:
         yield ("duration", route, "sum")
     yield ("heartbeat",)
     yield ("in_flight",)
+    yield ("draining",)
 
 
 SLOT: dict[_Key, int] = {key: slot for slot, key in enumerate(_slots())}
@@ -75,7 +76,7 @@ class Row:
         self._numbers[first + len(BOUNDS) + 1] += int(seconds * 1e6)
 
     def put(self, name: str, value: int) -> None:
-        """Set a number that is not a counter: heartbeat, in_flight."""
+        """Set a number that is not a counter: heartbeat, in_flight, draining."""
         self._numbers[SLOT[(name,)]] = value
 
     def get(self, *key: str) -> int:
@@ -85,16 +86,17 @@ class Row:
 
 
 class Board:
-    """The rows of all processes; made before they are forked."""
+    """The rows of all processes, made before they are forked: `rows` of the workers, `parent` of the supervisor."""
 
-    def __init__(self, rows: int) -> None:
+    def __init__(self, workers: int) -> None:
         width = len(SLOT)
-        numbers = memoryview(mmap.mmap(-1, rows * width * 8)).cast("Q")
-        self.rows = [Row(numbers[row * width : (row + 1) * width]) for row in range(rows)]
+        numbers = memoryview(mmap.mmap(-1, (workers + 2) * width * 8)).cast("Q")
+        self._all = [Row(numbers[at : at + width]) for at in range(0, len(numbers), width)]
+        self.parent, self.ops, *self.rows = self._all
 
     def total(self, *key: str) -> int:
         """The sum over all processes."""
-        return sum(row.get(*key) for row in self.rows)
+        return sum(row.get(*key) for row in self._all)
 
     def text(self) -> bytes:
         """Prometheus text format 0.0.4."""

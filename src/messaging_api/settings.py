@@ -78,6 +78,9 @@ class Settings:
     workers: int = setting(os.cpu_count() or 1, whole(1, 256), "1 to 256", "Processes that serve; default: the cores.")
     store: str = setting(_default_store(), _text, "URL", "Where messages are kept.", secret=True)
     store_timeout: float = setting(1.5, _seconds, "seconds", "Longest wait for the store before 503.")
+    drain_seconds: int = setting(
+        0, whole(0, 600), "0 to 600", "Seconds that /ready says 503 while it still serves, before it stops."
+    )
     log_dir: str = setting(_default_log_dir(), _text, "folder", "Where messaging_api.log is written.")
     log_keep_days: int = setting(400, whole(1, 36500), "1 to 36500", "Days for which rotated logs are kept.")
     public_url: str = setting("", _public_url, "http(s)://host[/path]", "What links begin with; default: as asked.")

@@ -1,5 +1,6 @@
 """One parent that keeps its children running: no event loop, no threads, nothing to go wrong."""
 
+import math
 import os
 import signal
 import time
@@ -20,28 +21,48 @@ class Child(NamedTuple):
     main: Callable[[int], None]
 
 
+class Drain(NamedTuple):
+    """How stopping begins: `on_begin` is called, and for this many seconds the children go on as before.
+
+    Long enough for a load balancer to see that it should send nothing more here. A second signal cuts it short.
+    """
+
+    seconds: float
+    on_begin: Callable[[], None]
+
+
 class Supervisor:
-    """`tell` hears of events: their name and fields. `on_stop` is called once when stopping begins."""
+    """`tell` hears of events: their name and fields. `on_stop` is called once when the children are to stop."""
 
     def __init__(
-        self, children: Sequence[Child], tell: Callable[..., None], on_stop: Callable[[], None] = lambda: None
+        self, children: Sequence[Child], tell: Callable[..., None], drain: Drain, on_stop: Callable[[], None]
     ) -> None:
         self._children = children
         self._tell = tell
+        self._drain = drain
         self._on_stop = on_stop
         self._running: dict[int, Child] = {}
         self._due: list[tuple[float, Child]] = []
         self._deaths: dict[str, int] = {}
 
     def run(self) -> None:
-        """Start all, restart whatever dies, until SIGTERM or SIGINT; then stop all and wait for them."""
+        """Start all, restart whatever dies, until SIGTERM or SIGINT; then drain, stop all and wait for them."""
         signal.pthread_sigmask(signal.SIG_BLOCK, _SIGNALS)
         self._alive, self._held = os.pipe()
         for child in self._children:
             self._start(child)
-        while self._wait(self._pause()) not in (signal.SIGTERM, signal.SIGINT):
-            self._restart_due()
+        self._keep_running(math.inf)
+        self._drain.on_begin()
+        self._keep_running(time.monotonic() + self._drain.seconds)
         self._stop()
+
+    def _keep_running(self, until: float) -> None:
+        """Restart whatever dies until a signal to stop comes, or until then by the monotonic clock."""
+        while time.monotonic() < until:
+            due = min(until, min(self._due)[0] if self._due else math.inf)
+            if self._wait(due) in (signal.SIGTERM, signal.SIGINT):
+                return
+            self._restart_due()
 
     def _start(self, child: Child) -> None:
         pid = os.fork()
@@ -60,9 +81,10 @@ class Supervisor:
         finally:
             os._exit(code)
 
-    def _wait(self, seconds: float | None) -> int:
-        """Wait for a signal; bury the dead. The signal, 0 when the time is over."""
-        came = signal.sigtimedwait(_SIGNALS, seconds) if seconds is not None else signal.sigwaitinfo(_SIGNALS)
+    def _wait(self, until: float) -> int:
+        """Wait for a signal; bury the dead. The signal, 0 when the time has come."""
+        seconds = max(0.0, until - time.monotonic())
+        came = signal.sigwaitinfo(_SIGNALS) if until == math.inf else signal.sigtimedwait(_SIGNALS, seconds)
         while self._running:
             pid, status = os.waitpid(-1, os.WNOHANG)
             if pid == 0:
@@ -77,9 +99,6 @@ class Supervisor:
         self._due.append((time.monotonic() + pause, child))
         self._tell("process_ended", process=child.name, pid=pid, code=code)
 
-    def _pause(self) -> float | None:
-        return max(0.0, min(self._due)[0] - time.monotonic()) if self._due else None
-
     def _restart_due(self) -> None:
         now = time.monotonic()
         due, self._due = [child for when, child in self._due if when <= now], [d for d in self._due if d[0] > now]
@@ -91,7 +110,7 @@ class Supervisor:
         for pid in self._running:
             os.kill(pid, signal.SIGTERM)
         deadline = time.monotonic() + _PATIENCE
-        while self._running and (left := deadline - time.monotonic()) > 0:
-            self._wait(left)
+        while self._running and time.monotonic() < deadline:
+            self._wait(deadline)
         for pid in self._running:
             os.kill(pid, signal.SIGKILL)

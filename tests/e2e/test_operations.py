@@ -3,6 +3,7 @@
 import datetime as dt
 import json
 import os
+import signal
 import socket
 import subprocess
 from pathlib import Path
@@ -54,6 +55,21 @@ def test_ops_port_has_its_own_addresses_only(tmp_path: Path) -> None:
         refused = httpx.post(f"{service.ops_url}/metrics")
         assert (refused.status_code, refused.headers["allow"]) == (405, "GET, HEAD")
         assert httpx.head(f"{service.ops_url}/live").status_code == 200
+
+
+def test_draining(tmp_path: Path) -> None:
+    """On SIGTERM /ready says 503 while all else goes on as before; a second SIGTERM ends the wait."""
+    with serving(tmp_path, f"sqlite://{tmp_path}/m.db", "--drain-seconds", "600") as service:
+        service.process.terminate()
+        wait_for(lambda: httpx.get(f"{service.ops_url}/ready").status_code == 503)
+        assert "about to stop" in httpx.get(f"{service.ops_url}/ready").text
+        assert httpx.get(f"{service.ops_url}/live").status_code == 200
+        posted = httpx.post(service.url, json={"message": "x"})
+        assert httpx.get(posted.headers["location"]).json()["message"] == "x"
+        os.kill(service.workers()[0], signal.SIGKILL)
+        wait_for(lambda: httpx.get(f"{service.ops_url}/live").status_code == 200)
+        assert service.stop() == 0
+        assert '"event":"stopping"' in service.log.read_text()
 
 
 def test_every_line_is_json_with_a_request_id(tmp_path: Path) -> None:

@@ -47,6 +47,8 @@ class OpsApp:
         return await self._ready() if path == "/ready" else (200, _TEXT, b"alive\n")
 
     async def _ready(self) -> tuple[int, bytes, bytes]:
+        if self._board.parent.get("draining"):
+            return 503, _TEXT, b"This service is about to stop; send no more requests.\n"
         try:
             await self._ping()
         except StoreError as error:
