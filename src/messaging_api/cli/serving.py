@@ -1,4 +1,4 @@
-"""The command `messaging-api`. The only place that reads the environment."""
+"""The commands of those who run the service: serve, settings."""
 
 import os
 import sys
@@ -11,7 +11,6 @@ from rich.console import Console
 from rich.markup import escape
 from rich.table import Table
 
-from messaging_api import __version__
 from messaging_api.bootstrap import Instance
 from messaging_api.errors import SettingsError, StoreError
 from messaging_api.settings import PREFIX, Explained, Settings, load
@@ -35,17 +34,7 @@ def _load(options: dict[str, str | None]) -> tuple[Settings, list[Explained]]:
         raise click.ClickException(str(error)) from None
 
 
-@click.group(context_settings={"help_option_names": ["-h", "--help"]})
-@click.rich_config(help_config={"text_markup": "rich"})
-@click.version_option(__version__, prog_name="messaging-api")
-def main() -> None:
-    """Post a message, get a link nobody can guess. The link is the only key.
-
-    Start with [b]messaging-api serve[/b], then [b]curl -d message=hello http://127.0.0.1:5000[/b].
-    """
-
-
-@main.command()
+@click.command()
 @_setting_options
 def serve(**options: str | None) -> None:
     """Serve messages over HTTP.
@@ -64,7 +53,7 @@ def serve(**options: str | None) -> None:
     instance.run()
 
 
-@main.command()
+@click.command()
 @_setting_options
 def settings(**options: str | None) -> None:
     """Show every setting: its value, where that came from, what it means."""
