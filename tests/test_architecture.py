@@ -15,6 +15,7 @@ LADDER = [
     ["cli"],
     ["bootstrap"],
     ["server", "supervisor"],
+    ["http_protocol"],
     ["web", "stores", "client"],
     ["service"],
     ["store", "logs", "metrics", "settings", "ratelimit"],

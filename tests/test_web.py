@@ -14,6 +14,7 @@ from messaging_api.logs import Journal
 from messaging_api.metrics import METHODS, ROUTES, STATUSES, Board
 from messaging_api.web import problems
 from messaging_api.web.app import App
+from messaging_api.web.http import WHOLE
 from messaging_api.web.negotiation import media_type, wanted
 from messaging_api.web.problems import INTERNAL, TABLE, problem
 from messaging_api.web.times import format_time, parse_time
@@ -64,22 +65,23 @@ class Broken:
 
 def test_an_unexpected_error_is_answered_and_logged_without_its_text(capfd: pytest.CaptureFixture[str]) -> None:
     """500 as a problem with all headers; the log names class and place, and not what the error said."""
-    sent: list[dict[str, Any]] = []
+    sent: list[tuple[int, bytes, bytes]] = []
 
-    async def send(message: Any) -> None:
-        sent.append(message)
+    async def whole(*answer: Any) -> None:
+        sent.append(answer)
 
-    async def receive() -> Any:
-        return {"type": "http.request"}
+    async def unused(*_: Any) -> Any:
+        raise AssertionError
 
     async def main() -> None:
         app = App(Broken(), Journal(None), Board(1).rows[0])  # type: ignore[arg-type]
         scope = {"method": "GET", "path": "/", "query_string": b"", "headers": [], "scheme": "https", "client": None}
-        await app(scope, receive, send)
+        await app({**scope, "extensions": {WHOLE: whole}}, unused, unused)
 
     asyncio.run(main())
-    assert sent[0]["status"] == 500
-    headers = dict(sent[0]["headers"])
+    ((status, lines, _),) = sent
+    assert status == 500
+    headers = dict(line.split(b": ") for line in lines.splitlines())
     assert headers[b"content-type"] == b"application/problem+json"
     assert headers[b"strict-transport-security"].startswith(b"max-age=")
     logged = capfd.readouterr().err

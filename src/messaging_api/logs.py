@@ -46,7 +46,15 @@ class Journal:
     def event(self, event: str, level: str = "info", **fields: Field) -> None:
         """One line: when, how grave, what, for which request, and `fields`."""
         line = {"time": _stamp(self._clock()), "level": level, "event": event, "request_id": request_id.get(), **fields}
-        self._lines.append(_encode(line) + b"\n")
+        self._add(_encode(line) + b"\n")
+
+    def request(self, own_id: str, fields: str) -> None:
+        """The line of one request. `fields` are JSON already: nothing in them came from a client."""
+        begin = f'{{"time":"{_stamp(self._clock())}","level":"info","event":"request","request_id":"{own_id}",'
+        self._add(f"{begin}{fields}}}\n".encode())
+
+    def _add(self, line: bytes) -> None:
+        self._lines.append(line)
         if len(self._lines) == 1:
             try:
                 asyncio.get_running_loop().call_soon(self.flush)

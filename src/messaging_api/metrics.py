@@ -57,6 +57,10 @@ def _slots() -> Iterator[_Key]:
 
 SLOT: dict[_Key, int] = {key: slot for slot, key in enumerate(_slots())}
 _DURATION = {route: SLOT["duration", route, "0"] for route in ROUTES}
+_REQUEST = {
+    (route, method, status): SLOT["messaging_requests", route, method, str(status)]
+    for route, method, status in itertools.product(ROUTES, METHODS, STATUSES)
+}
 
 
 class Row:
@@ -69,11 +73,12 @@ class Row:
         """Add one; `key` is the counter's name and its label values in order."""
         self._numbers[SLOT[key]] += 1
 
-    def observe(self, route: str, seconds: float) -> None:
-        """A request to `route` took so long. The sum is kept in microseconds."""
-        first = _DURATION[route]
-        self._numbers[first + bisect_left(BOUNDS, seconds)] += 1
-        self._numbers[first + len(BOUNDS) + 1] += int(seconds * 1e6)
+    def answered(self, route: str, method: str, status: int, seconds: float) -> None:
+        """A request was answered and took so long. The sum is kept in microseconds."""
+        numbers, first = self._numbers, _DURATION[route]
+        numbers[_REQUEST[route, method, status]] += 1
+        numbers[first + bisect_left(BOUNDS, seconds)] += 1
+        numbers[first + len(BOUNDS) + 1] += int(seconds * 1e6)
 
     def put(self, name: str, value: int) -> None:
         """Set a number that is not a counter: heartbeat, in_flight, draining."""

@@ -1,64 +1,17 @@
-"""Sockets and the HTTP server of one process: uvicorn, with our answer to what is not HTTP."""
+"""Sockets and the HTTP server of one process: uvicorn, with our protocol."""
 
 import asyncio
 import contextlib
-import os
 import signal
 import socket
 
 import uvicorn
-from uvicorn._types import ASGI3Application
-from uvicorn.protocols.http.httptools_impl import STATUS_LINE, HttpToolsProtocol, RequestResponseCycle
 
-from messaging_api.errors import Invalid, SettingsError
-from messaging_api.web.app import SECURITY
-from messaging_api.web.problems import problem
+from messaging_api.errors import SettingsError
+from messaging_api.http_protocol import Protocol
 
 GRACE = 25
 """Seconds that requests in flight get to finish when the service stops."""
-LINGER = 1.0
-"""Seconds that an idle connection stays open then: its next request may be on the way already."""
-
-
-class Protocol(HttpToolsProtocol):
-    """HTTP/1.1 on one connection."""
-
-    _stopping = False
-
-    def shutdown(self) -> None:
-        """Finish what was begun; whatever is still asked is answered, and is the last."""
-        self._stopping = True
-        if self._idle():
-            self.loop.call_later(LINGER, self._close_if_idle)
-        else:
-            self.cycle.keep_alive = False
-
-    def _start_asgi_task(self, cycle: RequestResponseCycle, app: ASGI3Application) -> None:
-        if self._stopping:
-            cycle.keep_alive = False
-        super()._start_asgi_task(cycle, app)
-
-    def _idle(self) -> bool:
-        cycle: RequestResponseCycle | None = self.cycle  # None until the first request, whatever uvicorn declares
-        return cycle is None or cycle.response_complete
-
-    def _close_if_idle(self) -> None:
-        if self._idle():
-            self.transport.close()
-
-    def send_400_response(self, msg: str) -> None:
-        """What cannot be parsed gets a problem like any other, and the connection ends."""
-        response = problem(Invalid("This is not HTTP/1.1 as in RFC 9112."))
-        headers = (
-            *response.headers,
-            *SECURITY,
-            (b"content-length", b"%d" % len(response.body)),
-            (b"connection", b"close"),
-            (b"x-request-id", os.urandom(8).hex().encode()),
-        )
-        lines = b"".join(b"%b: %b\r\n" % header for header in headers)
-        self.transport.write(b"%b%b\r\n%b" % (STATUS_LINE[400], lines, response.body))
-        self.transport.close()
 
 
 def bind(host: str, port: int) -> socket.socket:

@@ -3,18 +3,20 @@
     request id → route → handler → problem details → security headers → answer → log line, metrics
 
 Written at the level of ASGI, without a framework's request and response objects; `docs/adr/` says what that saves.
+Answers are handed over whole (`http.WHOLE`).
 """
 
 import os
 import time
-from collections.abc import Awaitable, Callable
+from collections.abc import Awaitable, Callable, Iterator
+from functools import lru_cache
 from typing import NamedTuple
 
 from messaging_api.errors import MessagingError, StoreError, StoreFull
 from messaging_api.logs import Journal, request_id, where
 from messaging_api.metrics import METHODS, Row
 from messaging_api.web.handlers import Handlers
-from messaging_api.web.http import Header, Receive, Request, Response, Scope, Send
+from messaging_api.web.http import WHOLE, Header, Receive, Request, Response, Scope, Send, joined
 from messaging_api.web.problems import MethodNotAllowed, UnknownAddress, problem
 
 Handler = Callable[[Request, str], Awaitable[Response]]
@@ -60,6 +62,7 @@ class App:
     def __init__(self, handlers: Handlers, journal: Journal, row: Row) -> None:
         self._journal = journal
         self._row = row
+        self._ids = _request_ids()
         self._fixed = {
             "/": _route("/", GET=handlers.describe, POST=handlers.post),
             "/openapi.json": _route("/openapi.json", GET=handlers.contract),
@@ -71,15 +74,15 @@ class App:
             "/assets": _route("/assets", GET=handlers.asset),
         }
 
-    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
-        """Serve one request (ASGI 3)."""
+    async def __call__(self, scope: Scope, receive: Receive, _send: Send) -> None:
+        """Serve one request (ASGI 3, with the extension `http.WHOLE`)."""
         begin = time.perf_counter()
-        request = Request(scope, receive, os.urandom(8).hex())
+        request = Request(scope, receive, next(self._ids))
         request_id.set(request.request_id)
         route, name = self._find(request.path)
         response = await self._answer(request, route, name)
-        await send({"type": "http.response.start", "status": response.status, "headers": _headers(request, response)})
-        await send({"type": "http.response.body", "body": response.body})
+        body = response.body if request.method != "HEAD" else b""
+        await scope["extensions"][WHOLE](response.status, _lines(request, response), body)
         self._tell(request, route, response, time.perf_counter() - begin)
 
     def _find(self, path: str) -> tuple[Route, str]:
@@ -108,29 +111,39 @@ class App:
 
     def _tell(self, request: Request, route: Route, response: Response, seconds: float) -> None:
         method = request.method if request.method in METHODS else "other"
-        self._row.count("messaging_requests", route.label, method, str(response.status))
-        self._row.observe(route.label, seconds)
+        self._row.answered(route.label, method, response.status, seconds)
         if response.event is not None:
             self._row.count("messaging_messages", response.event)
         client = request.scope["client"]
-        self._journal.event(
-            "request",
-            client=client[0] if client else None,
-            method=method,
-            route=route.label,
-            status=response.status,
-            bytes=len(response.body),
-            ms=round(seconds * 1000, 3),
-            message=response.tag,
+        tag = f'"{response.tag}"' if response.tag else "null"
+        self._journal.request(
+            request.request_id,
+            f'"client":"{client[0] if client else ""}","method":"{method}","route":"{route.label}",'
+            f'"status":{response.status},"bytes":{len(response.body)},"ms":{seconds * 1000:.3f},"message":{tag}',
         )
 
 
-def _headers(request: Request, response: Response) -> list[Header]:
-    own = {name for name, _ in response.headers}
-    return [
-        *response.headers,
-        (b"content-length", b"%d" % len(response.body)),
-        *(header for header in SECURITY if header[0] not in own),
-        *((HSTS,) if request.scope["scheme"] == "https" else ()),
-        (b"x-request-id", request.request_id.encode()),
-    ]
+def _lines(request: Request, response: Response) -> bytes:
+    fixed = fixed_lines(response.headers, request.scope["scheme"])
+    own = joined(response.extra) if response.extra else b""
+    return b"%b%bcontent-length: %d\r\nx-request-id: %b\r\n" % (
+        fixed,
+        own,
+        len(response.body),
+        request.request_id.encode(),
+    )
+
+
+@lru_cache(256)
+def fixed_lines(headers: tuple[Header, ...], scheme: str) -> bytes:
+    """What answers of one kind have in common, made once."""
+    own = {name for name, _ in headers}
+    security = [header for header in SECURITY if header[0] not in own]
+    return joined([*headers, *security, *((HSTS,) if scheme == "https" else ())])
+
+
+def _request_ids() -> Iterator[str]:
+    """16 hex digits each; the system is asked for randomness once for 512 of them."""
+    while True:
+        some = os.urandom(8 * 512).hex()
+        yield from (some[start : start + 16] for start in range(0, len(some), 16))

@@ -21,8 +21,8 @@ from messaging_api.web.times import format_time
 
 _HOST = re.compile(rb"[0-9A-Za-z._-]{1,253}(:[0-9]{1,5})?|\[[0-9A-Fa-f:.]{2,45}\](:[0-9]{1,5})?")
 _KEY = re.compile(rb"[!-~]{1,255}")
-_JSON: Header = (b"content-type", b"application/json")
-_TEXT: Header = (b"content-type", b"text/plain; charset=utf-8")
+_AS_JSON: tuple[Header, ...] = ((b"content-type", b"application/json"),)
+_AS_TEXT: tuple[Header, ...] = ((b"content-type", b"text/plain; charset=utf-8"),)
 
 
 class _PostedBody(msgspec.Struct):
@@ -79,7 +79,7 @@ class Handlers:
         """GET /"""
         if wanted(request.headers.get(b"accept", b"")).format == "html":
             return self._page("index", request)
-        return Response(200, (_JSON,), self._description)
+        return Response(200, _AS_JSON, self._description)
 
     async def post(self, request: Request, _name: str) -> Response:
         """POST /"""
@@ -98,10 +98,10 @@ class Handlers:
         shown = await self._service.read(message_id, confirmed=accept.named, counting=request.method != "HEAD")
         event: Literal["read"] | None = "read" if request.method == "GET" else None
         if accept.format == "text":
-            return Response(200, (_TEXT, *_facts(shown)), shown.text, shown.tag, event)
+            return Response(200, _AS_TEXT, shown.text, shown.tag, event, _facts(shown))
         body = _encode(_ShownBody(200, shown.text.decode(), format_time(shown.expires_at), shown.reads_left))
-        headers = (_JSON, *_facts(shown)) if request.method == "HEAD" else (_JSON,)
-        return Response(200, headers, body, shown.tag, event)
+        facts = _facts(shown) if request.method == "HEAD" else ()
+        return Response(200, _AS_JSON, body, shown.tag, event, facts)
 
     async def receipt(self, request: Request, receipt_id: str) -> Response:
         """GET /receipt/{receipt_id}"""
@@ -115,7 +115,7 @@ class Handlers:
 
     async def contract(self, _request: Request, _name: str) -> Response:
         """GET /openapi.json"""
-        return Response(200, (_JSON,), _contract())
+        return Response(200, _AS_JSON, _contract())
 
     async def docs(self, request: Request, _name: str) -> Response:
         """GET /docs"""
@@ -139,11 +139,11 @@ class Handlers:
         if accept == "html":
             encoding = request.headers.get(b"accept-encoding", b"")
             page = self._pages.posted(url, receipt, expires_at, posted.reads, encoding)
-            return page._replace(headers=(*page.headers, location), tag=posted.tag, event="created")
+            return page._replace(extra=(location,), tag=posted.tag, event="created")
         if accept == "text":
-            return Response(200, (_TEXT, location), f"{url}\n".encode(), posted.tag, "created")
+            return Response(200, _AS_TEXT, f"{url}\n".encode(), posted.tag, "created", (location,))
         body = _encode(_PostedBody(200, posted.message_id, url, expires_at, posted.reads, receipt))
-        return Response(200, (_JSON, location), body, posted.tag, "created")
+        return Response(200, _AS_JSON, body, posted.tag, "created", (location,))
 
     def _base(self, request: Request) -> str:
         if self._public_url:
@@ -156,10 +156,10 @@ class Handlers:
 
 def _receipt(request: Request, receipt: Receipt) -> Response:
     if wanted(request.headers.get(b"accept", b"")).format == "text":
-        return Response(200, (_TEXT,), f"{receipt.state}\n".encode(), receipt.tag)
+        return Response(200, _AS_TEXT, f"{receipt.state}\n".encode(), receipt.tag)
     expires_at = format_time(receipt.expires_at)
     body = _encode(_ReceiptBody(200, receipt.state, expires_at, receipt.reads, receipt.reads_left))
-    return Response(200, (_JSON,), body, receipt.tag)
+    return Response(200, _AS_JSON, body, receipt.tag)
 
 
 def _facts(shown: Shown) -> tuple[Header, ...]:

@@ -1,6 +1,6 @@
 """What a handler takes and gives: one request, one response, and the way from and to ASGI."""
 
-from collections.abc import Awaitable, Callable, MutableMapping
+from collections.abc import Awaitable, Callable, Iterable, MutableMapping
 from typing import Any, Literal, NamedTuple
 
 Header = tuple[bytes, bytes]
@@ -10,10 +10,15 @@ Receive = Callable[[], Awaitable[Message]]
 Send = Callable[[Message], Awaitable[None]]
 
 
+WHOLE = "messaging_api.whole"
+"""The extension of the ASGI scope by which an answer is handed over whole: `await whole(status, lines, body)`."""
+
+
 class Response(NamedTuple):
     """An answer. `headers` holds what is its own (names in lower case); `app.py` adds what every answer carries.
 
-    `tag` names the message concerned in the log, `event` says what became of it in the metrics.
+    `headers` is one of few tuples that many answers share, so that their lines are made once; what differs from answer
+    to answer is in `extra`. `tag` names the message concerned in the log, `event` what became of it in the metrics.
     """
 
     status: int
@@ -21,6 +26,12 @@ class Response(NamedTuple):
     body: bytes
     tag: str | None = None
     event: Literal["created", "read", "burned"] | None = None
+    extra: tuple[Header, ...] = ()
+
+
+def joined(headers: Iterable[Header]) -> bytes:
+    """Header lines (RFC 9112, section 5). Ours hold no CR or LF: what clients send gets into none unchecked."""
+    return b"".join([b"%b: %b\r\n" % header for header in headers])
 
 
 class Request:

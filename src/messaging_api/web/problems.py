@@ -31,6 +31,7 @@ class Row(NamedTuple):
     headers: tuple[Header, ...] = ()
 
 
+_PROBLEM = (b"content-type", b"application/problem+json")
 _CLOSE = (b"connection", b"close")
 _SOON = (b"retry-after", b"1")
 
@@ -77,7 +78,5 @@ def problem(error: Exception) -> Response:
     """The answer that tells `error`: by the nearest of its classes that has a row."""
     row = next(TABLE[kind] for kind in type(error).__mro__ if kind in TABLE)
     body = msgspec.json.encode(_Problem(f"/docs#{row.slug}", row.title, row.status, row.detail or str(error)))
-    headers = [(b"content-type", b"application/problem+json"), *row.headers]
-    if isinstance(error, MethodNotAllowed):
-        headers.append((b"allow", error.allow.encode()))
-    return Response(row.status, tuple(headers), body)
+    extra = ((b"allow", error.allow.encode()),) if isinstance(error, MethodNotAllowed) else ()
+    return Response(row.status, (_PROBLEM, *row.headers), body, extra=extra)
