@@ -8,7 +8,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from messaging_api import record
-from messaging_api.message import format_id, new_id, parse_id
+from messaging_api.message import RECEIPT_EXTRA_MS, format_id, new_id, parse_id
 from messaging_api.sealing import ANSWER, MESSAGE, RECEIPT, BrokenSeal, derive, seal, unseal
 
 KEYS = st.binary(min_size=32, max_size=32)
@@ -94,6 +94,24 @@ def test_counting_down(reads: int, expires_at: int, box: bytes) -> None:
         value = record.counted(value)
         assert record.unpack(value) == (reads, left, expires_at, box if left else b"")
     assert record.unpack(value).state == "read"
+
+
+@given(st.integers(1, 1000), EXPIRIES, st.binary(min_size=1))
+def test_unread(reads: int, expires_at: int, box: bytes) -> None:
+    """What expires unread is a message for few of which no read was counted, no trace, nothing that lives longer."""
+    value = record.pack(reads, expires_at, box)
+    assert record.unread(value, expires_at + 5)
+    assert record.unread(value[: record.HEAD + 1], expires_at)
+    assert not record.unread(record.counted(value), expires_at)
+    assert not record.unread(record.emptied(value), expires_at + RECEIPT_EXTRA_MS)
+    assert not record.unread(value, expires_at + RECEIPT_EXTRA_MS)
+    assert not record.unread(record.pack(None, expires_at, box), expires_at)
+
+
+@given(st.binary(max_size=record.HEAD), EXPIRIES)
+def test_what_is_too_short_was_no_message(value: bytes, expires_at: int) -> None:
+    """A receipt may have any length."""
+    assert not record.unread(value, expires_at)
 
 
 @given(EXPIRIES, st.binary(min_size=1))

@@ -1,7 +1,7 @@
 """Counters that are right across processes: one row of 64-bit numbers a process, in memory they all share.
 
 A process writes its own row only, so nothing is locked and counting costs one dictionary look-up. Rows live in the
-supervisor's memory and outlast a worker that dies. A scrape adds the rows up.
+supervisor's memory and outlast a worker that dies. A scrape adds the rows up: `web/exposition.py`.
 """
 
 import itertools
@@ -10,14 +10,13 @@ from bisect import bisect_left
 from collections.abc import Iterator
 from typing import NamedTuple
 
-from prometheus_client import CollectorRegistry, generate_latest
-from prometheus_client.core import CounterMetricFamily, GaugeMetricFamily, HistogramMetricFamily, Metric
-
 ROUTES = ("/", "/msg", "/receipt", "/openapi.json", "/docs", "/assets", "other")
 METHODS = ("GET", "HEAD", "POST", "DELETE", "other")
 STATUSES = (200, 400, 404, 405, 413, 422, 428, 500, 503, 507)
 BOUNDS = (0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1.0, 2.5)
 """Upper bounds of the latency buckets, in seconds."""
+BATCHES = tuple(2**n for n in range(11))
+"""Upper bounds of the buckets for operations in a batch."""
 
 
 class Counter(NamedTuple):
@@ -34,10 +33,15 @@ COUNTERS = (
         "Requests answered.",
         {"route": ROUTES, "method": METHODS, "status": tuple(map(str, STATUSES))},
     ),
-    Counter("messaging_messages", "What became of messages.", {"event": ("created", "read", "burned")}),
+    Counter(
+        "messaging_messages", "What became of messages.", {"event": ("created", "read", "burned", "expired_unread")}
+    ),
     Counter("messaging_store_failures", "Operations the store failed.", {"reason": ("unavailable", "full")}),
     Counter("messaging_log_failures", "Writes to the log file that failed.", {}),
+    Counter("messaging_process_restarts", "Processes that died and were started again.", {}),
 )
+GAUGES = ("heartbeat", "draining", "connections", "in_flight", "lag_us", "cpu_ms", "resident_bytes")
+"""Numbers that are set, not counted. Times: monotonic seconds, microseconds late, milliseconds of CPU."""
 
 _Key = tuple[str, ...]
 
@@ -50,9 +54,11 @@ def _slots() -> Iterator[_Key]:
         for bucket in range(len(BOUNDS) + 1):
             yield ("duration", route, str(bucket))
         yield ("duration", route, "sum")
-    yield ("heartbeat",)
-    yield ("in_flight",)
-    yield ("draining",)
+    for bucket in range(len(BATCHES) + 1):
+        yield ("batch", str(bucket))
+    yield ("batch", "sum")
+    for gauge in GAUGES:
+        yield (gauge,)
 
 
 SLOT: dict[_Key, int] = {key: slot for slot, key in enumerate(_slots())}
@@ -61,6 +67,8 @@ _REQUEST = {
     (route, method, status): SLOT["messaging_requests", route, method, str(status)]
     for route, method, status in itertools.product(ROUTES, METHODS, STATUSES)
 }
+_BATCH = SLOT["batch", "0"]
+_EXPIRED_UNREAD = SLOT["messaging_messages", "expired_unread"]
 
 
 class Row:
@@ -80,8 +88,17 @@ class Row:
         numbers[first + bisect_left(BOUNDS, seconds)] += 1
         numbers[first + len(BOUNDS) + 1] += int(seconds * 1e6)
 
+    def expired_unread(self, messages: int) -> None:
+        """So many messages expired that nobody had read."""
+        self._numbers[_EXPIRED_UNREAD] += messages
+
+    def batch(self, size: int) -> None:
+        """So many operations went to the store in one round trip or transaction."""
+        self._numbers[_BATCH + min((size - 1).bit_length(), len(BATCHES))] += 1
+        self._numbers[_BATCH + len(BATCHES) + 1] += size
+
     def put(self, name: str, value: int) -> None:
-        """Set a number that is not a counter: heartbeat, in_flight, draining."""
+        """Set a gauge."""
         self._numbers[SLOT[(name,)]] = value
 
     def get(self, *key: str) -> int:
@@ -102,31 +119,3 @@ class Board:
     def total(self, *key: str) -> int:
         """The sum over all processes."""
         return sum(row.get(*key) for row in self._all)
-
-    def text(self) -> bytes:
-        """Prometheus text format 0.0.4."""
-        registry = CollectorRegistry()
-        registry.register(self)
-        return generate_latest(registry)
-
-    def collect(self) -> Iterator[Metric]:
-        """See prometheus_client: one family of samples for each metric."""
-        for counter in COUNTERS:
-            family = CounterMetricFamily(counter.name, counter.meaning, labels=list(counter.labels))
-            for values in itertools.product(*counter.labels.values()):
-                number = self.total(counter.name, *values)
-                if number or len(counter.labels) < 2:  # of the large family only what occurred
-                    family.add_metric(values, number)
-            yield family
-        yield self._durations()
-        in_flight = self.total("in_flight")
-        yield GaugeMetricFamily("messaging_requests_in_flight", "Requests being served.", value=in_flight)
-
-    def _durations(self) -> Metric:
-        family = HistogramMetricFamily("messaging_request_duration_seconds", "Time to answer.", labels=["route"])
-        bounds = [*map(str, BOUNDS), "+Inf"]
-        for route in ROUTES:
-            counts = [self.total("duration", route, str(bucket)) for bucket in range(len(bounds))]
-            buckets = list(zip(bounds, map(float, itertools.accumulate(counts)), strict=True))
-            family.add_metric([route], buckets, self.total("duration", route, "sum") / 1e6)
-        return family

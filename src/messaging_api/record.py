@@ -16,6 +16,8 @@ from typing import Literal, NamedTuple
 HEAD = 12
 _head = struct.Struct(">HHQ")
 _bound = struct.Struct(">HQ")
+_NEAR = 60_000
+"""ms by which the clocks of those who posted and those who clear away may differ."""
 
 State = Literal["available", "read", "burned"]
 
@@ -55,6 +57,17 @@ def unpack(value: bytes) -> Kept:
 def find(value: bytes | None) -> Kept | None:
     """What lies at a message's place; None for nothing, and for what is no message."""
     return None if value is None or len(value) < HEAD else unpack(value)
+
+
+def unread(value: bytes, gone_at: int) -> bool:
+    """Whether a value that is cleared away at `gone_at` (ms) was a message for few, and not one of them came.
+
+    What lies there may be a receipt or an answer: then these bytes are random, and no time near `gone_at`.
+    """
+    if len(value) <= HEAD:
+        return False
+    reads, left, expires_at = _head.unpack_from(value)
+    return bool(reads) and reads == left and abs(expires_at - gone_at) < _NEAR
 
 
 def counted(value: bytes) -> bytes:

@@ -21,6 +21,21 @@ class Entry(NamedTuple):
     ttl: int
 
 
+class Stats(NamedTuple):
+    """What a store tells of itself; None where it cannot know.
+
+    `full` is the share of its room that is used, 0 to 1, of the fullest node where there are many. `records` counts
+    messages, traces, receipts and answers alike; `expired` and `evicted` those that went since the store's start, by
+    their time or against our will.
+    """
+
+    full: float | None
+    used_bytes: int
+    records: int
+    expired: int | None = None
+    evicted: int | None = None
+
+
 class Store(Protocol):
     """See the module's text for what all operations promise."""
 
@@ -44,6 +59,9 @@ class Store(Protocol):
 
     async def ping(self) -> None:
         """Really touch the store."""
+
+    async def stats(self) -> Stats:
+        """How it stands. May take long: for those who watch, not for those who ask."""
 
     async def aclose(self) -> None:
         """Finish what was begun and let go. Further operations are errors of the caller."""

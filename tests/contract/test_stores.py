@@ -30,6 +30,22 @@ def test_what_is_created_lies_there(store_url: str) -> None:
     on_store(store_url, work)
 
 
+def test_how_it_stands(store_url: str) -> None:
+    """Each create adds a message and a receipt to the records; the room that is used is a share of all there is."""
+
+    async def work(store: Store) -> None:
+        before = await store.stats()
+        for _ in range(5):
+            await store.create(message(bytes(10_000)), receipt())
+        after = await store.stats()
+        assert after.records - before.records == 10
+        assert after.used_bytes > before.used_bytes
+        assert after.full is not None
+        assert 0 < after.full < 1
+
+    on_store(store_url, work)
+
+
 def test_what_was_not_created_does_not(store_url: str) -> None:
     """An empty place is None for every operation."""
 

@@ -5,13 +5,14 @@ from urllib.parse import parse_qsl, urlsplit
 
 from messaging_api.errors import SettingsError
 from messaging_api.store import Store
+from messaging_api.stores.batching import UNWATCHED, Instruments
 from messaging_api.stores.redis import RedisStore
 from messaging_api.stores.sqlite import SqliteStore
 
 SCHEMES = ("sqlite", "redis", "rediss")
 
 
-def open_store(url: str, clock: Callable[[], int], timeout: float = 1.5) -> Store:
+def open_store(url: str, clock: Callable[[], int], timeout: float = 1.5, instruments: Instruments = UNWATCHED) -> Store:
     """The store at `url`. `clock` gives ms since the epoch; `timeout`, in seconds, bounds every operation.
 
     Opening does not wait for a server: one that is away is found by the first operation. Raises SettingsError for
@@ -19,9 +20,9 @@ def open_store(url: str, clock: Callable[[], int], timeout: float = 1.5) -> Stor
     """
     scheme = urlsplit(url).scheme
     if scheme == "sqlite":
-        return SqliteStore(sqlite_path(url), clock, timeout, **_sizes(url))
+        return SqliteStore(sqlite_path(url), clock, timeout, instruments, **_sizes(url))
     if scheme in ("redis", "rediss"):
-        return RedisStore(url, timeout)
+        return RedisStore(url, timeout, instruments)
     raise SettingsError(f"store must be an address that begins with {'://, '.join(SCHEMES)}://.")
 
 

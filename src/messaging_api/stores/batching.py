@@ -6,7 +6,7 @@ nothing, and all requests that arrived in the same poll of the sockets share one
 
 import asyncio
 from collections.abc import Callable
-from typing import Generic, NamedTuple, TypeVar
+from typing import Any, Generic, NamedTuple, TypeVar
 
 Operation = TypeVar("Operation")
 Answer = TypeVar("Answer")
@@ -29,10 +29,16 @@ class Ticket(NamedTuple, Generic[Operation, Answer]):
 
 
 class Batcher(Generic[Operation, Answer]):
-    """Collects operations and hands each turn's lot to `run`, which must settle every ticket and never raise."""
+    """Collects operations and hands each turn's lot to `run`, which must settle every ticket and never raise.
 
-    def __init__(self, run: Callable[[list[Ticket[Operation, Answer]]], None]) -> None:
+    `observe` hears the size of each lot.
+    """
+
+    def __init__(
+        self, run: Callable[[list[Ticket[Operation, Answer]]], None], observe: Callable[[int], None] = lambda _: None
+    ) -> None:
         self._run = run
+        self._observe = observe
         self._batch: list[Ticket[Operation, Answer]] = []
 
     def submit(self, operation: Operation) -> "asyncio.Future[Answer]":
@@ -46,7 +52,18 @@ class Batcher(Generic[Operation, Answer]):
 
     def _flush(self) -> None:
         batch, self._batch = self._batch, []
+        self._observe(len(batch))
         self._run(batch)
+
+
+class Instruments(NamedTuple):
+    """How a store is watched: what makes its batchers, and who hears how many messages for few expired unread."""
+
+    batcher: Callable[..., Batcher[Any, Any]] = Batcher
+    expired_unread: Callable[[int], None] = lambda _: None
+
+
+UNWATCHED = Instruments()
 
 
 class Watchdog:

@@ -14,9 +14,10 @@ import hiredis
 from messaging_api.errors import StoreUnavailable
 from messaging_api.message import RECEIPT_EXTRA_MS
 from messaging_api.record import Kept, find
-from messaging_api.store import Entry
-from messaging_api.stores.batching import Batcher, Ticket
+from messaging_api.store import Entry, Stats
+from messaging_api.stores.batching import UNWATCHED, Batcher, Instruments, Ticket
 from messaging_api.stores.redis_address import RedisAddress
+from messaging_api.stores.redis_info import parse_info
 from messaging_api.stores.resp import Command, Connection, Reply, refusal
 
 _EXTRA = str(RECEIPT_EXTRA_MS)
@@ -43,11 +44,11 @@ _Ticket = Ticket[Command, Any]
 class RedisStore:
     """A Store; see `store.py`. Connects when first used and again whenever the connection was lost."""
 
-    def __init__(self, url: str, timeout: float) -> None:
+    def __init__(self, url: str, timeout: float, instruments: Instruments = UNWATCHED) -> None:
         self._address = RedisAddress.parse(url)
         self._timeout = timeout
         self._prefix = self._address.prefix
-        self._batcher: Batcher[Command, Any] = Batcher(self._run)
+        self._batcher: Batcher[Command, Any] = instruments.batcher(self._run)
         self._connection: Connection | None = None
         self._waiting: list[_Ticket] = []
         self._connecting: asyncio.Task[None] | None = None
@@ -74,6 +75,9 @@ class RedisStore:
 
     async def ping(self) -> None:
         await self._batcher.submit(("PING",))
+
+    async def stats(self) -> Stats:
+        return parse_info(await self._batcher.submit(("INFO",)), self._address.db)
 
     async def aclose(self) -> None:
         if self._connecting is not None:

@@ -20,9 +20,9 @@ from typing import Any
 
 from messaging_api.errors import StoreUnavailable
 from messaging_api.message import RECEIPT_EXTRA_MS
-from messaging_api.record import Kept, counted, emptied, find, unpack
-from messaging_api.store import Entry
-from messaging_api.stores.batching import Batcher, Ticket, Watchdog
+from messaging_api.record import HEAD, Kept, counted, emptied, find, unpack, unread
+from messaging_api.store import Entry, Stats
+from messaging_api.stores.batching import UNWATCHED, Batcher, Instruments, Ticket, Watchdog
 from messaging_api.stores.sqlite_writer import Group, Operation, Writer, failure
 
 SWEEP_EVERY = 1.0
@@ -41,14 +41,24 @@ _Look = Ticket[bytes, bytes | None]
 class SqliteStore:
     """A Store; see `store.py`. `max_bytes` bounds the file, 0 = by the disk alone."""
 
-    def __init__(self, path: str, clock: Callable[[], int], timeout: float, max_bytes: int = 0) -> None:
+    def __init__(
+        self,
+        path: str,
+        clock: Callable[[], int],
+        timeout: float,
+        instruments: Instruments = UNWATCHED,
+        max_bytes: int = 0,
+    ) -> None:
         self._clock = clock
+        self._path = path
+        self._max_bytes = max_bytes
+        self._expired_unread = instruments.expired_unread
         with _opening(path):
             self._reader = _connect(path, timeout / 10, max_bytes)
             self._reader.executescript(_SCHEMA)
             self._writer = Writer(partial(_connect, path, timeout * 0.8, max_bytes), asyncio.get_running_loop())
-        self._looks: Batcher[bytes, bytes | None] = Batcher(self._look_up)
-        self._writes: Batcher[Operation, Any] = Batcher(self._write)
+        self._looks: Batcher[bytes, bytes | None] = instruments.batcher(self._look_up)
+        self._writes: Batcher[Operation, Any] = instruments.batcher(self._write)
         self._unsettled: deque[tuple[float, Group]] = deque()
         self._watchdog = Watchdog(timeout, self._oldest, self._give_up)
         self._sweeping = asyncio.create_task(self._keep_sweeping())
@@ -77,9 +87,13 @@ class SqliteStore:
         """Remove what has expired, in small steps; the number of rows removed. Raises StoreUnavailable."""
         now, swept = self._clock(), 0
         while await self._looks_expired(now):
-            step: int = await self._writes.submit(partial(_sweep, now))
-            swept += step
+            gone: list[tuple[int, bytes]] = await self._writes.submit(partial(_sweep, now))
+            swept += len(gone)
+            self._expired_unread(sum(unread(head, gone_at) for gone_at, head in gone))
         return swept
+
+    async def stats(self) -> Stats:
+        return await asyncio.to_thread(self._stats)
 
     async def aclose(self) -> None:
         self._sweeping.cancel()
@@ -93,6 +107,19 @@ class SqliteStore:
             await asyncio.sleep(SWEEP_EVERY)
             with contextlib.suppress(StoreUnavailable):  # the next request says so, the next sweep tries again
                 await self.sweep()
+
+    def _stats(self) -> Stats:
+        try:
+            (records,) = self._reader.execute("SELECT count(*) FROM records").fetchone()
+            names = ("page_size", "page_count", "freelist_count")
+            size, pages, free = (self._reader.execute(f"PRAGMA {name}").fetchone()[0] for name in names)
+            disk = os.statvfs(self._path)
+        except sqlite3.Error as error:
+            raise failure(error) from None
+        used, room = (pages - free) * size, free * size + disk.f_bavail * disk.f_frsize
+        if self._max_bytes:
+            room = min(room, max(0, self._max_bytes - used))
+        return Stats(used / (used + room), used, records)
 
     async def _looks_expired(self, now: int) -> bool:
         query = "SELECT 1 FROM records WHERE gone_at <= ? LIMIT 1"
@@ -212,6 +239,8 @@ def _touch(database: sqlite3.Connection) -> None:
     database.execute("UPDATE records SET gone_at = gone_at WHERE locator = x''")
 
 
-def _sweep(now: int, database: sqlite3.Connection) -> int:
+def _sweep(now: int, database: sqlite3.Connection) -> list[tuple[int, bytes]]:
+    """Of each record removed its `gone_at` and the beginning of its value: the head and one byte of the box."""
     step = "SELECT rowid FROM records WHERE gone_at <= ? ORDER BY gone_at LIMIT ?"
-    return database.execute(f"DELETE FROM records WHERE rowid IN ({step})", (now, SWEEP_STEP)).rowcount  # noqa: S608 constant
+    query = f"DELETE FROM records WHERE rowid IN ({step}) RETURNING gone_at, substr(value, 1, {HEAD + 1})"  # noqa: S608 constant
+    return database.execute(query, (now, SWEEP_STEP)).fetchall()

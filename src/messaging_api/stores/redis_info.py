@@ -1,0 +1,22 @@
+"""What INFO says of a Redis, as Stats."""
+
+from messaging_api.store import Stats
+
+
+def parse_info(info: bytes, db: int) -> Stats:
+    """The figures of one server. Without `maxmemory` its room is the memory of the machine it runs on."""
+    facts = dict(line.split(":", 1) for line in info.decode(errors="replace").splitlines() if ":" in line)
+    used = int(facts["used_memory"])
+    room = int(facts.get("maxmemory", 0)) or int(facts.get("total_system_memory", 0))
+    return Stats(
+        full=used / room if room else None,
+        used_bytes=used,
+        records=_keys(facts.get(f"db{db}", "")),
+        expired=int(facts["expired_keys"]),
+        evicted=int(facts["evicted_keys"]),
+    )
+
+
+def _keys(keyspace: str) -> int:
+    """Of `keys=10,expires=10,…`, which is missing for a database without keys."""
+    return int(dict(part.split("=", 1) for part in keyspace.split(",") if part).get("keys", 0))
