@@ -12,6 +12,7 @@ from messaging_api import record
 from messaging_api.message import RECEIPT_EXTRA_MS
 from messaging_api.store import Entry, Store
 from messaging_api.stores import open_store
+from messaging_api.stores.shared_counters import SharedCounters
 
 Result = TypeVar("Result")
 HOUR = 3_600_000
@@ -27,20 +28,25 @@ class Clock:
         return time.time_ns() // 1_000_000 + self.ahead
 
 
-def on_store(url: str, work: Callable[[Store], Awaitable[Result]], clock: Callable[[], int] | None = None) -> Result:
+def on_store(
+    url: str,
+    work: Callable[[Store], Awaitable[Result]],
+    clock: Callable[[], int] | None = None,
+    counters: SharedCounters | None = None,
+) -> Result:
     """What `work` gives for the store at `url`, opened and closed for it."""
 
     async def run() -> Result:
-        async with opened(url, clock) as store:
+        async with opened(url, clock, counters) as store:
             return await work(store)
 
     return asyncio.run(run())
 
 
 @asynccontextmanager
-async def opened(url, clock=None):  # type: ignore[no-untyped-def]  # noqa: ANN001, ANN201
+async def opened(url, clock=None, counters=None):  # type: ignore[no-untyped-def]  # noqa: ANN001, ANN201
     """The store at `url`, closed at the end."""
-    store = open_store(url, clock or Clock())
+    store = open_store(url, clock or Clock(), counters=counters)
     try:
         yield store
     finally:

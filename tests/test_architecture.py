@@ -18,8 +18,8 @@ LADDER = [
     ["http_protocol"],
     ["web", "stores", "client"],
     ["service"],
-    ["store", "logs", "metrics", "settings", "ratelimit"],
-    ["logfile", "record", "sealing"],
+    ["store", "logs", "metrics", "settings"],
+    ["logfile", "ratelimit", "record", "sealing"],
     ["message"],
     ["errors"],
 ]

@@ -6,6 +6,8 @@
     ├── Missing            no message there: unknown, malformed, expired, read out or burned
     ├── Unconfirmed        a message with limited reads, asked for without naming a format
     ├── KeyReused          an idempotency key seen before, with another request
+    ├── Unauthorized       creating needs a token here, and the request has none that is known
+    ├── LimitReached       the client asks more often than it may
     ├── Overloaded         more work than this process takes at once
     ├── SettingsError      the service cannot start like this
     └── StoreError
@@ -42,6 +44,23 @@ class Unconfirmed(MessagingError):
 
 class KeyReused(MessagingError):
     """The idempotency key was used within its life for a request that said something else."""
+
+
+class Unauthorized(MessagingError):
+    """Only those with a token may create here. `sent` says whether the request brought something for one."""
+
+    def __init__(self, *, sent: bool) -> None:
+        super().__init__("The token is not known here." if sent else "Creating needs a token: Authorization: Bearer …")
+        self.sent = sent
+
+
+class LimitReached(MessagingError):
+    """The client has had the `most` requests of this `kind` that it may have in a minute; more in `seconds`."""
+
+    def __init__(self, kind: str, most: int, seconds: int) -> None:
+        super().__init__(f"At most {most} of this kind ({kind}) a minute. Try again in {seconds} s.")
+        self.kind = kind
+        self.seconds = seconds
 
 
 class Overloaded(MessagingError):

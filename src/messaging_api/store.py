@@ -10,6 +10,7 @@ fails does not fail the others.
 
 from typing import NamedTuple, Protocol
 
+from messaging_api.ratelimit import Counters
 from messaging_api.record import Kept
 
 
@@ -36,8 +37,8 @@ class Stats(NamedTuple):
     evicted: int | None = None
 
 
-class Store(Protocol):
-    """See the module's text for what all operations promise."""
+class Store(Counters, Protocol):
+    """See the module's text for what all operations promise. It also counts requests; see `ratelimit.Counters`."""
 
     async def create(self, message: Entry, receipt: Entry, answer: Entry | None = None) -> bytes | None:
         """Keep all entries and give None; or, if the answer's place is taken, keep none and give what lies there."""

@@ -17,6 +17,7 @@ from messaging_api.record import Kept, find
 from messaging_api.store import Entry, Stats
 from messaging_api.stores.batching import UNWATCHED, Batcher, Instruments, Ticket
 from messaging_api.stores.redis_address import RedisAddress
+from messaging_api.stores.redis_counters import RedisCounters
 from messaging_api.stores.redis_info import parse_info
 from messaging_api.stores.resp import Command, Connection, Reply, refusal
 
@@ -35,8 +36,8 @@ class Script:
         return ("EVALSHA", self.hash, str(keys), *arguments)
 
 
-CREATE, TAKE, BURN = Script("create.lua"), Script("take.lua"), Script("burn.lua")
-_TEXTS = {script.hash: script.text for script in (CREATE, TAKE, BURN)}
+CREATE, TAKE, BURN, LIMIT = Script("create.lua"), Script("take.lua"), Script("burn.lua"), Script("limit.lua")
+_TEXTS = {script.hash: script.text for script in (CREATE, TAKE, BURN, LIMIT)}
 
 _Ticket = Ticket[Command, Any]
 
@@ -49,6 +50,7 @@ class RedisStore:
         self._timeout = timeout
         self._prefix = self._address.prefix
         self._batcher: Batcher[Command, Any] = instruments.batcher(self._run)
+        self.count = RedisCounters(self._prefix, self._batcher.submit, LIMIT.call).count
         self._connection: Connection | None = None
         self._waiting: list[_Ticket] = []
         self._connecting: asyncio.Task[None] | None = None

@@ -16,14 +16,16 @@ from collections import deque
 from collections.abc import Callable, Iterator
 from functools import partial
 from pathlib import Path
-from typing import Any
+from typing import Any, NamedTuple
 
 from messaging_api.errors import StoreUnavailable
 from messaging_api.message import RECEIPT_EXTRA_MS
 from messaging_api.record import HEAD, Kept, counted, emptied, find, unpack, unread
 from messaging_api.store import Entry, Stats
 from messaging_api.stores.batching import UNWATCHED, Batcher, Instruments, Ticket, Watchdog
+from messaging_api.stores.shared_counters import SharedCounters
 from messaging_api.stores.sqlite_writer import Group, Operation, Writer, failure
+from messaging_api.stores.tallies import Tallies, Tally
 
 SWEEP_EVERY = 1.0
 SWEEP_STEP = 200
@@ -38,25 +40,33 @@ _MAX_LOOKS = 64
 _Look = Ticket[bytes, bytes | None]
 
 
+class File(NamedTuple):
+    """Where the database is. `max_bytes` bounds its size, 0 = by the disk alone."""
+
+    path: str
+    max_bytes: int = 0
+
+
 class SqliteStore:
-    """A Store; see `store.py`. `max_bytes` bounds the file, 0 = by the disk alone."""
+    """A Store; see `store.py`."""
 
     def __init__(
         self,
-        path: str,
+        file: File,
         clock: Callable[[], int],
         timeout: float,
+        counters: SharedCounters,
         instruments: Instruments = UNWATCHED,
-        max_bytes: int = 0,
     ) -> None:
         self._clock = clock
-        self._path = path
-        self._max_bytes = max_bytes
+        self._file = file
         self._expired_unread = instruments.expired_unread
-        with _opening(path):
-            self._reader = _connect(path, timeout / 10, max_bytes)
+        self._counters = counters
+        self.count = Tallies(self._count).submit
+        with _opening(file.path):
+            self._reader = _connect(file, timeout / 10)
             self._reader.executescript(_SCHEMA)
-            self._writer = Writer(partial(_connect, path, timeout * 0.8, max_bytes), asyncio.get_running_loop())
+            self._writer = Writer(partial(_connect, file, timeout * 0.8), asyncio.get_running_loop())
         self._looks: Batcher[bytes, bytes | None] = instruments.batcher(self._look_up)
         self._writes: Batcher[Operation, Any] = instruments.batcher(self._write)
         self._unsettled: deque[tuple[float, Group]] = deque()
@@ -78,6 +88,16 @@ class SqliteStore:
 
     async def receipt(self, locator: bytes) -> bytes | None:
         return await self._looks.submit(locator)
+
+    def _count(self, tallies: list[Tally]) -> None:
+        try:
+            standings = self._counters.count([(tally.ask, len(tally.answers)) for tally in tallies])
+        except StoreUnavailable as error:
+            for tally in tallies:
+                tally.settle(error)
+        else:
+            for tally, standing in zip(tallies, standings, strict=True):
+                tally.settle(standing)
 
     async def ping(self) -> None:
         """Begins and ends a write, so that a read-only or full disk and a stuck writer show."""
@@ -113,12 +133,12 @@ class SqliteStore:
             (records,) = self._reader.execute("SELECT count(*) FROM records").fetchone()
             names = ("page_size", "page_count", "freelist_count")
             size, pages, free = (self._reader.execute(f"PRAGMA {name}").fetchone()[0] for name in names)
-            disk = os.statvfs(self._path)
+            disk = os.statvfs(self._file.path)
         except sqlite3.Error as error:
             raise failure(error) from None
         used, room = (pages - free) * size, free * size + disk.f_bavail * disk.f_frsize
-        if self._max_bytes:
-            room = min(room, max(0, self._max_bytes - used))
+        if self._file.max_bytes:
+            room = min(room, max(0, self._file.max_bytes - used))
         return Stats(used / (used + room), used, records)
 
     async def _looks_expired(self, now: int) -> bool:
@@ -178,16 +198,16 @@ def _opening(path: str) -> Iterator[None]:
         raise StoreUnavailable(f"The database file {path} cannot be opened: {name}.") from None
 
 
-def _connect(path: str, timeout: float, max_bytes: int) -> sqlite3.Connection:
+def _connect(file: File, timeout: float) -> sqlite3.Connection:
     """`timeout`, in seconds: how long to wait for the lock of another process."""
     database = sqlite3.connect(
-        path, timeout=timeout, isolation_level=None, check_same_thread=False, cached_statements=256
+        file.path, timeout=timeout, isolation_level=None, check_same_thread=False, cached_statements=256
     )
     for pragma in ("journal_mode=WAL", "synchronous=FULL", "secure_delete=ON"):
         database.execute(f"PRAGMA {pragma}")
-    if max_bytes:
+    if file.max_bytes:
         (page_size,) = database.execute("PRAGMA page_size").fetchone()
-        database.execute(f"PRAGMA max_page_count={max(1, max_bytes // page_size)}")
+        database.execute(f"PRAGMA max_page_count={max(1, file.max_bytes // page_size)}")
     return database
 
 

@@ -1,0 +1,195 @@
+"""Limits: what one client is, who passes, what is remembered, and what happens when nobody counts."""
+
+import asyncio
+from collections import Counter
+from collections.abc import Coroutine
+from typing import Any
+
+import pytest
+
+from messaging_api.errors import LimitReached, StoreError, StoreUnavailable
+from messaging_api.ratelimit import MOST_REFUSED, WINDOW_MS, Ask, Limiter, Limits, Permit, Standing, client_key
+
+ONE, OTHER = client_key("192.0.2.1"), client_key("192.0.2.2")
+
+
+class Counted:
+    """Counters of this process; `left` is ms until every window ends, `error` what they answer instead."""
+
+    def __init__(self) -> None:
+        self.left = WINDOW_MS
+        self.error: StoreError | None = None
+        self.asked: list[Ask] = []
+        self._counts: Counter[tuple[bytes, str]] = Counter()
+
+    def count(self, ask: Ask) -> "asyncio.Future[Standing | StoreError]":
+        self.asked.append(ask)
+        answer: asyncio.Future[Standing | StoreError] = asyncio.get_running_loop().create_future()
+        self._counts[ask.client, str(ask.add)] += 1
+        added, looked = self._counts[ask.client, str(ask.add)], self._counts[ask.client, str(ask.look)]
+        answer.set_result(self.error or Standing(added, self.left, looked, self.left))
+        return answer
+
+
+class Hand:
+    """A clock in seconds, set by hand."""
+
+    now = 0.0
+
+    def __call__(self) -> float:
+        return self.now
+
+
+async def passes(permit: Permit) -> int | None:
+    """What is left after it."""
+    await permit.granted()
+    return permit.quota.remaining if permit.quota else None
+
+
+def run(work: Coroutine[Any, Any, None]) -> None:
+    asyncio.run(work)
+
+
+@pytest.mark.parametrize(
+    ("address", "same"),
+    [
+        ("192.0.2.1", "::ffff:192.0.2.1"),
+        ("2001:db8:1:2::1", "2001:db8:1:2:ffff:ffff:ffff:ffff"),
+        ("2001:db8:1:2::1", "2001:DB8:1:2:0::9"),
+        ("fe80::1%eth0", "fe80::2"),
+        ("", "testclient"),
+    ],
+)
+def test_one_client(address: str, same: str) -> None:
+    """An IPv4 address however written, a /64 of IPv6, and all that is no address."""
+    assert client_key(address) == client_key(same)
+
+
+def test_different_clients() -> None:
+    """Other addresses and other networks are others, and no key is longer than the counters' places."""
+    addresses = ["192.0.2.1", "192.0.2.2", "2001:db8:1:2::1", "2001:db8:1:3::1", "::c000:201", "::", "0.0.0.0", ""]  # noqa: S104
+    keys = [client_key(address) for address in addresses]
+    assert len(set(keys)) == len(addresses) - 1  # ::c000:201 and :: are in one /64
+    assert max(map(len, keys)) == 9
+
+
+def test_exactly_as_many_as_allowed_pass() -> None:
+    """N pass with what is left going down to 0, the next is told when to come back; another client goes on."""
+
+    async def work() -> None:
+        limiter = Limiter(Limits(create=3), Counted())
+        assert [await passes(limiter.create(ONE)) for _ in range(3)] == [2, 1, 0]
+        with pytest.raises(LimitReached) as told:
+            await passes(limiter.create(ONE))
+        assert (told.value.kind, told.value.seconds) == ("create", 60)
+        assert await passes(limiter.create(OTHER)) == 2
+
+    run(work())
+
+
+def test_a_refusal_is_remembered_until_it_is_over() -> None:
+    """Further requests are refused without asking the counters, with ever less to wait; then they are asked again."""
+
+    async def work() -> None:
+        clock, counted = Hand(), Counted()
+        limiter = Limiter(Limits(create=1, read=5), counted, clock=clock)
+        await passes(limiter.create(ONE))
+        counted.left = 10_500
+        with pytest.raises(LimitReached):
+            await passes(limiter.create(ONE))
+        asked = len(counted.asked)
+        for now, seconds in ((0.0, 11), (1.0, 10), (10.4, 1)):
+            clock.now = now
+            with pytest.raises(LimitReached) as told:
+                limiter.create(ONE)
+            assert told.value.seconds == seconds
+        assert len(counted.asked) == asked
+        assert await passes(limiter.read(ONE)) == 4
+        clock.now = 10.5
+        assert limiter.create(ONE)
+        assert len(counted.asked) == asked + 2
+
+    run(work())
+
+
+def test_misses_shut_out() -> None:
+    """With N misses had, nothing more is looked up; the one in flight that finds nothing more is not told so."""
+
+    async def work() -> None:
+        limiter = Limiter(Limits(read=100, miss=2), Counted())
+        early = [limiter.read(ONE) for _ in range(4)]
+        for permit in early:
+            await permit.granted()
+        await early[0].missed()
+        assert early[0].quota == ("miss", 1, 60)
+        await early[1].missed()
+        with pytest.raises(LimitReached):
+            await early[2].missed()
+        with pytest.raises(LimitReached) as told:
+            limiter.read(ONE)
+        assert told.value.kind == "miss"
+        with pytest.raises(LimitReached):
+            await early[3].missed()
+        elsewhere = Limiter(Limits(read=100, miss=2), early[0]._limiter._counters).read(ONE)
+        with pytest.raises(LimitReached):
+            await elsewhere.granted()
+
+    run(work())
+
+
+@pytest.mark.parametrize(
+    ("limits", "asked"),
+    [
+        (Limits(), []),
+        (Limits(create=9), [Ask(ONE, "create")]),
+        (Limits(read=9), [Ask(ONE, "read")]),
+        (Limits(miss=9), [Ask(ONE, None, "miss"), Ask(ONE, "miss")]),
+        (Limits(read=9, miss=9), [Ask(ONE, "read", "miss"), Ask(ONE, "miss")]),
+    ],
+)
+def test_what_is_off_is_not_asked_for(limits: Limits, asked: list[Ask]) -> None:
+    """0 is no limit, and costs nothing."""
+
+    async def work() -> None:
+        counted = Counted()
+        limiter = Limiter(limits, counted)
+        await limiter.create(ONE).granted()
+        permit = limiter.read(ONE)
+        await permit.granted()
+        await permit.missed()
+        assert counted.asked == asked
+
+    run(work())
+
+
+def test_counts_out_of_reach_let_pass() -> None:
+    """Without an answer of the counters a request goes on, and whoever watches hears of it each time."""
+
+    async def work() -> None:
+        counted, heard = Counted(), []
+        counted.error = StoreUnavailable("away")
+        limiter = Limiter(Limits(create=1, read=1, miss=1), counted, heard.append)
+        for _ in range(3):
+            assert await passes(limiter.create(ONE)) is None
+            permit = limiter.read(ONE)
+            assert await passes(permit) is None
+            await permit.missed()
+        assert heard == [counted.error] * 9
+
+    run(work())
+
+
+def test_memory_of_refusals_is_bounded() -> None:
+    """However many are refused, a process remembers so many of them."""
+
+    async def work() -> None:
+        counted = Counted()
+        limiter = Limiter(Limits(create=1), counted)
+        for n in range(MOST_REFUSED + 50):
+            client = n.to_bytes(4, "big")
+            limiter.create(client)
+            with pytest.raises(LimitReached):
+                await limiter.create(client).granted()
+        assert len(limiter._refused["create"]) == MOST_REFUSED
+
+    run(work())
