@@ -12,7 +12,7 @@ from typing import NamedTuple
 
 ROUTES = ("/", "/msg", "/receipt", "/openapi.json", "/docs", "/assets", "other")
 METHODS = ("GET", "HEAD", "POST", "DELETE", "other")
-STATUSES = (200, 400, 404, 405, 413, 422, 428, 500, 503, 507)
+STATUSES = (200, 400, 401, 404, 405, 413, 422, 428, 429, 500, 503, 507)
 BOUNDS = (0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1.0, 2.5)
 """Upper bounds of the latency buckets, in seconds."""
 BATCHES = tuple(2**n for n in range(11))

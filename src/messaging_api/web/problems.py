@@ -53,6 +53,8 @@ TABLE: dict[type[Exception], Row] = {
     errors.KeyReused: Row(
         422, "key-reused", "The Idempotency-Key was used before", "It came within 24 hours with another request."
     ),
+    errors.Unauthorized: Row(401, "token", "Only those with a token may create here"),
+    errors.LimitReached: Row(429, "limit", "Too many requests of this kind"),
     errors.Overloaded: Row(503, "overloaded", "Too busy right now", "Try again in a moment.", (_SOON,)),
     errors.StoreUnavailable: Row(
         503, "unavailable", "The store is out of reach", "Nothing is half done. Try again in a moment.", (_SOON,)
