@@ -21,7 +21,7 @@ def free_port() -> int:
 
 @dataclass
 class RedisServer:
-    """A redis-server of our own; `options` are those of its command line."""
+    """A redis-server of our own; `options` are those of its command line, which may begin with a configuration file."""
 
     folder: Path
     port: int
@@ -37,11 +37,15 @@ class RedisServer:
         """A client of its own, to look behind the store."""
         return redis.Redis(port=self.port)
 
+    def flush(self) -> None:
+        """Remove all that is kept."""
+        self.client().flushall()
+
     def start(self) -> None:
         """Start and wait until it answers."""
         program = shutil.which("redis-server")
         assert program, "the tests need redis-server: apt-get install redis-server"
-        command = [program, "--port", str(self.port), "--dir", str(self.folder), "--save", "", *self.options]
+        command = [program, *self.options, "--port", str(self.port), "--dir", str(self.folder), "--save", ""]
         self.process = subprocess.Popen(command, stdout=subprocess.DEVNULL)
         deadline = time.monotonic() + 10
         while not self._answers():
