@@ -4,8 +4,9 @@ PYTHON ?= $(shell for p in python3 python3.13 python3.12 python3.11; do \
   $$p -c 'import sys, venv; sys.exit(sys.version_info < (3, 11))' 2>/dev/null && echo $$p && break; done)
 BIN := .venv/bin
 URL ?= http://127.0.0.1:5000
+CLUSTER := */stores/redis_cluster.py,*/stores/redis_replicated.py,*/stores/redis_sentinel.py,*/stores/redis_shards.py
 
-.PHONY: help install run test lint contract lock clean
+.PHONY: help install run test test-cluster lint contract lock clean
 
 help: ## Show this.
 	@grep -hE '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 12
@@ -17,9 +18,15 @@ run: install ## Serve on port 5000; STORE=redis://… for another store, ARGS="�
 
 test: $(BIN)/pytest servers ## Run the tests; they start the servers they need. TESTS="…" for some of them.
 	$(BIN)/coverage erase
-	$(BIN)/coverage run -m pytest $(TESTS)
+	$(BIN)/coverage run -m pytest $(or $(TESTS),tests --ignore=tests/cluster)
 	$(BIN)/coverage combine --quiet
-	$(BIN)/coverage report $(if $(TESTS),--fail-under=0)
+	$(BIN)/coverage report $(if $(TESTS),--fail-under=0) --omit='$(CLUSTER)'
+
+test-cluster: $(BIN)/pytest servers ## Run what every store promises on a Redis Cluster and behind sentinels, with failovers.
+	$(BIN)/coverage erase
+	STORES='cluster,cluster#1,sentinel,sentinel#1' $(BIN)/coverage run -m pytest tests/contract/test_stores.py tests/cluster
+	$(BIN)/coverage combine --quiet
+	$(BIN)/coverage report --include='$(CLUSTER)'
 
 lint: $(BIN)/pytest ## Check style, types and shape.
 	$(BIN)/ruff check

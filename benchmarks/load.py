@@ -11,7 +11,7 @@ from benchmarks.servers import LOAD_CORE, Measured
 from messaging_api.bootstrap import now_ms
 from messaging_api.message import Bounds, Draft
 from messaging_api.service import Service
-from messaging_api.stores import open_store
+from messaging_api.stores import Patience, open_store
 
 SCRIPT = str(Path(__file__).with_name("load.lua"))
 
@@ -50,7 +50,7 @@ def fill(store_url: str, count: int, paths: Path | None = None, size: int = 1024
 
 
 async def _fill(store_url: str, count: int, size: int, ttl: int) -> list[str]:
-    store = open_store(store_url, now_ms, 60)
+    store = open_store(store_url, now_ms, Patience(60))
     service = Service(store, Bounds(), now_ms)
     lines: list[str] = []
     for start in range(0, count, 1000):

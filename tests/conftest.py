@@ -1,10 +1,12 @@
 """Fixtures that several suites share."""
 
+import os
 from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
 
+from tests.clusters import Cluster, Trio, cluster_running, trio_running
 from tests.servers import RedisServer, redis_running
 
 
@@ -15,11 +17,33 @@ def redis_server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[RedisServ
         yield server
 
 
-@pytest.fixture(params=["sqlite", "redis"])
+@pytest.fixture(scope="session")
+def cluster(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Cluster]:
+    """One cluster for all tests that leave it whole."""
+    with cluster_running(tmp_path_factory.mktemp("cluster")) as running:
+        yield running
+
+
+@pytest.fixture(scope="session")
+def trio(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Trio]:
+    """One master with replicas and sentinels for all tests that leave them whole."""
+    with trio_running(tmp_path_factory.mktemp("trio")) as running:
+        yield running
+
+
+def pytest_generate_tests(metafunc: pytest.Metafunc) -> None:
+    """A test of `store_url` runs once for each kind of store; `make test-cluster` has those of many servers."""
+    if "store_url" in metafunc.fixturenames:
+        kinds = os.environ.get("STORES", "sqlite,redis").split(",")
+        metafunc.parametrize("store_url", kinds, indirect=True)
+
+
+@pytest.fixture
 def store_url(request: pytest.FixtureRequest, tmp_path: Path) -> str:
-    """The address of an empty store, once for each kind there is."""
+    """The address of an empty store; for a kind like cluster#1, one that waits for this many replicas."""
     if request.param == "sqlite":
         return f"sqlite://{tmp_path}/messages.db"
-    server: RedisServer = request.getfixturevalue("redis_server")
-    server.client().flushall()
-    return server.url
+    kind, waits, replicas = request.param.partition("#")
+    servers = request.getfixturevalue({"redis": "redis_server", "cluster": "cluster", "sentinel": "trio"}[kind])
+    servers.flush()
+    return f"{servers.url}{waits}{replicas}"

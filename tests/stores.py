@@ -11,7 +11,7 @@ from typing import TypeVar
 from messaging_api import record
 from messaging_api.message import RECEIPT_EXTRA_MS
 from messaging_api.store import Entry, Store
-from messaging_api.stores import open_store
+from messaging_api.stores import Patience, open_store
 from messaging_api.stores.shared_counters import SharedCounters
 
 Result = TypeVar("Result")
@@ -45,8 +45,9 @@ def on_store(
 
 @asynccontextmanager
 async def opened(url, clock=None, counters=None):  # type: ignore[no-untyped-def]  # noqa: ANN001, ANN201
-    """The store at `url`, closed at the end."""
-    store = open_store(url, clock or Clock(), counters=counters)
+    """The store at `url`, closed at the end; what follows a # is how many replicas it waits for."""
+    address, _, replicas = url.partition("#")
+    store = open_store(address, clock or Clock(), Patience(replicas=int(replicas or 0)), counters=counters)
     try:
         yield store
     finally:

@@ -17,8 +17,8 @@ from messaging_api.server import HttpServer, bind
 from messaging_api.service import Service
 from messaging_api.settings import Settings
 from messaging_api.store import Store
-from messaging_api.stores import open_store
-from messaging_api.stores.batching import Batcher, Instruments
+from messaging_api.stores import Patience, open_store
+from messaging_api.stores.batching import UNWATCHED, Batcher, Instruments
 from messaging_api.supervisor import Child, Drain, Supervisor
 from messaging_api.web.app import App
 from messaging_api.web.exposition import Exposition
@@ -114,12 +114,17 @@ class Instance:
 
     def _open_store(self, row: Row) -> Store:
         instruments = Instruments(partial(Batcher, observe=row.batch), row.expired_unread)
-        return open_store(self._settings.store, now_ms, self._settings.store_timeout, instruments)
+        return _open(self._settings, instruments)
 
 
 async def _try_store(settings: Settings) -> None:
     """Find out before anything starts that a store's address or file is wrong; a server that is away may come later."""
-    await open_store(settings.store, now_ms, settings.store_timeout).aclose()
+    await _open(settings).aclose()
+
+
+def _open(settings: Settings, instruments: Instruments = UNWATCHED) -> Store:
+    patience = Patience(settings.store_timeout, settings.replicas_to_wait)
+    return open_store(settings.store, now_ms, patience, instruments)
 
 
 async def _beat(row: Row, server: HttpServer) -> None:

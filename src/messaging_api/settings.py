@@ -81,6 +81,7 @@ class Settings:
     drain_seconds: int = setting(
         0, whole(0, 600), "0 to 600", "Seconds that /ready says 503 while it still serves, before it stops."
     )
+    replicas_to_wait: int = setting(0, whole(0, 9), "0 to 9", "Replicas of Redis that have it before it counts.")
     log_dir: str = setting(_default_log_dir(), _text, "folder", "Where messaging_api.log is written.")
     log_keep_days: int = setting(400, whole(1, 36500), "1 to 36500", "Days for which rotated logs are kept.")
     public_url: str = setting("", _public_url, "http(s)://host[/path]", "What links begin with; default: as asked.")

@@ -1,26 +1,44 @@
 """The places that keep messages. `open_store` is the only way in."""
 
 from collections.abc import Callable
+from functools import partial
+from typing import NamedTuple
 from urllib.parse import parse_qsl, urlsplit
 
 from messaging_api.errors import SettingsError
 from messaging_api.store import Store
 from messaging_api.stores.batching import UNWATCHED, Instruments
 from messaging_api.stores.redis import RedisStore
+from messaging_api.stores.redis_address import SCHEMES as REDIS
+from messaging_api.stores.redis_address import RedisAddress
+from messaging_api.stores.redis_cluster import ClusterStore
+from messaging_api.stores.redis_node import Node, connect
+from messaging_api.stores.redis_replicated import Replicated
+from messaging_api.stores.redis_sentinel import connect_to_master
 from messaging_api.stores.shared_counters import SharedCounters
 from messaging_api.stores.sqlite import File, SqliteStore
 
-SCHEMES = ("sqlite", "redis", "rediss")
+SCHEMES = ("sqlite", *REDIS)
+
+
+class Patience(NamedTuple):
+    """What an operation waits for: at most `timeout` seconds, and that so many `replicas` have what was written."""
+
+    timeout: float = 1.5
+    replicas: int = 0
+
+
+USUAL = Patience()
 
 
 def open_store(
     url: str,
     clock: Callable[[], int],
-    timeout: float = 1.5,
+    patience: Patience = USUAL,
     instruments: Instruments = UNWATCHED,
     counters: SharedCounters | None = None,
 ) -> Store:
-    """The store at `url`. `clock` gives ms since the epoch; `timeout`, in seconds, bounds every operation.
+    """The store at `url`. `clock` gives ms since the epoch.
 
     `counters` are those that the processes of this machine share, for a store that has no place of its own for them.
 
@@ -28,11 +46,26 @@ def open_store(
     an address that cannot be meant, StoreUnavailable for a file that cannot be opened.
     """
     scheme = urlsplit(url).scheme
+    if scheme == "sqlite" and patience.replicas:
+        raise SettingsError("replicas_to_wait is for a Redis with replicas; SQLite has none.")
     if scheme == "sqlite":
-        return SqliteStore(sqlite_file(url), clock, timeout, counters or SharedCounters(), instruments)
-    if scheme in ("redis", "rediss"):
-        return RedisStore(url, timeout, instruments)
+        return SqliteStore(sqlite_file(url), clock, patience.timeout, counters or SharedCounters(), instruments)
+    if scheme in REDIS:
+        return _open_redis(RedisAddress.parse(url), patience, instruments)
     raise SettingsError(f"store must be an address that begins with {'://, '.join(SCHEMES)}://.")
+
+
+def _open_redis(address: RedisAddress, patience: Patience, instruments: Instruments) -> Store:
+    timeout, replicas = patience
+    if address.kind == "cluster":
+        return ClusterStore(address, timeout, instruments, replicas)
+    if address.kind == "sentinel":
+        open_ = partial(connect_to_master, address, timeout)
+    else:
+        open_ = partial(connect, address.hosts[0], address.login, address.tls, timeout)
+    reads = Node(open_, timeout, instruments)
+    writes = Replicated(Node(open_, timeout, instruments), replicas, timeout) if replicas else reads
+    return RedisStore(reads, writes, address.prefix, address.login.db)
 
 
 def sqlite_file(url: str) -> File:

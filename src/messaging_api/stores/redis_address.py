@@ -1,49 +1,49 @@
-"""What a redis:// or rediss:// address says.
+"""What the address of a Redis says: of one, of those that sentinels watch, or of a cluster.
 
-    redis[s]://[[user]:password@]host[:port][/db][?prefix=…&ca=…&cert=…&key=…]
+    redis[s]://[[user]:password@]host[:port][/db][?options]
+    redis[s]+sentinel://[[user]:password@]host[:port],…/name[/db][?options]
+    redis[s]+cluster://[[user]:password@]host[:port],…[?options]
 
-`ca`, `cert` and `key` are paths of PEM files and only for rediss://. Without `ca` the system's authorities count.
+The hosts of `+sentinel` are sentinels (port 26379 unless given), `name` is what they call the master; the hosts of
+`+cluster` are some of its nodes. User and password are those of the servers that keep the messages. Options:
+`prefix`; `sentinel_user` and `sentinel_password`; `ca`, `cert` and `key`, paths of PEM files, for rediss only, where
+everything speaks TLS. Without `ca` the system's authorities count.
 """
 
+import re
 import ssl
 from dataclasses import dataclass, field
+from typing import NamedTuple
 from urllib.parse import parse_qsl, unquote, urlsplit
 
 from messaging_api.errors import SettingsError
 
 PREFIX = "messaging_api:"
+SCHEMES = tuple(f"{scheme}{kind}" for scheme in ("redis", "rediss") for kind in ("", "+sentinel", "+cluster"))
+
+_SHAPES = {
+    "": "redis://[user:password@]host[:port][/db]",
+    "sentinel": "redis+sentinel://[user:password@]host[:port],…/name[/db]",
+    "cluster": "redis+cluster://[user:password@]host[:port],…",
+}
+_HOST = re.compile(r"(\[[0-9A-Fa-f:.]+\]|[^\[\]:/@,\s]+)(?::([0-9]{1,5}))?")
 
 
-@dataclass(frozen=True, slots=True)
-class RedisAddress:
-    """Where a Redis is and how to log in. `tls` is None for plain TCP."""
+class Endpoint(NamedTuple):
+    """Where a server listens."""
 
     host: str
     port: int
-    db: int
-    prefix: bytes
-    user: str | None = field(repr=False)
-    password: str | None = field(repr=False)
-    tls: ssl.SSLContext | None
 
-    @classmethod
-    def parse(cls, url: str) -> "RedisAddress":
-        """Raises SettingsError; its text never repeats the address, which may hold a password."""
-        parts = urlsplit(url)
-        options = dict(parse_qsl(parts.query, keep_blank_values=True))
-        prefix = options.pop("prefix", PREFIX)
-        tls = _context(options) if parts.scheme == "rediss" else None
-        db = parts.path.removeprefix("/") or "0"
-        if options or not parts.hostname or not (db.isascii() and db.isdecimal()):
-            raise SettingsError("store: write redis://[user:password@]host[:port][/db][?prefix=…], rediss:// for TLS.")
-        try:
-            port = parts.port or 6379
-        except ValueError:
-            raise SettingsError("store: the port is a number from 1 to 65535.") from None
-        user, password = (unquote(part) if part else None for part in (parts.username, parts.password))
-        return cls(parts.hostname, port, int(db), prefix.encode(), user, password, tls)
 
-    def login(self) -> list[tuple[bytes | str, ...]]:
+class Login(NamedTuple):
+    """How a connection begins."""
+
+    user: str | None = None
+    password: str | None = None
+    db: int = 0
+
+    def commands(self) -> list[tuple[bytes | str, ...]]:
         """The commands that open a connection."""
         commands: list[tuple[bytes | str, ...]] = []
         if self.password is not None:
@@ -51,6 +51,59 @@ class RedisAddress:
         if self.db:
             commands.append(("SELECT", str(self.db)))
         return commands
+
+
+@dataclass(frozen=True, slots=True)
+class RedisAddress:
+    """Where the servers are and how to log in. `kind` is "", "sentinel" or "cluster"; `tls` is None for plain TCP."""
+
+    kind: str
+    hosts: tuple[Endpoint, ...]
+    name: str
+    prefix: bytes
+    login: Login = field(repr=False)
+    sentinel_login: Login = field(repr=False)
+    tls: ssl.SSLContext | None
+
+    @classmethod
+    def parse(cls, url: str) -> "RedisAddress":
+        """Raises SettingsError; its text never repeats the address, which may hold a password."""
+        parts = urlsplit(url)
+        scheme, _, kind = parts.scheme.partition("+")
+        options = dict(parse_qsl(parts.query, keep_blank_values=True))
+        prefix = options.pop("prefix", PREFIX)
+        sentinel_login = _sentinel_login(options) if kind == "sentinel" else Login()
+        tls = _context(options) if scheme == "rediss" else None
+        name, db = _path(kind, parts.path)
+        credentials, _, hosts = parts.netloc.rpartition("@")
+        endpoints = tuple(_endpoint(host, 26379 if kind == "sentinel" else 6379) for host in hosts.split(","))
+        one_of_many = not kind and len(endpoints) > 1
+        if options or one_of_many or not (db.isascii() and db.isdecimal()) or bool(name) != (kind == "sentinel"):
+            raise SettingsError(f"store: write {_SHAPES[kind]}[?prefix=…], rediss instead of redis for TLS.")
+        user, _, password = (unquote(part) for part in credentials.partition(":"))
+        return cls(
+            kind, endpoints, name, prefix.encode(), Login(user or None, password or None, int(db)), sentinel_login, tls
+        )
+
+
+def _path(kind: str, path: str) -> tuple[str, str]:
+    """The name of a master and the number of a database, as text."""
+    first, _, rest = path.removeprefix("/").partition("/")
+    if kind == "sentinel":
+        return first, rest or "0"
+    return "", (path.removeprefix("/") or "0") if not kind else ("0" if path in ("", "/") else "none")
+
+
+def _endpoint(text: str, default_port: int) -> Endpoint:
+    found = _HOST.fullmatch(text)
+    port = int(found[2] or default_port) if found else 0
+    if found is None or not 1 <= port <= 65535:
+        raise SettingsError("store: each server is host or host:port, with a port from 1 to 65535.")
+    return Endpoint(found[1].strip("[]"), port)
+
+
+def _sentinel_login(options: dict[str, str]) -> Login:
+    return Login(options.pop("sentinel_user", None), options.pop("sentinel_password", None))
 
 
 def _context(options: dict[str, str]) -> ssl.SSLContext:

@@ -1,5 +1,7 @@
 """What INFO says of a Redis, as Stats."""
 
+from collections.abc import Sequence
+
 from messaging_api.store import Stats
 
 
@@ -14,6 +16,17 @@ def parse_info(info: bytes, db: int) -> Stats:
         records=_keys(facts.get(f"db{db}", "")),
         expired=int(facts["expired_keys"]),
         evicted=int(facts["evicted_keys"]),
+    )
+
+
+def total(nodes: Sequence[Stats]) -> Stats:
+    """The figures of many servers as one."""
+    return Stats(
+        full=max((one.full for one in nodes if one.full is not None), default=None),
+        used_bytes=sum(one.used_bytes for one in nodes),
+        records=sum(one.records for one in nodes),
+        expired=sum(one.expired or 0 for one in nodes),
+        evicted=sum(one.evicted or 0 for one in nodes),
     )
 
 

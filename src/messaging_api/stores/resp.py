@@ -11,8 +11,9 @@ from typing import Any, cast
 
 import hiredis
 
-from messaging_api.errors import StoreError, StoreFull, StoreUnavailable
+from messaging_api.errors import StoreError, StoreUnavailable
 from messaging_api.stores.batching import Ticket, Watchdog
+from messaging_api.stores.redis_refusals import refusal
 
 Command = tuple[bytes | str, ...]
 Reply = Any
@@ -92,12 +93,3 @@ class Connection(asyncio.Protocol):
     def connection_lost(self, exc: Exception | None) -> None:
         self._fail()
         self._closed.set_result(None)
-
-
-def refusal(reply: hiredis.ReplyError) -> StoreError:
-    """What an error reply means. Keeps its first word only: the rest may quote the command."""
-    text = str(reply)
-    word = text.split(" ", 1)[0]
-    if word == "OOM" or (word == "MISCONF" and "No space left" in text):
-        return StoreFull("Redis has no room.")
-    return StoreUnavailable(f"Redis answered {word}.")

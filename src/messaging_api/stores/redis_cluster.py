@@ -1,0 +1,166 @@
+"""The store on a Redis Cluster: each key where its slot is, each turn's commands for a node in one write.
+
+The records of one create lie in different slots, and no script may touch more than one. So the message and the receipt
+are written first, each by itself, and the answer last: nobody learns their ids before all are there, and what a failed
+create leaves behind is sealed, unreachable, and removed as far as the nodes answer.
+"""
+
+import asyncio
+import contextlib
+from collections.abc import Awaitable, Callable, Iterable
+from functools import partial
+from typing import cast
+
+from messaging_api.errors import StoreError, StoreFull, StoreUnavailable
+from messaging_api.store import Entry, Stats
+from messaging_api.stores.batching import Instruments
+from messaging_api.stores.redis import RedisStore
+from messaging_api.stores.redis_address import Endpoint, RedisAddress
+from messaging_api.stores.redis_info import parse_info, total
+from messaging_api.stores.redis_node import Lane, Node, Script, connect, spelled_out
+from messaging_api.stores.redis_refusals import Asked, Moved, NotExecuted
+from messaging_api.stores.redis_replicated import Replicated
+from messaging_api.stores.redis_shards import Shard, Shards
+from messaging_api.stores.redis_slots import located, slot_of
+from messaging_api.stores.resp import Command, Reply
+
+ANSWER = Script("answer.lua")
+
+_ONE_TRY, _MORE_TRIES = 0.7, 0.15
+"""The parts of a store's timeout for the first try of a command, and for all tries after a refusal."""
+
+
+class Router:
+    """A Lane to whichever node serves the key of a command; follows what the nodes say about who does."""
+
+    def __init__(self, shards: Shards, pick: Callable[[Shard], Lane], patience: float) -> None:
+        self._shards = shards
+        self._pick = pick
+        self._patience = patience
+
+    async def submit(self, command: Command) -> Reply:
+        """The reply to come."""
+        return await self.finish(command, self.begin(command))
+
+    def begin(self, command: Command) -> Awaitable[Reply]:
+        """The reply of the node that should serve the key; to be handed to `finish`."""
+        return self._pick(self._shards.at[_slot(command)]).submit(command)
+
+    async def finish(self, command: Command, begun: Awaitable[Reply]) -> Reply:
+        """The reply that `begun` gives, or that of another node if the first did not serve the key."""
+        try:
+            return await begun
+        except NotExecuted as refused:
+            return await self._again(command, refused)
+        except StoreUnavailable:  # perhaps it was done: not twice; but another may have taken the node's place
+            self._shards.refresh()
+            raise
+
+    async def aclose(self) -> None:
+        await self._shards.aclose()
+
+    async def _again(self, command: Command, refused: NotExecuted) -> Reply:
+        with contextlib.suppress(TimeoutError):
+            async with asyncio.timeout(self._patience):
+                while True:
+                    try:
+                        return await self._follow(command, refused)
+                    except NotExecuted as again:
+                        refused = again
+        raise StoreUnavailable(f"{refused} Nor after some patience.")
+
+    async def _follow(self, command: Command, refused: NotExecuted) -> Reply:
+        slot = _slot(command)
+        if not isinstance(refused, Moved):
+            await asyncio.shield(self._shards.refresh())
+            return await self.begin(command)
+        there = self._shards.shard(located(refused.host, refused.port, self._shards.at[slot].endpoint))
+        if isinstance(refused, Asked):
+            lane = self._pick(there)
+            _, reply = await asyncio.gather(lane.submit(("ASKING",)), lane.submit(spelled_out(command)))
+            return reply
+        self._shards.at[slot] = there
+        self._shards.refresh()
+        return await self.begin(command)
+
+
+def _slot(command: Command) -> int:
+    return slot_of(cast("bytes", command[3 if command[0] == "EVALSHA" else 1]))
+
+
+class ClusterStore(RedisStore):
+    """A Store; see `store.py`."""
+
+    def __init__(self, address: RedisAddress, timeout: float, instruments: Instruments, replicas: int) -> None:
+        open_shard = partial(_shard, address, timeout * _ONE_TRY, instruments, replicas)
+        self._shards = Shards(address, timeout * _ONE_TRY, open_shard)
+        self._patience = timeout * _MORE_TRIES
+        self._router = Router(self._shards, lambda shard: shard.writes, self._patience)
+        super().__init__(Router(self._shards, lambda shard: shard.reads, self._patience), self._router, address.prefix)
+
+    async def create(self, message: Entry, receipt: Entry, answer: Entry | None = None) -> bytes | None:
+        kept, failure = await self._keep((message, receipt))
+        known: bytes | None = None
+        if failure is None and answer is not None:
+            try:
+                known = await self._writes.submit(
+                    ANSWER.call(1, self._prefix + answer.locator, answer.value, str(answer.ttl))
+                )
+            except (StoreFull, NotExecuted) as refused:
+                failure = refused
+        if failure is not None or known is not None:
+            await self._forget(kept)
+        if failure is not None:
+            raise failure
+        return known
+
+    async def ping(self) -> None:
+        """Touches every master; raises unless more than half of them answer."""
+        answers = await self._ask_masters(("PING",))
+        if 2 * sum(not isinstance(answer, StoreError) for answer in answers) <= len(answers):
+            self._shards.refresh()
+            raise StoreUnavailable("Most of the cluster is out of reach.")
+
+    async def stats(self) -> Stats:
+        answers = await self._ask_masters(("INFO",))
+        told = [answer for answer in answers if isinstance(answer, bytes)]
+        if not told or len(told) < len(answers):
+            raise StoreUnavailable("Some of the cluster is out of reach.")
+        return total([parse_info(info, 0) for info in told])
+
+    async def _ask_masters(self, command: Command) -> list[Reply]:
+        if not self._shards.serving():
+            await asyncio.shield(self._shards.refresh())
+        return await asyncio.gather(
+            *(shard.reads.submit(command) for shard in self._shards.serving()), return_exceptions=True
+        )
+
+    async def _keep(self, entries: Iterable[Entry]) -> tuple[list[Entry], StoreError | None]:
+        """Write each entry where it belongs, all at once; those that were kept, and why others were not."""
+        begun = []
+        for entry in entries:
+            command = ("SET", self._prefix + entry.locator, entry.value, "PX", str(entry.ttl))
+            begun.append((entry, command, self._router.begin(command)))
+        kept, failure = [], None
+        for entry, command, reply in begun:
+            try:
+                await self._router.finish(command, reply)
+                kept.append(entry)
+            except StoreError as error:
+                failure = error
+        return kept, failure
+
+    async def _forget(self, entries: Iterable[Entry]) -> None:
+        """Remove what nobody will ever learn of. What cannot be removed now expires by itself."""
+        with contextlib.suppress(TimeoutError):
+            async with asyncio.timeout(self._patience):
+                removals = (self._writes.submit(("DEL", self._prefix + entry.locator)) for entry in entries)
+                await asyncio.gather(*removals, return_exceptions=True)
+
+
+def _shard(address: RedisAddress, timeout: float, instruments: Instruments, replicas: int, endpoint: Endpoint) -> Shard:
+    def node() -> Node:
+        return Node(partial(connect, endpoint, address.login, address.tls, timeout), timeout, instruments)
+
+    reads = node()
+    return Shard(endpoint, reads, Replicated(node(), replicas, timeout) if replicas else reads)

@@ -1,0 +1,116 @@
+"""The nodes of a cluster: which of them serves a slot, learnt from the cluster and kept up to date."""
+
+import asyncio
+import contextlib
+import random
+from collections.abc import Callable
+from typing import NamedTuple
+
+from messaging_api.errors import StoreError
+from messaging_api.stores.redis_address import Endpoint, RedisAddress
+from messaging_api.stores.redis_node import Lane, connect
+from messaging_api.stores.redis_refusals import NotExecuted
+from messaging_api.stores.redis_slots import SLOTS, VIEW, masters, served
+from messaging_api.stores.resp import Command, Reply
+
+_ASKED = 3
+"""How many nodes are asked at once: one that hangs holds nobody up."""
+_PAUSE = 0.05
+"""Seconds between two times that the cluster is asked."""
+
+View = list[tuple[range, Endpoint]]
+
+
+class Shard(NamedTuple):
+    """The two lanes to a node; they are one where writes need not wait for replicas."""
+
+    endpoint: Endpoint
+    reads: Lane
+    writes: Lane
+
+
+class Shards:
+    """`at[slot]` is the shard that serves a slot; `open_shard` gives the one at an endpoint."""
+
+    def __init__(self, address: RedisAddress, timeout: float, open_shard: Callable[[Endpoint], Shard]) -> None:
+        nowhere = _Nowhere(self)
+        self._unknown = Shard(Endpoint("", 0), nowhere, nowhere)
+        self.at = [self._unknown] * SLOTS
+        self._address = address
+        self._timeout = timeout
+        self._open_shard = open_shard
+        self._shards: dict[Endpoint, Shard] = {}
+        self._refreshing: asyncio.Task[None] | None = None
+        self._refreshed = -_PAUSE
+
+    def shard(self, endpoint: Endpoint) -> Shard:
+        """The shard of the master at `endpoint`."""
+        found = self._shards.get(endpoint)
+        if found is None:
+            found = self._shards[endpoint] = self._open_shard(endpoint)
+        return found
+
+    def serving(self) -> set[Shard]:
+        """All that serve a slot."""
+        return set(self.at) - {self._unknown}
+
+    def refresh(self) -> "asyncio.Task[None]":
+        """Ask the cluster again, in the background; whoever asks meanwhile shares the answer."""
+        if self._refreshing is None or self._refreshing.done():
+            self._refreshing = asyncio.create_task(self._refresh())
+        return self._refreshing
+
+    async def aclose(self) -> None:
+        """Let go of all nodes."""
+        if self._refreshing is not None:
+            await self._refreshing
+        for shard in self._shards.values():
+            for lane in {shard.reads, shard.writes}:
+                await lane.aclose()
+
+    async def _refresh(self) -> None:
+        loop = asyncio.get_running_loop()
+        await asyncio.sleep(self._refreshed + _PAUSE - loop.time())
+        for slots, endpoint in await self._ask():
+            self.at[slots.start : slots.stop] = [self.shard(endpoint)] * len(slots)
+        self._refreshed = loop.time()
+
+    async def _ask(self) -> View:
+        """What the first node says that knows of all slots; else what the one says that knows of most."""
+        known = sorted({*self._address.hosts, *self._shards})
+        asked = [asyncio.create_task(self._view(one)) for one in random.sample(known, min(_ASKED, len(known)))]
+        best: View = []
+        with contextlib.suppress(TimeoutError):
+            for answer in asyncio.as_completed(asked, timeout=self._timeout):
+                best = max(best, await answer, key=served)
+                if served(best) == SLOTS:
+                    break
+        for one in asked:
+            one.cancel()
+        await asyncio.wait(asked)
+        return best
+
+    async def _view(self, endpoint: Endpoint) -> View:
+        try:
+            connection = await connect(endpoint, self._address.login, self._address.tls, self._timeout)
+            try:
+                return list(masters(await connection.call(VIEW), endpoint))
+            finally:
+                connection.close()
+        except (OSError, StoreError):
+            return []
+
+
+class _Nowhere:
+    """The Lane to a slot of which nobody knows yet who serves it."""
+
+    def __init__(self, shards: Shards) -> None:
+        self._shards = shards
+
+    async def submit(self, _command: Command) -> Reply:
+        """Never succeeds, but waits until the cluster has been asked: after that, another try may."""
+        await asyncio.shield(self._shards.refresh())
+        raise NotExecuted("The cluster is out of reach.")
+
+    async def aclose(self) -> None:
+        """There is nothing to let go of."""
