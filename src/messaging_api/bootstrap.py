@@ -131,7 +131,7 @@ async def _beat(row: Row, server: HttpServer) -> None:
     """Once a second: that this process lives, and how it fares."""
     due = time.monotonic()
     while True:
-        row.put("lag_us", int((time.monotonic() - due) * 1e6))
+        row.put("lag_us", max(0, int((time.monotonic() - due) * 1e6)))  # a loop may wake a little early
         row.put("heartbeat", int(time.monotonic()))
         row.put("connections", len(server.server_state.connections))
         row.put("in_flight", len(server.server_state.tasks))
