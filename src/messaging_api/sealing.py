@@ -13,11 +13,17 @@ from typing import NamedTuple
 from cryptography.exceptions import InvalidTag
 from cryptography.hazmat.primitives.ciphers.aead import AESGCM
 
-MESSAGE = b"msgapi/message/1"
-RECEIPT = b"msgapi/receipt/1"
-ANSWER = b"msgapi/answer/01"
-
 _NONCE = 12
+
+
+def _purpose(person: bytes) -> "blake2b":
+    """A hash that is set up for a purpose: copying it costs half as much as setting it up again."""
+    return blake2b(digest_size=48, person=person)
+
+
+MESSAGE = _purpose(b"msgapi/message/1")
+RECEIPT = _purpose(b"msgapi/receipt/1")
+ANSWER = _purpose(b"msgapi/answer/01")
 
 
 class Keyring(NamedTuple):
@@ -31,9 +37,11 @@ class BrokenSeal(Exception):
     """The box does not open with this key and these bound bytes: another key, or a record that was altered."""
 
 
-def derive(secret: bytes, purpose: bytes) -> Keyring:
+def derive(secret: bytes, purpose: "blake2b") -> Keyring:
     """The locator and key that `secret` has for `purpose` (one of the three above)."""
-    digest = blake2b(secret, digest_size=48, person=purpose).digest()
+    hasher = purpose.copy()
+    hasher.update(secret)
+    digest = hasher.digest()
     return Keyring(digest[:16], digest[16:])
 
 

@@ -8,22 +8,24 @@ import msgspec
 
 from messaging_api.errors import Invalid
 
-_DAY = 86_400
 _EPOCH = datetime.fromtimestamp(0, UTC)
 
 
-@lru_cache(64)
-def _day(day: int) -> str:
-    return time.strftime("%Y-%m-%d", time.gmtime(day * _DAY))
+_SECONDS = tuple(f"{second:02}." for second in range(60))
+_MILLISECONDS = tuple(f"{millisecond:03}Z" for millisecond in range(1000))
+
+
+@lru_cache(20_160)
+def _minute(minute: int) -> str:
+    """Cached for as many minutes as two weeks have: formatting is three times the cost of all the rest."""
+    return time.strftime("%Y-%m-%dT%H:%M:", time.gmtime(minute * 60))
 
 
 def format_time(moment: int) -> str:
     """As `2026-11-30T12:00:00.000Z`."""
     seconds, milliseconds = divmod(moment, 1000)
-    day, rest = divmod(seconds, _DAY)
-    minutes, second = divmod(rest, 60)
-    hour, minute = divmod(minutes, 60)
-    return f"{_day(day)}T{hour:02}:{minute:02}:{second:02}.{milliseconds:03}Z"
+    minute, second = divmod(seconds, 60)
+    return f"{_minute(minute)}{_SECONDS[second]}{_MILLISECONDS[milliseconds]}"
 
 
 def parse_time(text: str) -> int:
