@@ -6,7 +6,7 @@ BIN := .venv/bin
 URL ?= http://127.0.0.1:5000
 CLUSTER := */stores/redis_cluster.py,*/stores/redis_replicated.py,*/stores/redis_sentinel.py,*/stores/redis_shards.py
 
-.PHONY: help install run test test-cluster lint contract lock clean
+.PHONY: help install run test test-cluster test-browser lint contract lock clean
 
 help: ## Show this.
 	@grep -hE '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 12
@@ -18,7 +18,7 @@ run: install ## Serve on port 5000; STORE=redis://… for another store, ARGS="�
 
 test: $(BIN)/pytest servers ## Run the tests; they start the servers they need. TESTS="…" for some of them.
 	$(BIN)/coverage erase
-	$(BIN)/coverage run -m pytest $(or $(TESTS),tests --ignore=tests/cluster)
+	$(BIN)/coverage run -m pytest $(or $(TESTS),tests --ignore=tests/cluster --ignore=tests/browser)
 	$(BIN)/coverage combine --quiet
 	$(BIN)/coverage report $(if $(TESTS),--fail-under=0) --omit='$(CLUSTER)'
 
@@ -27,6 +27,9 @@ test-cluster: $(BIN)/pytest servers ## Run what every store promises on a Redis 
 	STORES='cluster,cluster#1,sentinel,sentinel#1' $(BIN)/coverage run -m pytest tests/contract/test_stores.py tests/cluster
 	$(BIN)/coverage combine --quiet
 	$(BIN)/coverage report --include='$(CLUSTER)'
+
+test-browser: $(BIN)/playwright servers chromium ## Run the tests of the pages, in Chromium.
+	$(BIN)/pytest tests/browser $(TESTS)
 
 lint: $(BIN)/pytest ## Check style, types and shape.
 	$(BIN)/ruff check
@@ -41,23 +44,33 @@ lock: ## Write the lock files anew from pyproject.toml (needs uv).
 	  pyproject.toml -o requirements.lock
 	uv pip compile --universal --python-version 3.11 --generate-hashes --no-header --no-annotate \
 	  --group dev pyproject.toml -o requirements-dev.lock
+	uv pip compile --universal --python-version 3.11 --generate-hashes --no-header --no-annotate \
+	  --group browser -c requirements-dev.lock -o requirements-browser.lock
 
 clean: ## Remove what the targets above made.
 	rm -rf .venv dist build .coverage* .mypy_cache .ruff_cache .hypothesis
 
-.PHONY: servers
+.PHONY: servers chromium
 servers:
 	@command -v redis-server >/dev/null || scripts/need redis-server
 	@command -v haproxy >/dev/null || scripts/need haproxy
 
+chromium:
+	@command -v chromium >/dev/null || scripts/need chromium
+
 .venv/made: scripts/make-venv
 	@scripts/make-venv '$(PYTHON)'
 
-$(BIN)/messaging-api: .venv/made requirements.lock pyproject.toml
+PAGES := $(shell find src/messaging_api/web/static -type f) scripts/pack_pages.py
+$(BIN)/messaging-api: .venv/made requirements.lock pyproject.toml $(PAGES)
 	$(BIN)/pip install --quiet --disable-pip-version-check --require-hashes -r requirements.lock
 	$(BIN)/pip install --quiet --disable-pip-version-check --no-deps -e .
 	@touch $@
 
 $(BIN)/pytest: $(BIN)/messaging-api requirements-dev.lock
 	$(BIN)/pip install --quiet --disable-pip-version-check --require-hashes -r requirements-dev.lock
+	@touch $@
+
+$(BIN)/playwright: $(BIN)/pytest requirements-browser.lock
+	$(BIN)/pip install --quiet --disable-pip-version-check --require-hashes -r requirements-browser.lock
 	@touch $@

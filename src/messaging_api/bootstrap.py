@@ -37,7 +37,7 @@ def now_ms() -> int:
 def assemble(settings: Settings, store: Store, journal: Journal, row: Row) -> App:
     """The application over an open store."""
     bounds = Bounds(settings.max_message_bytes, settings.max_ttl, settings.default_ttl)
-    return App(Handlers(Service(store, bounds, now_ms), Pages(), settings.public_url), journal, row)
+    return App(Handlers(Service(store, bounds, now_ms), Pages(bounds), settings.public_url), journal, row)
 
 
 class Instance:

@@ -2,11 +2,9 @@
 
 import re
 from functools import cache, lru_cache
-from importlib.resources import files
 from typing import Literal
 
 import msgspec
-import yaml
 
 from messaging_api import __version__
 from messaging_api.errors import Invalid
@@ -17,6 +15,7 @@ from messaging_api.web.http import Header, Request, Response
 from messaging_api.web.negotiation import wanted
 from messaging_api.web.pages import Pages
 from messaging_api.web.problems import UnknownAddress
+from messaging_api.web.reference import contract
 from messaging_api.web.times import format_time
 
 _HOST = re.compile(rb"[0-9A-Za-z._-]{1,253}(:[0-9]{1,5})?|\[[0-9A-Fa-f:.]{2,45}\](:[0-9]{1,5})?")
@@ -123,13 +122,13 @@ class Handlers:
 
     async def asset(self, request: Request, name: str) -> Response:
         """GET /assets/{name}"""
-        found = self._pages.asset(name, request.headers.get(b"accept-encoding", b""))
+        found = self._pages.asset(name, request.headers)
         if found is None:
             raise UnknownAddress
         return found
 
     def _page(self, name: str, request: Request) -> Response:
-        return self._pages.page(name, request.headers.get(b"accept-encoding", b""))
+        return self._pages.page(name, request.headers)
 
     def _posted(self, request: Request, base: str, posted: Posted) -> Response:
         url, receipt = f"{base}/msg/{posted.message_id}", f"{base}/receipt/{posted.receipt_id}"
@@ -137,8 +136,7 @@ class Handlers:
         location = (b"location", url.encode())
         accept = wanted(request.headers.get(b"accept", b"")).format
         if accept == "html":
-            encoding = request.headers.get(b"accept-encoding", b"")
-            page = self._pages.posted(url, receipt, expires_at, posted.reads, encoding)
+            page = self._pages.posted(url, receipt, expires_at, posted.reads, request.headers)
             return page._replace(extra=(location,), tag=posted.tag, event="created")
         if accept == "text":
             return Response(200, _AS_TEXT, f"{url}\n".encode(), posted.tag, "created", (location,))
@@ -177,5 +175,4 @@ def _origin(scheme: str, host: bytes) -> str:
 
 @cache
 def _contract() -> bytes:
-    text = files(__package__).joinpath("openapi.yaml").read_text(encoding="utf-8")
-    return _encode(yaml.safe_load(text))
+    return _encode(contract())

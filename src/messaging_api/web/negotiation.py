@@ -1,4 +1,4 @@
-"""What the client wants to get (RFC 9110, section 12.5.1) and what it sent (section 8.3)."""
+"""What the client wants to get (RFC 9110, section 12.5) and what it sent (section 8.3)."""
 
 from functools import lru_cache
 from typing import Literal, NamedTuple
@@ -41,6 +41,18 @@ def _ranges(accept: str) -> list[tuple[str, float]]:
         weight = next((piece[2:] for piece in parameters if piece.startswith("q=")), "1")
         ranges.append((name, float(weight) if weight.replace(".", "", 1).isdecimal() and weight.isascii() else 0.0))
     return ranges
+
+
+def language(accept: bytes, offered: tuple[str, ...]) -> str:
+    """The offered language that the client likes best (RFC 4647, section 3.4); the first for one who likes none."""
+    liked = sorted(_ranges(accept[:_CACHED].decode("latin-1")), key=lambda one: -one[1])
+    names = (name.partition("-")[0] for name, weight in liked if weight > 0)
+    return next((name for name in names if name in offered), offered[0])
+
+
+def accepts(accept: bytes, coding: str) -> bool:
+    """Whether an Accept-Encoding header names `coding` (RFC 9110, section 12.5.3)."""
+    return any(name == coding and weight > 0 for name, weight in _ranges(accept[:_CACHED].decode("latin-1")))
 
 
 def media_type(content_type: bytes | None) -> tuple[str, str]:

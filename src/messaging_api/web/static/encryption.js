@@ -1,0 +1,129 @@
+// End-to-end encryption, version 1: docs/encryption.md. AES-256-GCM under a key that is in the link alone.
+
+const PREFIX = "e2e1.";
+const ITERATIONS = 600_000;
+const MOST_ITERATIONS = 10_000_000;
+const HEAD = 33; // flags 1, iterations 4, salt 16, nonce 12
+const TAG = 16;
+const utf8 = new TextEncoder();
+
+export class Unopened extends Error {
+  /** `reason`: "unknown" (not an envelope of this version) or "damaged" (wrong key or password, or changed on the way). */
+  constructor(reason) {
+    super(reason);
+    this.reason = reason;
+  }
+}
+
+/** Seals `text`, under a `password` too unless it is empty: what to post, and what to put after the # of the link. */
+export async function seal(text, password) {
+  const random = (bytes) => crypto.getRandomValues(new Uint8Array(bytes));
+  const secret = random(32);
+  const iterations = password ? ITERATIONS : 0;
+  const envelope = await envelop(text, { secret, password, iterations, salt: random(16), nonce: random(12) });
+  return { envelope, fragment: encode(secret) + (password ? ".p" : "") };
+}
+
+/** The envelope of `text` with every choice made. */
+export async function envelop(text, { secret, password, iterations, salt, nonce }) {
+  const head = new Uint8Array(HEAD);
+  head[0] = password ? 1 : 0;
+  new DataView(head.buffer).setUint32(1, iterations);
+  head.set(salt, 5);
+  head.set(nonce, 21);
+  const key = await derive(secret, password, head);
+  const box = await crypto.subtle.encrypt(cipher(head), key, pad(utf8.encode(text)));
+  return PREFIX + encode(new Uint8Array([...head, ...new Uint8Array(box)]));
+}
+
+/** The text in `envelope`. Throws Unopened. */
+export async function open(envelope, secret, password) {
+  const bytes = parse(envelope);
+  if (!bytes) throw new Unopened("unknown");
+  const head = bytes.subarray(0, HEAD);
+  const key = await derive(secret, head[0] ? password : "", head);
+  try {
+    const padded = new Uint8Array(await crypto.subtle.decrypt(cipher(head), key, bytes.subarray(HEAD)));
+    return new TextDecoder("utf-8", { fatal: true, ignoreBOM: true }).decode(unpad(padded));
+  } catch {
+    throw new Unopened("damaged");
+  }
+}
+
+/** Whether `text` is an envelope of this version. */
+export const sealed = (text) => parse(text) !== null;
+
+/** Whether `envelope` needs a password. */
+export const locked = (envelope) => parse(envelope)[0] === 1;
+
+/** The secret and whether a password is needed too, from the part of a link after the #; null if it is not whole. */
+export function key(fragment) {
+  const found = /^([\w-]{43})(\.p)?$/.exec(fragment);
+  const secret = found && decode(found[1]);
+  return secret && { secret, locked: Boolean(found[2]) };
+}
+
+/** The longest text, in bytes of UTF-8, whose envelope has at most `most` bytes. */
+export function longest(most) {
+  const room = Math.floor(((most - PREFIX.length) * 3) / 4) - HEAD - TAG;
+  const bucket = room >= 4096 ? room - (room % 4096) : 2 ** Math.floor(Math.log2(room));
+  return bucket >= 256 ? bucket - 1 : 0;
+}
+
+async function derive(secret, password, head) {
+  const salt = head.subarray(5, 21);
+  const iterations = new DataView(head.buffer, head.byteOffset).getUint32(1);
+  let material = secret;
+  if (password) {
+    const base = await crypto.subtle.importKey("raw", utf8.encode(password.normalize("NFC")), "PBKDF2", false, ["deriveBits"]);
+    const bits = await crypto.subtle.deriveBits({ name: "PBKDF2", hash: "SHA-256", salt, iterations }, base, 256);
+    material = new Uint8Array([...secret, ...new Uint8Array(bits)]);
+  }
+  const base = await crypto.subtle.importKey("raw", material, "HKDF", false, ["deriveKey"]);
+  const info = utf8.encode("messaging_api e2e 1");
+  const aes = { name: "AES-GCM", length: 256 };
+  return crypto.subtle.deriveKey({ name: "HKDF", hash: "SHA-256", salt, info }, base, aes, false, ["encrypt", "decrypt"]);
+}
+
+const cipher = (head) => ({
+  name: "AES-GCM",
+  iv: head.subarray(21, HEAD),
+  additionalData: new Uint8Array([...utf8.encode(PREFIX), ...head.subarray(0, 21)]),
+});
+
+function parse(envelope) {
+  const bytes = envelope.startsWith(PREFIX) ? decode(envelope.slice(PREFIX.length)) : null;
+  if (!bytes || bytes.length < HEAD + TAG + 1) return null;
+  const iterations = new DataView(bytes.buffer).getUint32(1);
+  const allowed = bytes[0] === 0 ? iterations === 0 : iterations >= ITERATIONS && iterations <= MOST_ITERATIONS;
+  return bytes[0] <= 1 && allowed ? bytes : null;
+}
+
+function pad(text) {
+  const needed = text.length + 1;
+  let bucket = 256;
+  while (bucket < needed) bucket += Math.min(bucket, 4096);
+  const padded = new Uint8Array(bucket);
+  padded.set(text);
+  padded[text.length] = 0x80;
+  return padded;
+}
+
+function unpad(padded) {
+  const end = padded.findLastIndex((byte) => byte !== 0);
+  if (padded[end] !== 0x80) throw new Unopened("damaged");
+  return padded.subarray(0, end);
+}
+
+function encode(bytes) {
+  let binary = "";
+  for (const byte of bytes) binary += String.fromCharCode(byte);
+  return btoa(binary).replaceAll("+", "-").replaceAll("/", "_").replace(/=+$/, "");
+}
+
+/** The bytes of base64url without padding (RFC 4648, section 5); null for what is not its one right form. */
+function decode(text) {
+  if (!/^[\w-]*$/.test(text) || text.length % 4 === 1) return null;
+  const bytes = Uint8Array.from(atob(text.replaceAll("-", "+").replaceAll("_", "/")), (char) => char.charCodeAt(0));
+  return encode(bytes) === text ? bytes : null;
+}

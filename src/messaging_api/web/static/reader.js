@@ -1,0 +1,102 @@
+// The page at /msg/<id>: says what will happen, and reads nothing until Reveal is pressed.
+
+import { ask, Failure, json, tell } from "./api.js";
+import { key, locked, open, sealed, Unopened } from "./encryption.js";
+import { $, copies, once, painted, say, when } from "./page.js";
+
+const fragment = location.hash.slice(1);
+let secret = key(fragment);
+let expected = null; // when it expires, if it was there when the page was opened
+let fetched = null; // the answer, once it is here: a wrong password must not cost another read
+
+function left(reads) {
+  if (reads === null) return say("reader.unlimited");
+  return reads === 1 ? say("reader.once") : say("reader.times", { n: reads });
+}
+
+function end(text) {
+  $("what").textContent = text;
+  $("facts").textContent = "";
+  $("form").hidden = $("no-key").hidden = true;
+}
+
+/** Asks without reading: HEAD counts nothing. */
+async function look() {
+  try {
+    const { headers } = await ask("HEAD", location.pathname);
+    expected = headers.get("X-Expires-At");
+    const reads = headers.get("X-Reads-Left");
+    $("what").textContent = left(reads === null ? null : Number(reads));
+    $("facts").textContent = say("reader.expires", { when: when(expected) });
+  } catch (failure) {
+    if (failure.kind === "missing") return end(say("reader.gone"));
+    $("what").textContent = say("reader.unknown");
+    tell($("status"), failure);
+  }
+}
+
+async function fetchMessage() {
+  try {
+    return await json(await ask("GET", location.pathname));
+  } catch (failure) {
+    if (failure.kind === "missing") {
+      const expired = expected && Date.parse(expected) <= Date.now();
+      end(say(expired ? "reader.expired" : expected ? "reader.taken" : "reader.gone"));
+      return null;
+    }
+    if (failure.kind === "offline") $("status").textContent = say("reader.lost");
+    else tell($("status"), failure);
+    return null;
+  }
+}
+
+function need(field, text) {
+  $("reveal").textContent = say("reader.decrypt");
+  field.parentElement.hidden = false;
+  $("status").textContent = text;
+  field.focus();
+}
+
+async function reveal() {
+  $("status").textContent = "";
+  if (secret?.locked && !$("password").value) return need($("password"), say("reader.passwordMissing"));
+  fetched ??= await fetchMessage();
+  if (!fetched) return undefined;
+  if (!fragment && !sealed(fetched.message)) return present(fetched.message);
+  return decrypt();
+}
+
+async function decrypt() {
+  if (!sealed(fetched.message)) return end(say("reader.notEncrypted"));
+  if (!$("ask-key").hidden) secret = key($("key").value.trim().replace(/^.*#/, ""));
+  if (!secret) return need($("key"), say($("ask-key").hidden ? "reader.keyMissing" : "reader.wrongKey"));
+  if (locked(fetched.message) && !$("password").value) return need($("password"), say("reader.passwordMissing"));
+  $("reveal").textContent = say("reader.working");
+  await painted();
+  try {
+    return present(await open(fetched.message, secret.secret, $("password").value));
+  } catch (failure) {
+    if (!(failure instanceof Unopened)) throw failure;
+    if (locked(fetched.message)) return need($("password"), say("reader.wrongPassword"));
+    return $("ask-key").hidden ? end(say("reader.damaged")) : need($("key"), say("reader.wrongKey"));
+  }
+}
+
+function present(text) {
+  const { reads_left: reads, expires_at: expires } = fetched;
+  $("text").textContent = text;
+  const key = { null: "reader.leftUnlimited", 0: "reader.leftNone" }[reads] ?? "reader.left";
+  $("left").textContent = say(key, { n: reads, when: when(expires) });
+  $("before").hidden = true;
+  $("after").hidden = false;
+  $("shown").focus();
+}
+
+$("form").addEventListener("submit", once($("reveal"), reveal));
+copies($("copy"), $("text"), $("copied"), "reader");
+addEventListener("hashchange", () => location.reload());
+$("ask-password").hidden = !secret?.locked;
+$("no-key").hidden = fragment !== "";
+if (fragment && !secret) end(say("reader.brokenLink"));
+else look();
+$("before").classList.remove("waiting");

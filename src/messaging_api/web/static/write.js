@@ -1,0 +1,151 @@
+// The page at /: write a message, get a link.
+
+import { ask, Failure, json, tell } from "./api.js";
+import { longest, seal } from "./encryption.js";
+import { $, copies, limits, once, painted, say, when } from "./page.js";
+
+const form = $("form");
+const message = $("message");
+const send = $("send");
+let pending = null; // what was sent and not answered: sent again as it is, under the same key, it is kept once
+
+const size = () => new TextEncoder().encode(message.value).length;
+const room = () => ($("encrypt").checked ? longest(limits.max_message_bytes) : limits.max_message_bytes);
+
+function option(select, value, text) {
+  select.append(new Option(text, value));
+}
+
+function checkSize() {
+  const used = size();
+  const values = { n: used, most: room() };
+  const text = used > room() * 0.8 ? say("write.full", values) : say("write.room", { n: room() });
+  if ($("room").textContent !== text) $("room").textContent = text;
+  message.setCustomValidity(used > room() ? say("write.tooLong", values) : "");
+}
+
+function local(milliseconds) {
+  const moment = new Date(milliseconds);
+  return new Date(milliseconds - moment.getTimezoneOffset() * 60_000).toISOString().slice(0, 16);
+}
+
+function chooseMore(select, field, value) {
+  select.addEventListener("change", () => {
+    const chosen = select.value === value;
+    for (const element of [field, field.previousElementSibling]) element.hidden = !chosen;
+    field.required = chosen;
+    field.disabled = !chosen;
+    if (chosen) field.focus();
+  });
+  field.disabled = true;
+}
+
+function offerMore() {
+  option($("reads"), "number", say("write.aNumber"));
+  option($("reads"), "", say("write.unlimited"));
+  option($("life"), "date", say("write.aDate"));
+  const now = Date.now();
+  $("date").min = local(now + 60_000);
+  $("date").max = local(now + limits.max_ttl * 1000);
+  $("date").value = local(now + Math.min(limits.max_ttl, 2 * 86_400) * 1000 - 60_000);
+  chooseMore($("reads"), $("number"), "number");
+  chooseMore($("life"), $("date"), "date");
+}
+
+function choices() {
+  const life = $("life").value;
+  const reads = $("reads").value === "number" ? $("number").value : $("reads").value;
+  const until = life === "date" ? { expires_at: new Date($("date").value).toISOString() } : { ttl: Number(life) };
+  return reads === "" ? until : { ...until, reads: Number(reads) };
+}
+
+async function prepare() {
+  const password = $("encrypt").checked ? $("password").value : "";
+  const { envelope, fragment } = $("encrypt").checked
+    ? await seal(message.value, password)
+    : { envelope: message.value, fragment: "" };
+  const body = JSON.stringify({ message: envelope, ...choices() });
+  return { body, fragment, key: crypto.randomUUID(), locked: password !== "" };
+}
+
+async function post() {
+  $("status").textContent = "";
+  send.textContent = say("write.working");
+  try {
+    await painted();
+    pending ??= await prepare();
+    const headers = { "Content-Type": "application/json", "Idempotency-Key": pending.key };
+    const posted = await json(await ask("POST", form.action, headers, pending.body));
+    await present(posted, pending);
+    pending = null;
+  } catch (failure) {
+    if (!(failure instanceof Failure)) throw failure;
+    tell($("status"), failure);
+  } finally {
+    send.textContent = say("write.send");
+  }
+}
+
+function facts(posted, { fragment, locked }) {
+  const reads = { null: "write.factUnlimited", 1: "write.factOnce" }[posted.reads] ?? "write.factTimes";
+  const safety = locked ? "write.factPassword" : fragment ? "write.factEncrypted" : "write.factPlain";
+  return [say(reads, { n: posted.reads }), say("write.factExpires", { when: when(posted.expires_at) }), say(safety)];
+}
+
+async function present(posted, sent) {
+  const link = posted.url + (sent.fragment && `#${sent.fragment}`);
+  $("link").value = link;
+  $("receipt").href = $("receipt").textContent = posted.receipt;
+  $("facts").replaceChildren(...facts(posted, sent).map((fact) => {
+    const item = document.createElement("li");
+    item.textContent = fact;
+    return item;
+  }));
+  form.reset();
+  form.hidden = true;
+  $("result").hidden = false;
+  $("ready").focus();
+  await draw(link);
+}
+
+async function draw(link) {
+  const { generate } = await import("./vendor/lean-qr.js");
+  const code = generate(link);
+  const quiet = 4; // modules of white around it, which ISO/IEC 18004 asks for
+  let path = "";
+  for (let y = 0; y < code.size; y++) {
+    for (let x = 0; x < code.size; x++) if (code.get(x, y)) path += `M${x + quiet} ${y + quiet}h1v1h-1z`;
+  }
+  $("qr").setAttribute("viewBox", `0 0 ${code.size + 2 * quiet} ${code.size + 2 * quiet}`);
+  $("qr").lastElementChild.setAttribute("d", path);
+  $("qr").removeAttribute("hidden");
+}
+
+function writeAnother() {
+  $("result").hidden = true;
+  $("qr").setAttribute("hidden", "");
+  $("copied").textContent = "";
+  form.hidden = false;
+  for (const select of [$("life"), $("reads")]) select.dispatchEvent(new Event("change"));
+  $("encrypt").dispatchEvent(new Event("change"));
+  message.focus();
+}
+
+offerMore();
+form.addEventListener("input", () => { pending = null; });
+form.addEventListener("submit", once(send, post));
+message.addEventListener("input", checkSize);
+$("encrypt").addEventListener("change", () => {
+  $("password").disabled = $("show-password").disabled = !$("encrypt").checked;
+  checkSize();
+});
+$("show-password").addEventListener("click", () => {
+  const show = $("password").type === "password";
+  $("password").type = show ? "text" : "password";
+  $("show-password").setAttribute("aria-pressed", String(show));
+});
+copies($("copy-link"), $("link"), $("copied"), "write");
+copies($("copy-receipt"), $("receipt"), $("copied"), "write");
+$("again").addEventListener("click", writeAnother);
+checkSize();
+send.disabled = false;

@@ -1,0 +1,192 @@
+"""The web pages as files and answers; what they do in a browser is in tests/browser."""
+
+import gzip
+import json
+import re
+from html.parser import HTMLParser
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from messaging_api.message import Bounds
+from messaging_api.web import site
+from messaging_api.web.negotiation import accepts, language
+from messaging_api.web.pages import Pages
+from messaging_api.web.problems import TABLE
+
+STATIC = Path(site.__file__).with_name("static")
+NAMES = ("index", "reader", "receipt")
+PAGES = Pages(Bounds())
+
+
+class Seen(HTMLParser):
+    """The elements of a page that lead somewhere, and all ids."""
+
+    def __init__(self, text: str) -> None:
+        super().__init__()
+        self.links: list[str] = []
+        self.ids: list[str] = []
+        self.inline: list[str] = []
+        self.feed(text)
+
+    def handle_starttag(self, tag: str, attrs: list[tuple[str, str | None]]) -> None:
+        for name, value in attrs:
+            if name in ("href", "src", "action"):
+                self.links.append(value or "")
+            if name == "id":
+                self.ids.append(value or "")
+            if name.startswith("on") or name == "style" or tag == "style":
+                self.inline.append(name)
+
+
+def body(name: str, **headers: str) -> str:
+    """The page `name` for these request headers."""
+    return PAGES.page(
+        name, {key.replace("_", "-").encode(): value.encode() for key, value in headers.items()}
+    ).body.decode()
+
+
+def shape(value: Any) -> Any:
+    """The keys of `value` and the places in its texts."""
+    if isinstance(value, dict):
+        return {key: shape(inner) for key, inner in value.items()}
+    return sorted(set(re.findall(r"\{\w+\}", value)))
+
+
+@pytest.mark.parametrize("tongue", ["de"])
+def test_each_language_says_all(tongue: str) -> None:
+    """A language has the words of English, with the same places in them."""
+    assert shape(site.words()[tongue]) == shape(site.words()["en"])
+
+
+def test_no_words_are_left_over() -> None:
+    """Each word is used by a template, a script or the program."""
+    sources = "".join(path.read_text() for path in [*STATIC.glob("*.html"), *STATIC.glob("*.js")])
+    sources += (STATIC.parent / "pages.py").read_text() + (STATIC.parent / "site.py").read_text()
+    asked_by_state = {"available", "read", "burned", "expired", *re.findall(r'\d+: "(\w+)"', site.source("api.js"))}
+    for group, words in site.words()["en"].items():
+        for key in words:
+            used = re.search(rf"""["{{]{group}\.{key}["}}]|"{key}"|\$\{{group}}\.{key}`""", sources)
+            assert used or key in asked_by_state or key in {"title", "offline", "unexpected"}, f"{group}.{key}"
+
+
+@pytest.mark.parametrize("name", NAMES)
+def test_a_page_speaks_the_language_asked_for(name: str) -> None:
+    """German to those who like it best, English to all others."""
+    assert '<html lang="de">' in body(name, accept_language="de-AT,de;q=0.9,en;q=0.8")
+    assert '<html lang="en">' in body(name, accept_language="fr, en;q=0.1")
+    assert '<html lang="en">' in body(name)
+
+
+@pytest.mark.parametrize("name", [*NAMES, "docs"])
+@pytest.mark.parametrize("tongue", ["en", "de"])
+def test_a_page_leads_to_its_own_server_only(name: str, tongue: str) -> None:
+    """Every address in a page is relative, so that it works behind a path too; files have the hash of their content."""
+    seen = Seen(body(name, accept_language=tongue))
+    root = "../" if name in ("reader", "receipt") else "./"
+    for link in seen.links:
+        assert link.startswith((root, "#")), link
+        if "/assets/" in link:
+            assert PAGES.asset(link.rpartition("/")[2], {}) is not None
+    assert len(seen.ids) == len(set(seen.ids))
+
+
+@pytest.mark.parametrize("name", [*NAMES, "docs"])
+def test_a_page_needs_nothing_unsafe(name: str) -> None:
+    """No inline script, style or handler; the policy allows none, and no other origin."""
+    text = body(name)
+    assert Seen(text).inline == []
+    assert not re.search(r'<script(?! type="(module" src=|application/json" id=))', text)
+    policy = dict(PAGES.page(name, {}).headers)[b"content-security-policy"].decode()
+    assert policy.startswith("default-src 'none';")
+    assert "unsafe" not in policy
+    assert "http" not in policy
+    assert "*" not in policy
+
+
+def test_scripts_never_take_text_for_html() -> None:
+    """No sink of HTML or code in any script, the vendored one included."""
+    for path in STATIC.rglob("*.js"):
+        assert not re.search(
+            r"innerHTML|outerHTML|insertAdjacent|document\.write|\beval\b|Function\(", path.read_text()
+        ), path
+
+
+def test_compression_follows_the_request() -> None:
+    """Brotli where it was packed at build, else gzip, else nothing; all hold the same."""
+    for name, content in site.assets().values():
+        plain = PAGES.asset(name, {})
+        zipped = PAGES.asset(name, {b"accept-encoding": b"gzip"})
+        packed = PAGES.asset(name, {b"accept-encoding": b"gzip, deflate, br"})
+        assert plain
+        assert zipped
+        assert packed
+        assert plain.body == content == gzip.decompress(zipped.body)
+        assert dict(zipped.headers)[b"content-encoding"] == b"gzip"
+        assert dict(packed.headers)[b"content-encoding"] == b"br", "not packed: make install"
+        assert len(packed.body) <= len(zipped.body)
+        assert b"immutable" in dict(plain.headers)[b"cache-control"]
+    assert PAGES.asset("style.css", {}) is None
+
+
+def test_joined_modules_are_whole() -> None:
+    """A page script holds each module it needs once and imports nothing at its start."""
+    for name in site.ENTRIES:
+        script = site.assets()[name][1].decode()
+        assert not re.search(r"^import ", script, re.MULTILINE)
+        assert script.count("export class Failure ") == 1
+
+
+def test_choices_follow_the_settings() -> None:
+    """No life is offered that the service would refuse; the longest one is."""
+    pages = Pages(Bounds(max_bytes=1000, max_ttl=5400, default_ttl=60))
+    text = pages.page("index", {}).body.decode()
+    lives = re.findall(r'<option value="(\d+)"', text.split('name="ttl"')[1].split("</select>")[0])
+    assert lives == ["300", "3600", "5400"]
+    assert "in 90 minutes" in text
+    data = json.loads(text.split('id="page">')[1].split("</script>")[0])
+    assert data["limits"] == {"max_message_bytes": 1000, "max_ttl": 5400}
+
+
+def test_the_answer_to_a_plain_form() -> None:
+    """It holds link and receipt, escaped, is not compressed, and is told in the language of the browser."""
+    page = PAGES.posted(
+        "http://h/msg/<1>", "http://h/receipt/2", "2026-12-01T08:00:00.000Z", 3, {b"accept-language": b"de"}
+    )
+    text = page.body.decode()
+    assert 'href="http://h/msg/&lt;1&gt;"' in text
+    assert 'href="http://h/receipt/2"' in text
+    assert "2026-12-01 08:00 UTC" in text
+    assert "3-mal" in text
+    assert b"content-encoding" not in dict(page.headers)
+
+
+def test_docs_tell_of_every_problem_and_operation() -> None:
+    """The type of each problem leads to its row, and each operation of the contract has its part."""
+    ids = Seen(body("docs")).ids
+    assert {row.slug for row in TABLE.values()} <= set(ids)
+    assert {"describe", "post", "read", "receipt", "burn", "schema-Draft"} <= set(ids)
+
+
+def test_links_within_the_docs_lead_somewhere() -> None:
+    """Each #… of /docs is there."""
+    seen = Seen(body("docs"))
+    assert {link[1:] for link in seen.links if link.startswith("#")} <= set(seen.ids)
+
+
+@pytest.mark.parametrize(
+    ("accept", "expected"),
+    [("", "en"), ("de", "de"), ("DE-ch", "de"), ("en;q=0.2, de;q=0.3", "de"), ("de;q=0", "en"), ("x" * 900, "en")],
+)
+def test_language(accept: str, expected: str) -> None:
+    """The best liked of those offered."""
+    assert language(accept.encode(), ("en", "de")) == expected
+
+
+@pytest.mark.parametrize(
+    ("header", "expected"), [("gzip, br", True), ("br;q=0", False), ("", False), ("*", False), ("xbr", False)]
+)
+def test_accepts(header: str, expected: bool) -> None:  # noqa: FBT001 a case of the test
+    """Only what is named and not refused."""
+    assert accepts(header.encode(), "br") is expected
