@@ -5,8 +5,10 @@ PYTHON ?= $(shell for p in python3 python3.13 python3.12 python3.11; do \
 BIN := .venv/bin
 URL ?= http://127.0.0.1:5000
 CLUSTER := */stores/redis_cluster.py,*/stores/redis_replicated.py,*/stores/redis_sentinel.py,*/stores/redis_shards.py
+# Folders of tests/ that have a target of their own.
+OWN_TARGET := cluster browser nodes monitoring
 
-.PHONY: help install run test test-cluster test-browser lint contract lock clean
+.PHONY: help install run test test-cluster test-browser test-operations lint contract lock clean
 
 help: ## Show this.
 	@grep -hE '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 12
@@ -18,7 +20,7 @@ run: install ## Serve on port 5000; STORE=redis://… for another store, ARGS="�
 
 test: $(BIN)/pytest servers ## Run the tests; they start the servers they need. TESTS="…" for some of them.
 	$(BIN)/coverage erase
-	$(BIN)/coverage run -m pytest $(or $(TESTS),tests --ignore=tests/cluster --ignore=tests/browser)
+	$(BIN)/coverage run -m pytest $(or $(TESTS),tests $(OWN_TARGET:%=--ignore=tests/%))
 	$(BIN)/coverage combine --quiet
 	$(BIN)/coverage report $(if $(TESTS),--fail-under=0) --omit='$(CLUSTER)'
 
@@ -30,6 +32,9 @@ test-cluster: $(BIN)/pytest servers ## Run what every store promises on a Redis 
 
 test-browser: $(BIN)/playwright servers chromium ## Run the tests of the pages, in Chromium.
 	$(BIN)/pytest tests/browser $(TESTS)
+
+test-operations: $(BIN)/pytest servers ## Run what operators count on: rolling restarts behind HAProxy, alerts, the dashboard.
+	$(BIN)/pytest tests/nodes tests/monitoring
 
 lint: $(BIN)/pytest ## Check style, types and shape.
 	$(BIN)/ruff check
@@ -54,6 +59,7 @@ clean: ## Remove what the targets above made.
 servers:
 	@command -v redis-server >/dev/null || scripts/need redis-server
 	@command -v haproxy >/dev/null || scripts/need haproxy
+	@command -v promtool >/dev/null || scripts/need prometheus
 
 chromium:
 	@command -v chromium >/dev/null || scripts/need chromium
