@@ -8,7 +8,7 @@ from typing import Any
 import pytest
 
 from messaging_api.errors import LimitReached, StoreError, StoreUnavailable
-from messaging_api.ratelimit import MOST_REFUSED, WINDOW_MS, Ask, Limiter, Limits, Permit, Standing, client_key
+from messaging_api.ratelimit import MOST_REFUSED, WINDOW_MS, Ask, Asking, Limiter, Limits, Standing, client_key
 
 ONE, OTHER = client_key("192.0.2.1"), client_key("192.0.2.2")
 
@@ -40,8 +40,9 @@ class Hand:
         return self.now
 
 
-async def passes(permit: Permit) -> int | None:
+async def passes(permit: Asking) -> int | None:
     """What is left after it."""
+    permit.ask()
     await permit.granted()
     return permit.quota.remaining if permit.quota else None
 
@@ -101,12 +102,12 @@ def test_a_refusal_is_remembered_until_it_is_over() -> None:
         for now, seconds in ((0.0, 11), (1.0, 10), (10.4, 1)):
             clock.now = now
             with pytest.raises(LimitReached) as told:
-                limiter.create(ONE)
+                limiter.create(ONE).ask()
             assert told.value.seconds == seconds
         assert len(counted.asked) == asked
         assert await passes(limiter.read(ONE)) == 4
         clock.now = 10.5
-        assert limiter.create(ONE)
+        limiter.create(ONE).ask()
         assert len(counted.asked) == asked + 2
 
     run(work())
@@ -119,20 +120,20 @@ def test_misses_shut_out() -> None:
         limiter = Limiter(Limits(read=100, miss=2), Counted())
         early = [limiter.read(ONE) for _ in range(4)]
         for permit in early:
-            await permit.granted()
+            await passes(permit)
         await early[0].missed()
         assert early[0].quota == ("miss", 1, 60)
         await early[1].missed()
         with pytest.raises(LimitReached):
             await early[2].missed()
         with pytest.raises(LimitReached) as told:
-            limiter.read(ONE)
+            limiter.read(ONE).ask()
         assert told.value.kind == "miss"
         with pytest.raises(LimitReached):
             await early[3].missed()
         elsewhere = Limiter(Limits(read=100, miss=2), early[0]._limiter._counters).read(ONE)
         with pytest.raises(LimitReached):
-            await elsewhere.granted()
+            await passes(elsewhere)
 
     run(work())
 
@@ -153,9 +154,9 @@ def test_what_is_off_is_not_asked_for(limits: Limits, asked: list[Ask]) -> None:
     async def work() -> None:
         counted = Counted()
         limiter = Limiter(limits, counted)
-        await limiter.create(ONE).granted()
+        await passes(limiter.create(ONE))
         permit = limiter.read(ONE)
-        await permit.granted()
+        await passes(permit)
         await permit.missed()
         assert counted.asked == asked
 
@@ -187,9 +188,9 @@ def test_memory_of_refusals_is_bounded() -> None:
         limiter = Limiter(Limits(create=1), counted)
         for n in range(MOST_REFUSED + 50):
             client = n.to_bytes(4, "big")
-            limiter.create(client)
+            await passes(limiter.create(client))
             with pytest.raises(LimitReached):
-                await limiter.create(client).granted()
+                await passes(limiter.create(client))
         assert len(limiter._refused["create"]) == MOST_REFUSED
 
     run(work())

@@ -9,22 +9,30 @@ from urllib.parse import urlsplit
 
 import uvloop
 
+from messaging_api.errors import StoreError
 from messaging_api.logfile import LogFile
 from messaging_api.logs import Field, Journal, capture_logging
 from messaging_api.message import Bounds
 from messaging_api.metrics import Board, Row
+from messaging_api.ratelimit import Limiter, Limits
+from messaging_api.refusals import Refusals
 from messaging_api.server import HttpServer, bind
 from messaging_api.service import Service
 from messaging_api.settings import Settings
 from messaging_api.store import Store
 from messaging_api.stores import Patience, open_store
 from messaging_api.stores.batching import UNWATCHED, Batcher, Instruments
+from messaging_api.stores.shared_counters import SharedCounters
 from messaging_api.supervisor import Child, Drain, Supervisor
 from messaging_api.web.app import App
+from messaging_api.web.clients import Clients
+from messaging_api.web.cors import Cors
 from messaging_api.web.exposition import Exposition
+from messaging_api.web.guard import Guard
 from messaging_api.web.handlers import Handlers
 from messaging_api.web.ops import OpsApp
 from messaging_api.web.pages import Pages
+from messaging_api.web.tokens import Tokens
 
 _HEARTBEAT = 1.0
 
@@ -34,10 +42,23 @@ def now_ms() -> int:
     return time.time_ns() // 1_000_000
 
 
-def assemble(settings: Settings, store: Store, journal: Journal, row: Row) -> App:
+def assemble(settings: Settings, store: Store, refusals: Refusals, journal: Journal, row: Row) -> App:
     """The application over an open store."""
     bounds = Bounds(settings.max_message_bytes, settings.max_ttl, settings.default_ttl)
-    return App(Handlers(Service(store, bounds, now_ms), Pages(bounds), settings.public_url), journal, row)
+    handlers = Handlers(Service(store, bounds, now_ms), Pages(bounds), settings.public_url)
+
+    def uncounted(error: StoreError) -> None:
+        row.count("messaging_uncounted")
+        refusals.fault("uncounted", "unavailable", "", detail=str(error))
+
+    limits = Limits(settings.limit_create, settings.limit_read, settings.limit_miss)
+    guard = Guard(
+        Limiter(limits, store, uncounted),
+        Tokens(settings.create_tokens),
+        Clients(settings.trusted_proxies),
+        Cors(settings.cors_origins) if settings.cors_origins else None,
+    )
+    return App(handlers, guard, refusals, journal, row)
 
 
 class Instance:
@@ -49,6 +70,7 @@ class Instance:
         self._public = bind(settings.host, settings.port)
         self._ops = bind(settings.ops_host, settings.ops_port)
         self._board = Board(settings.workers)
+        self._counters = SharedCounters()
 
     @property
     def url(self) -> str:
@@ -95,10 +117,12 @@ class Instance:
 
     async def _serve(self, row: Row, journal: Journal, alive: int) -> None:
         store = self._open_store(row)
-        server = HttpServer(assemble(self._settings, store, journal, row))
-        beating = asyncio.create_task(_beat(row, server))
+        refusals = Refusals(journal, row)
+        server = HttpServer(assemble(self._settings, store, refusals, journal, row))
+        beating = asyncio.create_task(_beat(row, server, refusals))
         await server.run_on(self._public, alive)
         beating.cancel()
+        refusals.report()
         await store.aclose()
 
     def _watch(self, alive: int) -> None:
@@ -114,7 +138,7 @@ class Instance:
 
     def _open_store(self, row: Row) -> Store:
         instruments = Instruments(partial(Batcher, observe=row.batch), row.expired_unread)
-        return _open(self._settings, instruments)
+        return _open(self._settings, instruments, self._counters)
 
 
 async def _try_store(settings: Settings) -> None:
@@ -122,13 +146,15 @@ async def _try_store(settings: Settings) -> None:
     await _open(settings).aclose()
 
 
-def _open(settings: Settings, instruments: Instruments = UNWATCHED) -> Store:
+def _open(
+    settings: Settings, instruments: Instruments = UNWATCHED, counters: SharedCounters | None = None
+) -> Store:
     patience = Patience(settings.store_timeout, settings.replicas_to_wait)
-    return open_store(settings.store, now_ms, patience, instruments)
+    return open_store(settings.store, now_ms, patience, instruments, counters)
 
 
-async def _beat(row: Row, server: HttpServer) -> None:
-    """Once a second: that this process lives, and how it fares."""
+async def _beat(row: Row, server: HttpServer, refusals: Refusals) -> None:
+    """Once a second: that this process lives, how it fares, and what it turned away."""
     due = time.monotonic()
     while True:
         row.put("lag_us", max(0, int((time.monotonic() - due) * 1e6)))  # a loop may wake a little early
@@ -137,6 +163,7 @@ async def _beat(row: Row, server: HttpServer) -> None:
         row.put("in_flight", len(server.server_state.tasks))
         row.put("cpu_ms", time.process_time_ns() // 1_000_000)
         row.put("resident_bytes", _resident())
+        refusals.report()
         due = time.monotonic() + _HEARTBEAT
         await asyncio.sleep(_HEARTBEAT)
 

@@ -13,6 +13,11 @@ from typing import NamedTuple
 ROUTES = ("/", "/msg", "/receipt", "/openapi.json", "/docs", "/assets", "other")
 METHODS = ("GET", "HEAD", "POST", "DELETE", "other")
 STATUSES = (200, 400, 401, 404, 405, 413, 422, 428, 429, 500, 503, 507)
+REFUSALS = (
+    *("invalid", "too_large", "no_message", "name_a_format", "key_reused", "token", "unknown_address"),
+    *("limit_create", "limit_read", "limit_miss", "method_not_allowed", "overloaded", "unavailable", "full", "unexpected"),
+)
+"""Why requests and connections are turned away."""
 BOUNDS = (0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1.0, 2.5)
 """Upper bounds of the latency buckets, in seconds."""
 BATCHES = tuple(2**n for n in range(11))
@@ -37,6 +42,8 @@ COUNTERS = (
         "messaging_messages", "What became of messages.", {"event": ("created", "read", "burned", "expired_unread")}
     ),
     Counter("messaging_store_failures", "Operations the store failed.", {"reason": ("unavailable", "full")}),
+    Counter("messaging_refusals", "Requests and connections turned away.", {"reason": REFUSALS}),
+    Counter("messaging_uncounted", "Requests let through because the counters of limits gave no answer.", {}),
     Counter("messaging_log_failures", "Writes to the log file that failed.", {}),
     Counter("messaging_process_restarts", "Processes that died and were started again.", {}),
 )

@@ -98,19 +98,20 @@ class Limiter:
         self._clock = clock
         self._refused: dict[Kind, dict[bytes, float]] = {kind: {} for kind in KINDS}
 
-    def create(self, client: bytes) -> "Permit":
-        """Ask for one creation. Raises LimitReached."""
-        self._recall(client, "create")
-        return Permit(self, Ask(client, "create" if self.limits.create else None))
+    def create(self, client: bytes) -> "Asking":
+        """For one creation."""
+        return Asking(self, Ask(client, "create" if self.limits.create else None))
 
-    def read(self, client: bytes) -> "Permit":
-        """Ask for one look-up. Raises LimitReached."""
-        self._recall(client, "read")
-        self._recall(client, "miss")
-        return Permit(self, Ask(client, "read" if self.limits.read else None, "miss" if self.limits.miss else None))
+    def read(self, client: bytes) -> "Asking":
+        """For one look-up."""
+        return Asking(self, Ask(client, "read" if self.limits.read else None, "miss" if self.limits.miss else None))
 
     def ask(self, ask: Ask) -> "Future[Standing | StoreError] | None":
-        """The answer of the counters, None when there is nothing to ask."""
+        """The answer of the counters, None when there is nothing to ask. Raises LimitReached for what was refused."""
+        if ask.add is not None and self._refused[ask.add]:
+            self._recall(ask.client, ask.add)
+        if ask.look is not None and self._refused[ask.look]:
+            self._recall(ask.client, ask.look)
         return self._counters.count(ask) if ask.add or ask.look else None
 
     def decide(self, ask: Ask, standing: Standing | StoreError) -> Quota | None:
@@ -136,38 +137,55 @@ class Limiter:
         return LimitReached(kind, self._most[kind], _seconds(left))
 
     def _recall(self, client: bytes, kind: Kind) -> None:
-        """Refuse what was refused before and is not over, without asking the counters."""
-        refused = self._refused[kind]
-        if refused and client in refused:
-            left = refused[client] - self._clock()
+        """Refuse again, until what it was refused for is over."""
+        until = self._refused[kind].get(client)
+        if until is not None:
+            left = until - self._clock()
             if left > 0:
                 raise LimitReached(kind, self._most[kind], _seconds(left * 1000))
-            del refused[client]
+            del self._refused[kind][client]
 
 
 class Permit:
-    """One request's question to the counters, asked when this is made. `quota` is for the answer's header fields."""
+    """Leave to do one thing. This one is given to everybody."""
+
+    __slots__ = ()
+
+    def ask(self) -> None:
+        """Ask for it, in the round trip of this turn of the loop. Raises LimitReached."""
+
+    async def granted(self) -> None:
+        """Wait for the answer. Nothing that cannot be undone is done before. Raises LimitReached."""
+
+
+UNLIMITED = Permit()
+
+
+class Asking(Permit):
+    """A permit that `limiter` gives. `quota` tells the client what it has left, None when that is not known."""
 
     __slots__ = ("_answer", "_ask", "_limiter", "quota")
 
     def __init__(self, limiter: Limiter, ask: Ask) -> None:
         self._limiter = limiter
         self._ask = ask
-        self._answer = limiter.ask(ask)
+        self._answer: Future[Standing | StoreError] | None = None
         self.quota: Quota | None = None
 
+    def ask(self) -> None:
+        self._answer = self._limiter.ask(self._ask)
+
     async def granted(self) -> None:
-        """Wait until it is. Raises LimitReached."""
-        if self._answer is not None:
-            answer, self._answer = self._answer, None
+        answer = self._answer
+        if answer is not None:
             self.quota = self._limiter.decide(self._ask, answer.result() if answer.done() else await answer)
 
     async def missed(self) -> None:
         """Count that nothing was found. Raises LimitReached when that was one too many: exactly `miss` are told so."""
-        ask = Ask(self._ask.client, self._ask.look)
-        answer = self._limiter.ask(ask)
+        missed = Ask(self._ask.client, self._ask.look)
+        answer = self._limiter.ask(missed)
         if answer is not None:
-            self.quota = self._limiter.decide(ask, await answer)
+            self.quota = self._limiter.decide(missed, await answer)
 
 
 def _seconds(ms: float) -> int:

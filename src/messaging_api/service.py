@@ -8,6 +8,7 @@ from typing import Literal, NamedTuple
 from messaging_api import record
 from messaging_api.errors import KeyReused, Missing, Unconfirmed
 from messaging_api.message import RECEIPT_EXTRA_MS, Bounds, Draft, format_id, new_id, parse_id
+from messaging_api.ratelimit import UNLIMITED, Permit
 from messaging_api.record import Kept
 from messaging_api.sealing import ANSWER, MESSAGE, RECEIPT, BrokenSeal, Keyring, derive, seal, unseal
 from messaging_api.store import Entry, Store
@@ -49,7 +50,7 @@ class Receipt(NamedTuple):
 
 
 class Service:
-    """`clock` gives milliseconds since the epoch."""
+    """`clock` gives milliseconds since the epoch. A `permit` is asked for in the round trip of the first look."""
 
     def __init__(self, store: Store, bounds: Bounds, clock: Callable[[], int]) -> None:
         self.bounds = bounds
@@ -77,14 +78,18 @@ class Service:
             return _posted(message_id, receipt_id, draft.reads, expires_at, message)
         return _earlier_answer(draft, idempotency_key, known)
 
-    async def read(self, message_id: str, *, confirmed: bool, counting: bool = True) -> Shown:
+    async def read(
+        self, message_id: str, *, confirmed: bool, counting: bool = True, permit: Permit = UNLIMITED
+    ) -> Shown:
         """Hand over a message; counts a read if it is limited.
 
         `confirmed` says that the asker wants the text and not a preview; `counting=False` looks only. Raises Missing,
-        Unconfirmed, StoreError. A malformed id goes the same way as one that nobody has.
+        Unconfirmed, LimitReached, StoreError. A malformed id goes the same way as one that nobody has.
         """
         locator, key = derive(parse_id(message_id) or message_id.encode(errors="replace"), MESSAGE)
+        permit.ask()
         kept = self._present(await self._store.look(locator))
+        await permit.granted()
         if kept is not None and kept.reads is not None:
             if not confirmed:
                 raise Unconfirmed
@@ -95,14 +100,14 @@ class Service:
         left = kept.reads_left if kept.reads_left is None or not counting else kept.reads_left - 1
         return Shown(_open(key, kept), kept.expires_at, left, locator[:4].hex())
 
-    async def receipt(self, receipt_id: str) -> Receipt:
-        """What became of a message. Raises Missing, StoreError."""
-        locator, reads, expires_at = await self._ticket(receipt_id)
+    async def receipt(self, receipt_id: str, permit: Permit = UNLIMITED) -> Receipt:
+        """What became of a message. Raises Missing, LimitReached, StoreError."""
+        locator, reads, expires_at = await self._ticket(receipt_id, permit)
         return self._state(await self._store.look(locator), locator, reads, expires_at)
 
-    async def burn(self, receipt_id: str) -> Receipt:
-        """Make a message unreadable now, if it still is readable. Raises Missing, StoreError."""
-        locator, reads, expires_at = await self._ticket(receipt_id)
+    async def burn(self, receipt_id: str, permit: Permit = UNLIMITED) -> Receipt:
+        """Make a message unreadable now, if it still is readable. Raises Missing, LimitReached, StoreError."""
+        locator, reads, expires_at = await self._ticket(receipt_id, permit)
         before = self._state(await self._store.burn(locator), locator, reads, expires_at)
         return before._replace(state="burned") if before.state == "available" else before
 
@@ -113,9 +118,11 @@ class Service:
     def _present(self, kept: Kept | None) -> Kept | None:
         return kept if kept is not None and kept.box and kept.expires_at > self._clock() else None
 
-    async def _ticket(self, receipt_id: str) -> tuple[bytes, int | None, int]:
+    async def _ticket(self, receipt_id: str, permit: Permit) -> tuple[bytes, int | None, int]:
         keyring = derive(parse_id(receipt_id) or receipt_id.encode(errors="replace"), RECEIPT)
+        permit.ask()
         ticket = await self._store.receipt(keyring.locator)
+        await permit.granted()
         if ticket is None:
             raise Missing
         try:

@@ -10,6 +10,7 @@ import os
 import re
 from collections.abc import Callable, Mapping
 from dataclasses import Field, dataclass, field, fields
+from ipaddress import IPv4Network, IPv6Network, ip_network
 from pathlib import Path
 from typing import Any, Literal, NamedTuple, TypeVar
 from urllib.parse import urlsplit
@@ -59,6 +60,27 @@ def _public_url(text: str) -> str:
     return text.rstrip("/")
 
 
+def _listed(read: Callable[[str], Value]) -> Callable[[str], tuple[Value, ...]]:
+    """Reads values with commas between them, or nothing."""
+
+    def read_all(text: str) -> tuple[Value, ...]:
+        return tuple(read(one.strip()) for one in text.split(",")) if text.strip() else ()
+
+    return read_all
+
+
+def _token_hash(text: str) -> str:
+    if not re.fullmatch("[0-9a-f]{64}", text, re.ASCII):
+        raise ValueError
+    return text
+
+
+def _origin(text: str) -> str:
+    if text != "*" and not re.fullmatch(r"https?://[0-9a-z.-]+(:[0-9]{1,5})?|https?://\[[0-9a-f:]+\](:[0-9]{1,5})?", text):
+        raise ValueError
+    return text
+
+
 def _default_store() -> str:
     return f"sqlite://{platformdirs.user_data_path('messaging_api')}/messages.db"
 
@@ -85,6 +107,18 @@ class Settings:
     log_dir: str = setting(_default_log_dir(), _text, "folder", "Where messaging_api.log is written.")
     log_keep_days: int = setting(400, whole(1, 36500), "1 to 36500", "Days for which rotated logs are kept.")
     public_url: str = setting("", _public_url, "http(s)://host[/path]", "What links begin with; default: as asked.")
+    trusted_proxies: tuple[IPv4Network | IPv6Network, ...] = setting(
+        (), _listed(ip_network), "networks", "Proxies whose X-Forwarded-For or Forwarded names the client."
+    )
+    limit_create: int = setting(60, whole(0, 10**6), "0 to 1000000", "Messages a client may create a minute; 0: any.")
+    limit_read: int = setting(600, whole(0, 10**6), "0 to 1000000", "Look-ups a client may make a minute; 0: any.")
+    limit_miss: int = setting(30, whole(0, 10**6), "0 to 1000000", "Of these, how many may find nothing; 0: any.")
+    create_tokens: tuple[str, ...] = setting(
+        (), _listed(_token_hash), "hashes", "Hashes of the tokens that may create; default: all may.", secret=True
+    )
+    cors_origins: tuple[str, ...] = setting(
+        (), _listed(_origin), "origins or *", "Sites whose pages may use this from a browser."
+    )
     max_message_bytes: int = setting(65_536, whole(1, 16 * 2**20), "1 to 16777216", "Longest message, in UTF-8.")
     max_ttl: int = setting(604_800, whole(1, 31_622_400), "1 to 31622400", "Longest life of a message, in seconds.")
     default_ttl: int = setting(604_800, whole(1, 31_622_400), "1 to 31622400", "Life of a message when none is asked.")
@@ -154,7 +188,13 @@ def _read_file(path: str) -> str:
 def _explain(
     spec: "Field[Any]", settings: Settings, source: Literal["option", "environment", "file", "default"]
 ) -> Explained:
-    value = str(getattr(settings, spec.name))
-    shown = value if spec.repr else re.sub(r"(?<=://)[^@/]*@", "***@", value)
+    shown = _shown(getattr(settings, spec.name), secret=not spec.repr)
     meta = spec.metadata
     return Explained(spec.name, shown, source, PREFIX + spec.name.upper(), meta["shape"], meta["meaning"])
+
+
+def _shown(value: object, *, secret: bool) -> str:
+    """What may be seen of a value: of an address without its password, of other secrets their number."""
+    if isinstance(value, tuple):
+        return f"{len(value)} set" if secret and value else ", ".join(map(str, value))
+    return re.sub(r"(?<=://)[^@/]*@", "***@", str(value)) if secret else str(value)

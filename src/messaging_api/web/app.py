@@ -1,6 +1,6 @@
 """The ASGI application: which addresses there are, and what every request passes on its way.
 
-    request id → route → handler → problem details → security headers → answer → log line, metrics
+    client, request id → route → guard → handler → problem details → security headers → answer → log line, metrics
 
 Written at the level of ASGI, without a framework's request and response objects; `docs/adr/` says what that saves.
 Answers are handed over whole (`http.WHOLE`).
@@ -8,18 +8,18 @@ Answers are handed over whole (`http.WHOLE`).
 
 import os
 import time
-from collections.abc import Awaitable, Callable, Iterator
+from collections.abc import Iterator
 from functools import lru_cache
 from typing import NamedTuple
 
 from messaging_api.errors import MessagingError, StoreError, StoreFull
 from messaging_api.logs import Journal, request_id, where
 from messaging_api.metrics import METHODS, Row
+from messaging_api.refusals import Refusals
+from messaging_api.web.guard import Guard
 from messaging_api.web.handlers import Handlers
-from messaging_api.web.http import WHOLE, Header, Receive, Request, Response, Scope, Send, joined
+from messaging_api.web.http import WHOLE, Handler, Header, Receive, Request, Response, Scope, Send, joined
 from messaging_api.web.problems import MethodNotAllowed, UnknownAddress, problem
-
-Handler = Callable[[Request, str], Awaitable[Response]]
 
 SECURITY: tuple[Header, ...] = (
     (b"cache-control", b"no-store"),
@@ -57,30 +57,36 @@ _OTHER = Route("other", {})
 
 
 class App:
-    """The application over `handlers`; tells `journal` and `row` of every request."""
+    """The application over `handlers`, behind `guard`; tells `journal` and `row` of every request, or `refusals`."""
 
-    def __init__(self, handlers: Handlers, journal: Journal, row: Row) -> None:
+    def __init__(self, handlers: Handlers, guard: Guard, refusals: Refusals, journal: Journal, row: Row) -> None:
+        self._clients = guard.clients
+        self._cors = guard.cors
+        self._refusals = refusals
         self._journal = journal
         self._row = row
         self._ids = _request_ids()
+        look_up = guard.looking_up
         self._fixed = {
-            "/": _route("/", GET=handlers.describe, POST=handlers.post),
+            "/": _route("/", GET=handlers.describe, POST=guard.creating(handlers.post)),
             "/openapi.json": _route("/openapi.json", GET=handlers.contract),
             "/docs": _route("/docs", GET=handlers.docs),
         }
         self._named = {
-            "/msg": _route("/msg", GET=handlers.read),
-            "/receipt": _route("/receipt", GET=handlers.receipt, DELETE=handlers.burn),
+            "/msg": _route("/msg", GET=look_up(handlers.read)),
+            "/receipt": _route("/receipt", GET=look_up(handlers.receipt), DELETE=look_up(handlers.burn)),
             "/assets": _route("/assets", GET=handlers.asset),
         }
 
     async def __call__(self, scope: Scope, receive: Receive, _send: Send) -> None:
         """Serve one request (ASGI 3, with the extension `http.WHOLE`)."""
         begin = time.perf_counter()
-        request = Request(scope, receive, next(self._ids))
+        request = Request(scope, receive, next(self._ids), self._clients.of(scope))
         request_id.set(request.request_id)
         route, name = self._find(request.path)
         response = await self._answer(request, route, name)
+        if self._cors is not None:
+            response = response._replace(extra=(*response.extra, *self._cors.fields(request)))
         body = response.body if request.method != "HEAD" else b""
         await scope["extensions"][WHOLE](response.status, _lines(request, response), body)
         self._tell(request, route, response, time.perf_counter() - begin)
@@ -95,30 +101,35 @@ class App:
 
     async def _answer(self, request: Request, route: Route, name: str) -> Response:
         try:
+            if request.method == "OPTIONS" and self._cors is not None and route.methods:
+                return self._cors.preflight(request, route.methods)
             return await route.handler(request.method)(request, name)
         except MessagingError as error:
-            self._note(error)
+            self._note(request, error)
             return problem(error)
         except Exception as error:  # noqa: BLE001 the outermost edge: whatever it is, the client gets an answer
             self._journal.event("unexpected", "error", **where(error))
             return problem(error)
 
-    def _note(self, error: MessagingError) -> None:
+    def _note(self, request: Request, error: MessagingError) -> None:
         if isinstance(error, StoreError):
             reason = "full" if isinstance(error, StoreFull) else "unavailable"
             self._row.count("messaging_store_failures", reason)
-            self._journal.event("store_failed", "error", reason=str(error))
+            self._refusals.fault("store_failed", reason, request.client.address, detail=str(error))
 
     def _tell(self, request: Request, route: Route, response: Response, seconds: float) -> None:
         method = request.method if request.method in METHODS else "other"
         self._row.answered(route.label, method, response.status, seconds)
         if response.event is not None:
             self._row.count("messaging_messages", response.event)
-        client = request.scope["client"]
+        if response.reason is not None:
+            facts = {"method": method, "route": route.label, "status": response.status, "ms": round(seconds * 1000, 3)}
+            self._refusals.note(response.reason, request.client.address, **facts)
+            return
         tag = f'"{response.tag}"' if response.tag else "null"
         self._journal.request(
             request.request_id,
-            f'"client":"{client[0] if client else ""}","method":"{method}","route":"{route.label}",'
+            f'"client":"{request.client.address}","method":"{method}","route":"{route.label}",'
             f'"status":{response.status},"bytes":{len(response.body)},"ms":{seconds * 1000:.3f},"message":{tag}',
         )
 

@@ -10,10 +10,9 @@ import re
 from collections.abc import Iterable
 from functools import lru_cache
 from ipaddress import IPv4Address, IPv4Network, IPv6Address, IPv6Network, ip_address
-from typing import NamedTuple
 
 from messaging_api.ratelimit import client_key
-from messaging_api.web.http import Header, Scope
+from messaging_api.web.http import Client, Header, Scope
 
 Network = IPv4Network | IPv6Network
 Address = IPv4Address | IPv6Address
@@ -24,13 +23,6 @@ _HOP = re.compile(r"\[([0-9A-Fa-f:.]+)\](?::[0-9]{1,5})?|([0-9.]+)(?::[0-9]{1,5}
 _PAIR = re.compile(
     r'[ \t]*([\w!#$%&\'*+.^`|~-]+)=("(?:[^"\\]|\\.)*"|[\w!#$%&\'*+.^`|~:\[\]-]*)[ \t]*([;,]|$)', re.ASCII
 )
-
-
-class Client(NamedTuple):
-    """Who asks: the address for the log, and the key that limits go by. Without an address: None."""
-
-    address: str | None
-    key: bytes
 
 
 class Clients:
@@ -45,7 +37,7 @@ class Clients:
         """The client of a request."""
         peer = scope["client"]
         if peer is None:
-            return _client(None)
+            return _client("")
         client, believed = self._of_peer(peer[0])
         return self._told(client, scope["headers"]) if believed else client
 
@@ -81,8 +73,8 @@ class Clients:
         return any((mapped or address) in network for network in self._trusted)
 
 
-def _client(address: str | None) -> Client:
-    return Client(address, client_key(address or ""))
+def _client(address: str) -> Client:
+    return Client(address, client_key(address))
 
 
 def _address(hop: str) -> Address | None:

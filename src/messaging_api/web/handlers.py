@@ -94,7 +94,9 @@ class Handlers:
         accept = wanted(request.headers.get(b"accept", b""))
         if accept.format == "html":
             return self._page("reader", request)
-        shown = await self._service.read(message_id, confirmed=accept.named, counting=request.method != "HEAD")
+        shown = await self._service.read(
+            message_id, confirmed=accept.named, counting=request.method != "HEAD", permit=request.permit
+        )
         event: Literal["read"] | None = "read" if request.method == "GET" else None
         if accept.format == "text":
             return Response(200, _AS_TEXT, shown.text, shown.tag, event, _facts(shown))
@@ -106,11 +108,11 @@ class Handlers:
         """GET /receipt/{receipt_id}"""
         if wanted(request.headers.get(b"accept", b"")).format == "html":
             return self._page("receipt", request)
-        return _receipt(request, await self._service.receipt(receipt_id))
+        return _receipt(request, await self._service.receipt(receipt_id, request.permit))
 
     async def burn(self, request: Request, receipt_id: str) -> Response:
         """DELETE /receipt/{receipt_id}"""
-        return _receipt(request, await self._service.burn(receipt_id))._replace(event="burned")
+        return _receipt(request, await self._service.burn(receipt_id, request.permit))._replace(event="burned")
 
     async def contract(self, _request: Request, _name: str) -> Response:
         """GET /openapi.json"""

@@ -3,6 +3,8 @@
 from collections.abc import Awaitable, Callable, Iterable, MutableMapping
 from typing import Any, Literal, NamedTuple
 
+from messaging_api.ratelimit import UNLIMITED, Permit
+
 Header = tuple[bytes, bytes]
 Message = MutableMapping[str, Any]
 Scope = MutableMapping[str, Any]
@@ -14,11 +16,19 @@ WHOLE = "messaging_api.whole"
 """The extension of the ASGI scope by which an answer is handed over whole: `await whole(status, lines, body)`."""
 
 
+class Client(NamedTuple):
+    """Who asks: the address for the log, "" without one, and the key that limits go by."""
+
+    address: str
+    key: bytes
+
+
 class Response(NamedTuple):
     """An answer. `headers` holds what is its own (names in lower case); `app.py` adds what every answer carries.
 
     `headers` is one of few tuples that many answers share, so that their lines are made once; what differs from answer
-    to answer is in `extra`. `tag` names the message concerned in the log, `event` what became of it in the metrics.
+    to answer is in `extra`. `tag` names the message concerned in the log, `event` what became of it in the metrics;
+    `reason`, of an answer that tells an error, is its code in both.
     """
 
     status: int
@@ -27,6 +37,7 @@ class Response(NamedTuple):
     tag: str | None = None
     event: Literal["created", "read", "burned"] | None = None
     extra: tuple[Header, ...] = ()
+    reason: str | None = None
 
 
 def joined(headers: Iterable[Header]) -> bytes:
@@ -35,15 +46,24 @@ def joined(headers: Iterable[Header]) -> bytes:
 
 
 class Request:
-    """One request. `headers` has lower-case names; of a name that came twice the last value counts."""
+    """One request. `headers` has lower-case names; of a name that came twice the last value counts.
 
-    __slots__ = ("headers", "method", "path", "query", "receive", "request_id", "scope")
+    `permit` is what a handler asks for when it looks something up.
+    """
 
-    def __init__(self, scope: Scope, receive: Receive, request_id: str) -> None:
+    __slots__ = ("client", "headers", "method", "path", "permit", "query", "receive", "request_id", "scope")
+
+    def __init__(self, scope: Scope, receive: Receive, request_id: str, client: Client) -> None:
         self.scope = scope
         self.receive = receive
         self.request_id = request_id
+        self.client = client
+        self.permit: Permit = UNLIMITED
         self.method: str = scope["method"]
         self.path: str = scope["path"]
         self.query: bytes = scope["query_string"]
         self.headers: dict[bytes, bytes] = dict(scope["headers"])
+
+
+Handler = Callable[[Request, str], Awaitable[Response]]
+"""Answers a request; the second argument is what the address names: /msg/<name>."""

@@ -80,5 +80,22 @@ def problem(error: Exception) -> Response:
     """The answer that tells `error`: by the nearest of its classes that has a row."""
     row = next(TABLE[kind] for kind in type(error).__mro__ if kind in TABLE)
     body = msgspec.json.encode(_Problem(f"/docs#{row.slug}", row.title, row.status, row.detail or str(error)))
-    extra = ((b"allow", error.allow.encode()),) if isinstance(error, MethodNotAllowed) else ()
-    return Response(row.status, (_PROBLEM, *row.headers), body, extra=extra)
+    return Response(row.status, (_PROBLEM, *row.headers), body, extra=_of_this(error), reason=_reason(row, error))
+
+
+def _of_this(error: Exception) -> tuple[Header, ...]:
+    """The header fields that differ from one error of a kind to the next."""
+    match error:
+        case MethodNotAllowed():
+            return ((b"allow", error.allow.encode()),)
+        case errors.LimitReached():
+            return ((b"retry-after", b"%d" % error.seconds),)
+        case errors.Unauthorized():  # RFC 6750, section 3.1: no error code where no token was sent
+            challenge = b'Bearer realm="messaging_api"'
+            return ((b"www-authenticate", challenge + (b', error="invalid_token"' if error.sent else b"")),)
+    return ()
+
+
+def _reason(row: Row, error: Exception) -> str:
+    """The code of `error` in logs and metrics."""
+    return f"limit_{error.kind}" if isinstance(error, errors.LimitReached) else row.slug.replace("-", "_")
