@@ -51,16 +51,20 @@ def candidates(work: Path) -> Iterator[dict[str, tuple[Start, Path]]]:
         def floor(kind: str) -> Start:
             return lambda: servers.floor(kind, work / "answers.json")
 
-        def service(url: str, workers: int = 1) -> Start:
-            return lambda: servers.service(url, work / "logs", workers=workers)
+        def service(url: str, *options: str, workers: int = 1) -> Start:
+            return lambda: servers.service(url, work / "logs", *options, workers=workers)
+
+        counted = servers.limits(10**6)
 
         yield {
             "floor": (floor("raw"), paths["sqlite"]),
             "falcon, no store": (floor("falcon"), paths["sqlite"]),
             "SQLite": (service(sqlite_url), paths["sqlite"]),
             "Redis": (service(redis_url), paths["redis"]),
-            "SQLite, 2 workers": (service(sqlite_url, 2), paths["sqlite"]),
-            "Redis, 2 workers": (service(redis_url, 2), paths["redis"]),
+            "SQLite, limits on": (service(sqlite_url, *counted), paths["sqlite"]),
+            "Redis, limits on": (service(redis_url, *counted), paths["redis"]),
+            "SQLite, 2 workers": (service(sqlite_url, workers=2), paths["sqlite"]),
+            "Redis, 2 workers": (service(redis_url, workers=2), paths["redis"]),
         }
 
 

@@ -74,11 +74,16 @@ def floor(kind: str, answers: Path) -> Iterator[Measured]:
         yield Measured(started.stdout.readline().strip(), started.pid)
 
 
+def limits(most: int) -> list[str]:
+    """The options that let a client have so many requests of each kind a minute."""
+    return [word for kind in ("create", "read", "miss") for word in (f"--limit-{kind}", str(most))]
+
+
 @contextlib.contextmanager
 def service(store: str, logs: Path, *options: str, workers: int = 1) -> Iterator[Measured]:
-    """The service with everything on; with more than one worker it gets all cores."""
+    """The service with everything on but limits; with more than one worker it gets all cores."""
     command = [COMMAND, "serve", "--port", "0", "--ops-port", "0", "--store", store, "--log-dir", str(logs)]
-    command += ["--workers", str(workers), *options]
+    command += [*limits(0), "--workers", str(workers), *options]
     with process(command, SERVER_CORE if workers == 1 else None) as started:
         assert started.stdout is not None
         line = started.stdout.readline()

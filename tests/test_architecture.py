@@ -17,7 +17,7 @@ LADDER = [
     ["server", "supervisor"],
     ["http_protocol"],
     ["web", "stores", "client"],
-    ["service"],
+    ["service", "refusals"],
     ["store", "logs", "metrics", "settings"],
     ["logfile", "ratelimit", "record", "sealing"],
     ["message"],

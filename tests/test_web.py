@@ -12,12 +12,20 @@ from messaging_api import errors
 from messaging_api.errors import Invalid, MessagingError
 from messaging_api.logs import Journal
 from messaging_api.metrics import METHODS, ROUTES, STATUSES, Board
+from messaging_api.ratelimit import Limiter, Limits
+from messaging_api.refusals import Refusals
 from messaging_api.web import problems
 from messaging_api.web.app import App
+from messaging_api.web.clients import Clients
+from messaging_api.web.guard import Guard
 from messaging_api.web.http import WHOLE
 from messaging_api.web.negotiation import media_type, wanted
 from messaging_api.web.problems import INTERNAL, TABLE, problem
 from messaging_api.web.times import format_time, parse_time
+from messaging_api.web.tokens import Tokens
+
+OPEN = Guard(Limiter(Limits(), None), Tokens(), Clients(), None)  # type: ignore[arg-type]
+"""Lets everybody through."""
 
 
 def leaves(kind: type[Exception]) -> set[type[Exception]]:
@@ -74,7 +82,8 @@ def test_an_unexpected_error_is_answered_and_logged_without_its_text(capfd: pyte
         raise AssertionError
 
     async def main() -> None:
-        app = App(Broken(), Journal(None), Board(1).rows[0])  # type: ignore[arg-type]
+        journal, row = Journal(None), Board(1).rows[0]
+        app = App(Broken(), OPEN, Refusals(journal, row), journal, row)  # type: ignore[arg-type]
         scope = {"method": "GET", "path": "/", "query_string": b"", "headers": [], "scheme": "https", "client": None}
         await app({**scope, "extensions": {WHOLE: whole}}, unused, unused)
 

@@ -146,9 +146,7 @@ async def _try_store(settings: Settings) -> None:
     await _open(settings).aclose()
 
 
-def _open(
-    settings: Settings, instruments: Instruments = UNWATCHED, counters: SharedCounters | None = None
-) -> Store:
+def _open(settings: Settings, instruments: Instruments = UNWATCHED, counters: SharedCounters | None = None) -> Store:
     patience = Patience(settings.store_timeout, settings.replicas_to_wait)
     return open_store(settings.store, now_ms, patience, instruments, counters)
 

@@ -15,7 +15,16 @@ METHODS = ("GET", "HEAD", "POST", "DELETE", "other")
 STATUSES = (200, 400, 401, 404, 405, 413, 422, 428, 429, 500, 503, 507)
 REFUSALS = (
     *("invalid", "too_large", "no_message", "name_a_format", "key_reused", "token", "unknown_address"),
-    *("limit_create", "limit_read", "limit_miss", "method_not_allowed", "overloaded", "unavailable", "full", "unexpected"),
+    *(
+        "limit_create",
+        "limit_read",
+        "limit_miss",
+        "method_not_allowed",
+        "overloaded",
+        "unavailable",
+        "full",
+        "unexpected",
+    ),
 )
 """Why requests and connections are turned away."""
 BOUNDS = (0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1.0, 2.5)

@@ -1,8 +1,8 @@
-"""What was turned away and what failed, for those who look for a breach: each with client, request id and reason code.
+"""What was turned away and what failed, for those who look for a breach: with client, request id and reason code.
 
-A flood must not fill the disk, and nothing must go unsaid. So of each event, reason and client the first is told at once
-in a line of its own; those that follow are counted, and told in one line when `report` is called, which the server does
-each second: with how many they were, and as they were for the last of them.
+A flood must not fill the disk, and nothing must go unsaid. So of each event, reason and client the first is told at
+once in a line of its own; those that follow are counted, and told in one line when `report` is called, which happens
+each second: with their number, and for the rest as the last of them was.
 """
 
 from typing import NamedTuple
@@ -21,7 +21,7 @@ _Key = tuple[str, str, str]
 class _Last(NamedTuple):
     """The last of some like events, and how many there were since the first, which was told."""
 
-    count: int
+    times: int
     level: str
     fields: dict[str, Field]
 
@@ -47,7 +47,7 @@ class Refusals:
         """Tell what has gathered since the last report."""
         seen, self._seen = self._seen, {}
         for key, last in seen.items():
-            if last.count:
+            if last.times:
                 self._tell(key, last)
 
     def _fold(self, key: _Key, level: str, fields: dict[str, Field]) -> None:
@@ -60,8 +60,8 @@ class Refusals:
             self._tell(key, _Last(1, level, fields))
             self._seen[key] = _Last(0, level, fields)
         else:
-            self._seen[key] = _Last(seen.count + 1, level, fields)
+            self._seen[key] = _Last(seen.times + 1, level, fields)
 
     def _tell(self, key: _Key, last: _Last) -> None:
         event, reason, client = key
-        self._journal.event(event, last.level, **last.fields, reason=reason, client=client, count=last.count)
+        self._journal.event(event, last.level, **last.fields, reason=reason, client=client, count=last.times)

@@ -76,7 +76,9 @@ def _token_hash(text: str) -> str:
 
 
 def _origin(text: str) -> str:
-    if text != "*" and not re.fullmatch(r"https?://[0-9a-z.-]+(:[0-9]{1,5})?|https?://\[[0-9a-f:]+\](:[0-9]{1,5})?", text):
+    if text != "*" and not re.fullmatch(
+        r"https?://[0-9a-z.-]+(:[0-9]{1,5})?|https?://\[[0-9a-f:]+\](:[0-9]{1,5})?", text
+    ):
         raise ValueError
     return text
 

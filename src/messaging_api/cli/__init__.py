@@ -13,6 +13,7 @@ from messaging_api import __version__
 COMMANDS = {
     "serve": "serving",
     "settings": "serving",
+    "token": "tokens",
 }
 """Every command, in the order help shows them, and the module that holds the function of its name."""
 

@@ -123,8 +123,14 @@ class App:
         if response.event is not None:
             self._row.count("messaging_messages", response.event)
         if response.reason is not None:
-            facts = {"method": method, "route": route.label, "status": response.status, "ms": round(seconds * 1000, 3)}
-            self._refusals.note(response.reason, request.client.address, **facts)
+            self._refusals.note(
+                response.reason,
+                request.client.address,
+                method=method,
+                route=route.label,
+                status=response.status,
+                ms=round(seconds * 1000, 3),
+            )
             return
         tag = f'"{response.tag}"' if response.tag else "null"
         self._journal.request(

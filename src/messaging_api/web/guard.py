@@ -39,7 +39,7 @@ class Guard:
         return guarded
 
     def looking_up(self, handler: Handler) -> Handler:
-        """A limit on what `handler` looks up, which asks for `request.permit` meanwhile, and on what it does not find."""
+        """A limit on what `handler` looks up, which it asks `request.permit` for, and on what it does not find."""
 
         async def guarded(request: Request, name: str) -> Response:
             permit = self._limiter.read(request.client.key)
