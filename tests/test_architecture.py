@@ -19,7 +19,7 @@ LADDER = [
     ["web", "stores", "client"],
     ["service", "refusals"],
     ["store", "logs", "metrics", "settings"],
-    ["logfile", "ratelimit", "record", "sealing"],
+    ["declared", "logfile", "ratelimit", "record", "sealing"],
     ["message"],
     ["errors"],
 ]
@@ -39,10 +39,9 @@ def imports(path: Path) -> set[str]:
     for node in ast.walk(ast.parse(path.read_text())):
         if isinstance(node, ast.Import):
             found |= {alias.name for alias in node.names}
-        elif isinstance(node, ast.ImportFrom) and node.module == "messaging_api":
-            found |= {f"messaging_api.{alias.name}" for alias in node.names if alias.name in MODULES}
         elif isinstance(node, ast.ImportFrom) and node.module:
-            found.add(node.module)
+            inside = {f"{node.module}.{alias.name}" for alias in node.names}
+            found |= {name if name.removeprefix("messaging_api.") in MODULES else node.module for name in inside}
     return {name.removeprefix("messaging_api.") for name in found if name != "messaging_api"}
 
 

@@ -139,3 +139,18 @@ def test_a_folder_is_no_database(tmp_path: Path) -> None:
     """A path that cannot be a file is told with its reason."""
     with pytest.raises(StoreUnavailable, match="cannot be opened"):
         open_store(f"sqlite://{tmp_path}", Clock())
+
+
+def test_what_the_client_is_told_is_not_the_services_business() -> None:
+    """Variables of the client may be there, known or not; another case of our own prefix is a mistake."""
+    assert load({}, {"MESSAGING_API_CLIENT_SERVER": "x", "MESSAGING_API_CLIENT_FUTURE": "x"})[0] == load({}, {})[0]
+    with pytest.raises(SettingsError, match="MESSAGING_API_port is not a setting"):
+        load({}, {"MESSAGING_API_port": "1"})
+
+
+def test_a_file_that_cannot_be_read(tmp_path: Path) -> None:
+    """A file that is named for a value and is not there, or is no text, is told with its reason."""
+    (tmp_path / "binary").write_bytes(b"\xff")
+    for name, reason in (("nowhere", "No such file"), ("binary", "not UTF-8")):
+        with pytest.raises(SettingsError, match=reason):
+            load({}, {"MESSAGING_API_STORE_FILE": str(tmp_path / name)})

@@ -8,37 +8,20 @@ default.
 
 import os
 import re
-from collections.abc import Callable, Mapping
-from dataclasses import Field, dataclass, field, fields
+from collections.abc import Mapping
+from dataclasses import Field, dataclass, fields
 from ipaddress import IPv4Network, IPv6Network, ip_network
-from pathlib import Path
-from typing import Any, Literal, NamedTuple, TypeVar
+from typing import Any, NamedTuple
 from urllib.parse import urlsplit
 
 import platformdirs
 
+from messaging_api.declared import Place, Source, gather, listed, setting, whole
 from messaging_api.errors import SettingsError
 
 PREFIX = "MESSAGING_API_"
-
-Value = TypeVar("Value")
-
-
-def setting(default: Value, read: Callable[[str], Value], shape: str, meaning: str, *, secret: bool = False) -> Value:
-    """A field; `read` makes its value from text or raises ValueError, `shape` says what that text looks like."""
-    made: Value = field(default=default, repr=not secret, metadata={"read": read, "shape": shape, "meaning": meaning})
-    return made
-
-
-def whole(low: int, high: int) -> Callable[[str], int]:
-    """Reads a whole number within these bounds."""
-
-    def read(text: str) -> int:
-        if not re.fullmatch("[0-9]{1,15}", text, re.ASCII) or not low <= int(text) <= high:
-            raise ValueError
-        return int(text)
-
-    return read
+CLIENT_PREFIX = "MESSAGING_API_CLIENT_"
+"""Variables of those who send and read: none of the service's business, whether known or not."""
 
 
 def _seconds(text: str) -> float:
@@ -58,15 +41,6 @@ def _public_url(text: str) -> str:
     if parts.scheme not in ("http", "https") or not parts.hostname or parts.query or parts.fragment or parts.username:
         raise ValueError
     return text.rstrip("/")
-
-
-def _listed(read: Callable[[str], Value]) -> Callable[[str], tuple[Value, ...]]:
-    """Reads values with commas between them, or nothing."""
-
-    def read_all(text: str) -> tuple[Value, ...]:
-        return tuple(read(one.strip()) for one in text.split(",")) if text.strip() else ()
-
-    return read_all
 
 
 def _token_hash(text: str) -> str:
@@ -110,16 +84,16 @@ class Settings:
     log_keep_days: int = setting(400, whole(1, 36500), "1 to 36500", "Days for which rotated logs are kept.")
     public_url: str = setting("", _public_url, "http(s)://host[/path]", "What links begin with; default: as asked.")
     trusted_proxies: tuple[IPv4Network | IPv6Network, ...] = setting(
-        (), _listed(ip_network), "networks", "Proxies whose X-Forwarded-For or Forwarded names the client."
+        (), listed(ip_network), "networks", "Proxies whose X-Forwarded-For or Forwarded names the client."
     )
     limit_create: int = setting(60, whole(0, 10**6), "0 to 1000000", "Messages a client may create a minute; 0: any.")
     limit_read: int = setting(600, whole(0, 10**6), "0 to 1000000", "Look-ups a client may make a minute; 0: any.")
     limit_miss: int = setting(30, whole(0, 10**6), "0 to 1000000", "Of these, how many may find nothing; 0: any.")
     create_tokens: tuple[str, ...] = setting(
-        (), _listed(_token_hash), "hashes", "Hashes of the tokens that may create; default: all may.", secret=True
+        (), listed(_token_hash), "hashes", "Hashes of the tokens that may create; default: all may.", secret=True
     )
     cors_origins: tuple[str, ...] = setting(
-        (), _listed(_origin), "origins or *", "Sites whose pages may use this from a browser."
+        (), listed(_origin), "origins or *", "Sites whose pages may use this from a browser."
     )
     max_message_bytes: int = setting(65_536, whole(1, 16 * 2**20), "1 to 16777216", "Longest message, in UTF-8.")
     max_ttl: int = setting(604_800, whole(1, 31_622_400), "1 to 31622400", "Longest life of a message, in seconds.")
@@ -131,65 +105,29 @@ class Explained(NamedTuple):
 
     name: str
     value: str
-    source: Literal["option", "environment", "file", "default"]
+    source: Source
     variable: str
     shape: str
     meaning: str
 
 
-def load(
-    options: Mapping[str, str], environ: Mapping[str, str], read_file: Callable[[str], str] | None = None
-) -> tuple[Settings, list[Explained]]:
+def load(options: Mapping[str, str], environ: Mapping[str, str]) -> tuple[Settings, list[Explained]]:
     """The settings, and where each came from. Keys of `options` are field names.
 
     Raises SettingsError, naming the setting and the shape expected, for unknown names with our prefix too.
     """
-    read_file = read_file or _read_file
-    known = {spec.name: spec for spec in fields(Settings)}
-    _refuse_unknown(known, environ)
-    values: dict[str, Any] = {}
-    sources: dict[str, Literal["option", "environment", "file", "default"]] = dict.fromkeys(known, "default")
-    for name, spec in known.items():
-        variable = PREFIX + name.upper()
-        if name in options:
-            values[name], sources[name] = _read(spec, f"--{name.replace('_', '-')}", options[name]), "option"
-        elif variable in environ:
-            values[name], sources[name] = _read(spec, variable, environ[variable]), "environment"
-        elif variable + "_FILE" in environ:
-            text = read_file(environ[variable + "_FILE"]).strip()
-            values[name], sources[name] = _read(spec, variable + "_FILE", text), "file"
+    ours = {name: text for name, text in environ.items() if not name.startswith(CLIENT_PREFIX)}
+    places = [Place.options(options), Place.environment(PREFIX, ours)]
+    values, sources = gather(Settings, places)
     settings = Settings(**values)
     if settings.default_ttl > settings.max_ttl:
         if sources["default_ttl"] != "default":
             raise SettingsError("default_ttl must not be longer than max_ttl.")
         settings = Settings(**values, default_ttl=settings.max_ttl)
-    return settings, [_explain(spec, settings, sources[spec.name]) for spec in known.values()]
+    return settings, [_explain(spec, settings, sources[spec.name]) for spec in fields(Settings)]
 
 
-def _refuse_unknown(known: Mapping[str, object], environ: Mapping[str, str]) -> None:
-    for variable in environ:
-        name = variable.removeprefix(PREFIX).lower()
-        if variable.startswith(PREFIX) and name not in known and name.removesuffix("_file") not in known:
-            raise SettingsError(f"{variable} is not a setting; `messaging-api settings` lists them all.")
-
-
-def _read(spec: "Field[Any]", origin: str, text: str) -> object:
-    try:
-        return spec.metadata["read"](text)
-    except ValueError:
-        raise SettingsError(f"{origin} must be: {spec.metadata['shape']}.") from None
-
-
-def _read_file(path: str) -> str:
-    try:
-        return Path(path).read_text(encoding="utf-8")
-    except OSError as error:
-        raise SettingsError(f"{path} cannot be read: {error.strerror}.") from None
-
-
-def _explain(
-    spec: "Field[Any]", settings: Settings, source: Literal["option", "environment", "file", "default"]
-) -> Explained:
+def _explain(spec: "Field[Any]", settings: Settings, source: Source) -> Explained:
     shown = _shown(getattr(settings, spec.name), secret=not spec.repr)
     meta = spec.metadata
     return Explained(spec.name, shown, source, PREFIX + spec.name.upper(), meta["shape"], meta["meaning"])
