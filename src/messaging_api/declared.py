@@ -75,7 +75,7 @@ def gather(kind: type, places: Sequence[Place]) -> tuple[dict[str, Any], dict[st
         for key, text in sorted(place.texts.items()):
             name = key if key in known else key.removesuffix("_file")
             if name not in known:
-                raise SettingsError(f"{place.spell(key)} is not a setting; `messaging-api settings` lists them all.")
+                raise SettingsError(f"{place.spell(key)} is not a setting; there are {', '.join(known)}.")
             if name in values:
                 continue
             values[name] = _read(known[name], place.spell(key), text if key == name else _contents(text))

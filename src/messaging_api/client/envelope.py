@@ -23,6 +23,7 @@ from cryptography.hazmat.primitives.kdf.hkdf import HKDF
 
 from messaging_api.client.errors import (
     BadLink,
+    Damaged,
     KeyMissing,
     NotAnEnvelope,
     PasswordMissing,
@@ -112,13 +113,14 @@ def decrypt(envelope: str, key: Key | None, password: str | None = None) -> str:
     if flags and not password:
         raise PasswordMissing("The message takes a password.", envelope)
     if key.password and not flags:
-        raise WrongPassword("The link asks for a password and the message does not: it is not the sender's.", envelope)
+        raise Damaged("The link asks for a password and the message does not: it is not the sender's.", envelope)
     cipher = AESGCM(_derive(key.secret, password if flags else None, salt, iterations))
     try:
         return _unpad(cipher.decrypt(nonce, raw[_head.size :], _bound(raw)))
     except (InvalidTag, ValueError):
-        told = "The password is wrong, or the message is damaged." if flags else "The message or its key is damaged."
-        raise WrongPassword(told, envelope) from None
+        if flags:
+            raise WrongPassword("The password is wrong, or the message is damaged.", envelope) from None
+        raise Damaged("The message, or the key in its link, is damaged.", envelope) from None
 
 
 def is_envelope(text: str) -> bool:

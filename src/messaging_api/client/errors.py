@@ -1,13 +1,23 @@
 """What can go wrong on the client's side, as one tree.
 
     ClientError
+    ├── BadLink              not a link of this kind; nothing was asked of any server
+    ├── NoMessage            never there, expired, read out or burned: the service does not tell which
+    ├── ReadInterrupted      the connection broke while the message was handed over: a read may be spent
+    ├── Unreachable          no server there, or none that is trusted
+    ├── Busy                 it would not take the request now, however often it was asked
+    │   └── Full                 it has no room for another message
+    ├── Refused              the service understood, and will not
+    │   ├── TooLong              the text is longer than it keeps
+    │   └── TokenNeeded          it takes messages only with a token, and not with this one
+    ├── NotTheService        what answers there is not messaging_api, or speaks another version
     └── CannotOpen           the message came, and does not open; `envelope` is what came
         ├── NotAnEnvelope        the link has a key, and what came is not encrypted as it should be
         ├── UnknownVersion       encrypted by a newer version than this
         ├── KeyMissing           encrypted, and the link has no key
-        ├── PasswordMissing      it needs a password
+        ├── PasswordMissing      it takes a password
         └── WrongPassword        wrong password, or damaged: the cipher cannot tell which
-    └── BadLink              not a link of this kind; nothing was asked of any server
+            └── Damaged              there is no password, so it is the latter
 
 No text here ever holds a link, a key, a password or a message.
 """
@@ -19,6 +29,53 @@ class ClientError(Exception):
 
 class BadLink(ClientError):
     """Not a link to a message or receipt, or its key is damaged. Nothing was asked of any server."""
+
+
+class NoMessage(ClientError):
+    """No message there: it never was, has expired, was read by all its readers, or burned."""
+
+
+class ReadInterrupted(ClientError):
+    """The connection broke after the message was asked for, so one of its reads may be spent.
+
+    `reads_left` is how many there still are, 0 when the message is gone, None when nobody could be asked.
+    """
+
+    def __init__(self, text: str, reads_left: int | None) -> None:
+        super().__init__(text)
+        self.reads_left = reads_left
+
+
+class Unreachable(ClientError):
+    """No connection: nobody there, no such name, no answer in time, a certificate that is not trusted."""
+
+
+class Busy(ClientError):
+    """It will not now. `retry_after` is the time it asked for, in seconds, if it did."""
+
+    def __init__(self, text: str, retry_after: float | None = None) -> None:
+        super().__init__(text)
+        self.retry_after = retry_after
+
+
+class Full(Busy):
+    """It has no room for another message."""
+
+
+class Refused(ClientError):
+    """The service will not, and says what to mend."""
+
+
+class TooLong(Refused):
+    """The text is longer than the service keeps."""
+
+
+class TokenNeeded(Refused):
+    """The service takes messages only from those with a token."""
+
+
+class NotTheService(ClientError):
+    """The answer is none of messaging_api's, or of a version that this client does not speak with."""
 
 
 class CannotOpen(ClientError):
@@ -47,3 +104,7 @@ class PasswordMissing(CannotOpen):
 
 class WrongPassword(CannotOpen):
     """The password is wrong, or the envelope or the key is damaged: the cipher cannot tell which."""
+
+
+class Damaged(WrongPassword):
+    """There is no password in it: the envelope or the key is damaged, and no password would help."""

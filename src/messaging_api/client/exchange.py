@@ -1,0 +1,191 @@
+"""HTTP as values: requests built, answers understood. Pure: nothing here touches a network."""
+
+from collections.abc import Mapping
+from datetime import datetime
+from email.utils import parsedate_to_datetime
+from typing import NamedTuple, NoReturn, TypeVar
+
+import msgspec
+
+from messaging_api import __version__
+from messaging_api.client import errors
+from messaging_api.client.errors import ClientError
+from messaging_api.client.links import Link
+from messaging_api.client.results import Limits, Message, Receipt, Sent
+
+Body = TypeVar("Body")
+
+_COMMON = {"accept-encoding": "identity", "user-agent": f"messaging-api/{__version__}"}
+_JSON = {"accept": "application/json", **_COMMON}
+_TEXT = {"accept": "text/plain", **_COMMON}
+
+
+class Request(NamedTuple):
+    """What to ask. `repeatable`: to ask twice does no more than to ask once."""
+
+    method: str
+    url: str
+    headers: dict[str, str]
+    body: bytes = b""
+    repeatable: bool = True
+
+
+class Answer(NamedTuple):
+    """What came back; names of headers in lower case."""
+
+    status: int
+    headers: Mapping[str, str]
+    body: bytes
+
+
+class Broken(NamedTuple):
+    """No answer after `took` seconds.
+
+    `sent`: the request, or a part of it, may have got there. `final`: another try would end the same.
+    """
+
+    reason: str
+    sent: bool
+    took: float = 0.0
+    final: bool = False
+
+
+class Draft(msgspec.Struct, omit_defaults=True, frozen=True):
+    """The body of POST /."""
+
+    message: str
+    ttl: int | None = None
+    expires_at: datetime | None = None
+    reads: int | None = None
+
+
+class _Posted(msgspec.Struct):
+    url: str
+    receipt: str
+    expires_at: datetime
+    reads: int | None
+
+
+class _Description(msgspec.Struct):
+    limits: Limits
+
+
+class _Problem(msgspec.Struct):
+    type: str = ""
+    title: str = ""
+    detail: str = ""
+
+
+def describe(server: str) -> Request:
+    """GET / for the limits."""
+    return Request("GET", f"{server}/", _JSON)
+
+
+def post(server: str, draft: Draft, idempotency_key: str, token: str | None) -> Request:
+    """POST /, safe to repeat."""
+    headers = {**_JSON, "content-type": "application/json", "idempotency-key": idempotency_key}
+    if token:
+        headers["authorization"] = f"Bearer {token}"
+    return Request("POST", f"{server}/", headers, msgspec.json.encode(draft))
+
+
+def read(link: Link, method: str = "GET") -> Request:
+    """GET /msg/…; HEAD counts no read."""
+    return Request(method, link.address, _TEXT, repeatable=method != "GET")
+
+
+def receipt(link: Link, method: str = "GET") -> Request:
+    """GET /receipt/…; DELETE burns."""
+    return Request(method, link.address, _JSON)
+
+
+def limits_in(answer: Answer) -> Limits:
+    """What the service accepts."""
+    return _body(answer, _Description).limits
+
+
+def sent_in(answer: Answer) -> tuple[Link, Sent]:
+    """The message's link without a key, and the whole."""
+    posted = _body(answer, _Posted)
+    try:
+        link, own = Link.parse(posted.url, "msg"), Link.parse(posted.receipt, "receipt")
+    except errors.BadLink:
+        raise errors.NotTheService("The answer holds no link to a message.") from None
+    return link, Sent(link.address, own.address, posted.expires_at, posted.reads)
+
+
+def message_in(answer: Answer) -> Message:
+    """The message as it was posted: text, or an envelope."""
+    if answer.status != 200:
+        _raise(answer)
+    try:
+        left = answer.headers.get("x-reads-left")
+        expires_at = msgspec.convert(answer.headers["x-expires-at"], datetime)
+        return Message(answer.body.decode(), expires_at, None if left is None else int(left))
+    except (KeyError, ValueError):
+        raise errors.NotTheService("What came is not a message.") from None
+
+
+def receipt_in(answer: Answer) -> Receipt:
+    """What became of the message."""
+    return _body(answer, Receipt)
+
+
+def retry_after(answer: Answer) -> float | None:
+    """Seconds to wait, as the server asks (RFC 9110, section 10.2.3); a date counts from the answer's own Date."""
+    asked = answer.headers.get("retry-after", "")
+    if asked.isascii() and asked.isdecimal():
+        return float(asked[:9])
+    try:
+        return max((parsedate_to_datetime(asked) - parsedate_to_datetime(answer.headers["date"])).total_seconds(), 0)
+    except (KeyError, ValueError, TypeError):
+        return None
+
+
+def _body(answer: Answer, kind: type[Body]) -> Body:
+    if answer.status != 200:
+        _raise(answer)
+    try:
+        return msgspec.json.decode(answer.body, type=kind)
+    except msgspec.MsgspecError:
+        raise errors.NotTheService("The answer is not one of messaging_api's.") from None
+
+
+PROBLEMS: dict[str, type[ClientError]] = {
+    "invalid": errors.Refused,
+    "too-large": errors.TooLong,
+    "no-message": errors.NoMessage,
+    "name-a-format": errors.NotTheService,
+    "key-reused": errors.Refused,
+    "overloaded": errors.Busy,
+    "unavailable": errors.Busy,
+    "limit": errors.Busy,
+    "token": errors.TokenNeeded,
+    "full": errors.Full,
+    "unknown-address": errors.NotTheService,
+    "method-not-allowed": errors.NotTheService,
+    "unexpected": errors.Busy,
+}
+"""By the slug that ends a problem's type. A test holds it to the service's own table."""
+
+
+def _raise(answer: Answer) -> NoReturn:
+    problem = _Problem()
+    if answer.headers.get("content-type", "").startswith("application/problem+json"):
+        try:
+            problem = msgspec.json.decode(answer.body, type=_Problem)
+        except msgspec.MsgspecError:
+            problem = _Problem()
+    kind = PROBLEMS.get(problem.type.rpartition("#")[2]) or _by_status(answer.status)
+    text = ". ".join(part.rstrip(".") for part in (problem.title, problem.detail) if part) or f"HTTP {answer.status}"
+    if issubclass(kind, errors.Busy):
+        raise kind(f"{text}.", retry_after(answer))
+    raise kind(f"{text}.")
+
+
+def _by_status(status: int) -> type[ClientError]:
+    if status in (401, 403):
+        return errors.TokenNeeded
+    if status in (429, 500, 502, 503, 504):
+        return errors.Busy
+    return errors.TooLong if status == 413 else errors.NotTheService
