@@ -11,9 +11,14 @@ import rich_click as click
 from messaging_api import __version__
 
 COMMANDS = {
+    "send": "sending",
+    "read": "reading",
+    "receipt": "receipts",
+    "burn": "receipts",
     "serve": "serving",
     "settings": "serving",
     "token": "tokens",
+    "completion": "completing",
 }
 """Every command, in the order help shows them, and the module that holds the function of its name."""
 
