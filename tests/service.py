@@ -12,6 +12,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 import httpx
+from prometheus_client.parser import text_string_to_metric_families
 
 NO_LIMITS = ("--limit-create", "0", "--limit-read", "0", "--limit-miss", "0")
 """Tests ask faster than a client may; those of the limits turn them on."""
@@ -45,12 +46,22 @@ def children(pid: int) -> list[int]:
     return [int(child) for child in text.split()]
 
 
-def wait_for(condition: Callable[[], object], seconds: float = 20.0) -> None:
-    """Come back when `condition` holds; fail when it does not in time."""
+def wait_for(condition: Callable[[], object], seconds: float = 20.0, every: float = 0.01) -> None:
+    """Come back when `condition` holds, asked `every` so many seconds; fail when it does not in time."""
     deadline = time.monotonic() + seconds
     while not condition():
         assert time.monotonic() < deadline, "the condition did not come true in time"
-        time.sleep(0.01)
+        time.sleep(every)
+
+
+def sample(ops_url: str, name: str, **labels: str) -> float | None:
+    """The value of one sample of /metrics."""
+    for family in text_string_to_metric_families(httpx.get(f"{ops_url}/metrics").text):
+        for one in family.samples:
+            if one.name == name and one.labels == labels:
+                value: float = one.value
+                return value
+    return None
 
 
 def answers(url: str) -> bool:

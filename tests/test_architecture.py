@@ -15,7 +15,6 @@ LADDER = [
     ["cli"],
     ["bootstrap"],
     ["server", "supervisor"],
-    ["http_protocol"],
     ["web", "stores", "client"],
     ["service", "refusals"],
     ["store", "logs", "metrics", "settings"],

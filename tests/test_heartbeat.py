@@ -7,9 +7,7 @@ from typing import Any
 import pytest
 
 from messaging_api import bootstrap
-from messaging_api.logs import Journal
 from messaging_api.metrics import Board
-from messaging_api.refusals import Refusals
 
 
 def test_beats_on_when_the_loop_wakes_early(monkeypatch: pytest.MonkeyPatch) -> None:
@@ -26,6 +24,6 @@ def test_beats_on_when_the_loop_wakes_early(monkeypatch: pytest.MonkeyPatch) -> 
 
     monkeypatch.setattr(bootstrap.asyncio, "sleep", too_short)
     with pytest.raises(asyncio.CancelledError):
-        asyncio.run(bootstrap._beat(row, server, Refusals(Journal(None), row)))
+        asyncio.run(bootstrap._beat(row, server))
     assert beats == 3
     assert row.get("lag_us") == 0

@@ -16,7 +16,9 @@ from messaging_api.message import Bounds
 from messaging_api.metrics import Board, Row
 from messaging_api.ratelimit import Limiter, Limits
 from messaging_api.refusals import Refusals
-from messaging_api.server import HttpServer, bind
+from messaging_api.server import HttpServer, Site, bind, raise_descriptors
+from messaging_api.server.deadlines import Phase
+from messaging_api.server.gate import Gate
 from messaging_api.service import Service
 from messaging_api.settings import Settings
 from messaging_api.store import Store
@@ -35,6 +37,8 @@ from messaging_api.web.pages import Pages
 from messaging_api.web.tokens import Tokens
 
 _HEARTBEAT = 1.0
+SPARE_DESCRIPTORS = 64
+"""Open files that a process needs besides its connections: store, log, pipes."""
 
 
 def now_ms() -> int:
@@ -61,12 +65,24 @@ def assemble(settings: Settings, store: Store, refusals: Refusals, journal: Jour
     return App(handlers, guard, refusals, journal, row)
 
 
+def seconds(settings: Settings) -> dict[Phase, float]:
+    """How long a connection may be in each phase."""
+    return {
+        Phase.HEAD: settings.head_timeout,
+        Phase.BODY: settings.body_timeout,
+        Phase.SEND: settings.send_timeout,
+        Phase.IDLE: settings.keep_alive,
+        Phase.CLOSING: settings.send_timeout,
+    }
+
+
 class Instance:
     """A service that is about to run: its sockets are bound, nothing is started. Raises SettingsError, StoreError."""
 
     def __init__(self, settings: Settings) -> None:
         self._settings = settings
         asyncio.run(_try_store(settings))
+        self._descriptors = raise_descriptors()
         self._public = bind(settings.host, settings.port)
         self._ops = bind(settings.ops_host, settings.ops_port)
         self._board = Board(settings.workers)
@@ -86,6 +102,9 @@ class Instance:
         """Serve until SIGTERM or SIGINT."""
         journal = self._journal(self._board.parent)
         journal.event("started", url=self.url, ops=self.ops_url, workers=self._settings.workers)
+        wanted = self._settings.max_connections + SPARE_DESCRIPTORS
+        if self._descriptors < wanted:
+            journal.event("few_descriptors", "warning", allowed=self._descriptors, wanted=wanted)
         workers = [Child(f"worker-{n}", partial(self._work, row)) for n, row in enumerate(self._board.rows)]
         children = [*workers, Child("ops", self._watch)]
         drain = Drain(self._settings.drain_seconds, partial(self._begin_draining, journal))
@@ -104,6 +123,10 @@ class Instance:
         file = LogFile(self._settings.log_dir, self._settings.log_keep_days)
         return Journal(file, on_failure=partial(row.count, "messaging_log_failures"))
 
+    def _server(self, site: Site, refusals: Refusals) -> HttpServer:
+        settings = self._settings
+        return HttpServer([site], Gate(refusals, settings.max_connections, settings.max_in_flight), seconds(settings))
+
     def _close(self) -> None:
         self._public.close()
         self._ops.close()
@@ -118,22 +141,23 @@ class Instance:
     async def _serve(self, row: Row, journal: Journal, alive: int) -> None:
         store = self._open_store(row)
         refusals = Refusals(journal, row)
-        server = HttpServer(assemble(self._settings, store, refusals, journal, row))
-        beating = asyncio.create_task(_beat(row, server, refusals))
-        await server.run_on(self._public, alive)
+        server = self._server(Site(self._public, assemble(self._settings, store, refusals, journal, row)), refusals)
+        beating = asyncio.create_task(_beat(row, server))
+        await server.run_on(alive)
         beating.cancel()
-        refusals.report()
         await store.aclose()
 
     def _watch(self, alive: int) -> None:
         self._public.close()
-        capture_logging(self._journal(self._board.ops))
-        uvloop.run(self._serve_ops(alive))
+        journal = self._journal(self._board.ops)
+        capture_logging(journal)
+        uvloop.run(self._serve_ops(journal, alive))
 
-    async def _serve_ops(self, alive: int) -> None:
+    async def _serve_ops(self, journal: Journal, alive: int) -> None:
         store = self._open_store(self._board.ops)
         exposition = Exposition(self._board, store, urlsplit(self._settings.store).scheme, time.monotonic)
-        await HttpServer(OpsApp(self._board, store, exposition)).run_on(self._ops, alive)
+        site = Site(self._ops, OpsApp(self._board, store, exposition))
+        await self._server(site, Refusals(journal, self._board.ops)).run_on(alive)
         await store.aclose()
 
     def _open_store(self, row: Row) -> Store:
@@ -151,8 +175,8 @@ def _open(settings: Settings, instruments: Instruments = UNWATCHED, counters: Sh
     return open_store(settings.store, now_ms, patience, instruments, counters)
 
 
-async def _beat(row: Row, server: HttpServer, refusals: Refusals) -> None:
-    """Once a second: that this process lives, how it fares, and what it turned away."""
+async def _beat(row: Row, server: HttpServer) -> None:
+    """Once a second: that this process lives, and how it fares."""
     due = time.monotonic()
     while True:
         row.put("lag_us", max(0, int((time.monotonic() - due) * 1e6)))  # a loop may wake a little early
@@ -161,7 +185,6 @@ async def _beat(row: Row, server: HttpServer, refusals: Refusals) -> None:
         row.put("in_flight", len(server.server_state.tasks))
         row.put("cpu_ms", time.process_time_ns() // 1_000_000)
         row.put("resident_bytes", _resident())
-        refusals.report()
         due = time.monotonic() + _HEARTBEAT
         await asyncio.sleep(_HEARTBEAT)
 

@@ -3,6 +3,7 @@
     MessagingError
     ├── Invalid            the request says something that cannot be
     ├── TooLarge           the message is longer than this service keeps
+    ├── Incomplete         the request ended, or its time was over, before it was complete
     ├── Missing            no message there: unknown, malformed, expired, read out or burned
     ├── Unconfirmed        a message with limited reads, asked for without naming a format
     ├── KeyReused          an idempotency key seen before, with another request
@@ -32,6 +33,10 @@ class TooLarge(MessagingError):
 
     def __init__(self, limit: int) -> None:
         super().__init__(f"A message may have at most {limit} bytes of UTF-8.")
+
+
+class Incomplete(MessagingError):
+    """The body broke off, or did not arrive in time."""
 
 
 class Missing(MessagingError):

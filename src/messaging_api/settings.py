@@ -80,6 +80,14 @@ class Settings:
         0, whole(0, 600), "0 to 600", "Seconds that /ready says 503 while it still serves, before it stops."
     )
     replicas_to_wait: int = setting(0, whole(0, 9), "0 to 9", "Replicas of Redis that have it before it counts.")
+    max_connections: int = setting(2000, whole(1, 10**6), "1 to 1000000", "Connections a worker keeps; more get 503.")
+    max_in_flight: int = setting(
+        1000, whole(1, 10**6), "1 to 1000000", "Requests a worker serves at once; more get 503."
+    )
+    head_timeout: float = setting(10.0, _seconds, "seconds", "Longest wait for the head of a request.")
+    body_timeout: float = setting(30.0, _seconds, "seconds", "Longest wait for the body of a request, then 408.")
+    send_timeout: float = setting(30.0, _seconds, "seconds", "Longest wait for a client to take an answer.")
+    keep_alive: float = setting(75.0, _seconds, "seconds", "How long an idle connection stays open.")
     log_dir: str = setting(_default_log_dir(), _text, "folder", "Where messaging_api.log is written.")
     log_keep_days: int = setting(400, whole(1, 36500), "1 to 36500", "Days for which rotated logs are kept.")
     public_url: str = setting("", _public_url, "http(s)://host[/path]", "What links begin with; default: as asked.")

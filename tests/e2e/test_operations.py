@@ -10,10 +10,9 @@ from pathlib import Path
 
 import httpx
 import pytest
-from prometheus_client.parser import text_string_to_metric_families
 
 from messaging_api import __version__
-from tests.service import COMMAND, serving, wait_for
+from tests.service import COMMAND, sample, serving, wait_for
 
 
 def command(*arguments: str, **environ: str) -> subprocess.CompletedProcess[str]:
@@ -36,16 +35,6 @@ def test_metrics_are_right_across_processes(tmp_path: Path) -> None:
         assert sample(service.ops_url, "messaging_requests_total", route="/", method="POST", status="200") == 30
         assert sample(service.ops_url, "messaging_requests_total", route="/msg", method="GET", status="404") == 1
         assert sample(service.ops_url, "messaging_request_duration_seconds_count", route="/msg") == 2
-
-
-def sample(ops_url: str, name: str, **labels: str) -> float | None:
-    """The value of one sample."""
-    for family in text_string_to_metric_families(httpx.get(f"{ops_url}/metrics").text):
-        for one in family.samples:
-            if one.name == name and one.labels == labels:
-                value: float = one.value
-                return value
-    return None
 
 
 def test_ops_port_has_its_own_addresses_only(tmp_path: Path) -> None:

@@ -6,7 +6,7 @@ from urllib.parse import parse_qsl
 
 import msgspec
 
-from messaging_api.errors import Invalid, TooLarge
+from messaging_api.errors import Incomplete, Invalid, TooLarge
 from messaging_api.message import Draft
 from messaging_api.web.http import Request
 from messaging_api.web.multipart import parse_multipart
@@ -72,7 +72,7 @@ _TYPES = {
 
 
 async def read_draft(request: Request, max_bytes: int) -> Draft:
-    """What the request asks to keep. Raises Invalid, and TooLarge as soon as the body is longer than it may be."""
+    """What the request asks to keep. Raises Invalid, Incomplete, and TooLarge as soon as the body is too long."""
     name, boundary = media_type(request.headers.get(b"content-type"))
     kind = _TYPES.get(name)
     if kind is None:
@@ -101,7 +101,7 @@ async def _read(request: Request, limit: int, max_bytes: int) -> bytes:
     if size > limit:
         raise TooLarge(max_bytes)
     if message["type"] == "http.disconnect":
-        raise Invalid("The body broke off.")
+        raise Incomplete
     return b"".join(chunks)
 
 

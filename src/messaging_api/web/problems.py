@@ -21,6 +21,13 @@ class MethodNotAllowed(MessagingError):
         self.allow = allow
 
 
+class HeadTooLarge(MessagingError):
+    """The head of the request is longer than `limit` bytes."""
+
+    def __init__(self, limit: int) -> None:
+        super().__init__(f"Request line and headers may have at most {limit} bytes.")
+
+
 class Row(NamedTuple):
     """How an error is told: the slug ends the problem's type. The detail is the error's own text unless given here."""
 
@@ -38,6 +45,9 @@ _SOON = (b"retry-after", b"1")
 TABLE: dict[type[Exception], Row] = {
     errors.Invalid: Row(400, "invalid", "The request cannot be understood"),
     errors.TooLarge: Row(413, "too-large", "The message is too long", headers=(_CLOSE,)),
+    errors.Incomplete: Row(
+        408, "incomplete", "The request did not arrive", "Its body broke off or took too long.", (_CLOSE,)
+    ),
     errors.Missing: Row(
         404,
         "no-message",
@@ -61,6 +71,7 @@ TABLE: dict[type[Exception], Row] = {
     ),
     errors.StoreFull: Row(507, "full", "The store is full", "The message was not kept."),
     UnknownAddress: Row(404, "unknown-address", "There is nothing here", "See /docs for the addresses there are."),
+    HeadTooLarge: Row(431, "head-too-large", "The head of the request is too long", headers=(_CLOSE,)),
     MethodNotAllowed: Row(405, "method-not-allowed", "This address does not have this method"),
     Exception: Row(500, "unexpected", "Something went wrong here", "It is in the log under the id of this request."),
 }

@@ -1,0 +1,103 @@
+"""Sockets and the HTTP server of one process: uvicorn, within ceilings and deadlines of our own."""
+
+import asyncio
+import contextlib
+import signal
+import socket
+from collections.abc import Mapping, Sequence
+from functools import partial
+from typing import Any, NamedTuple, cast
+
+import uvicorn
+
+from messaging_api.server.deadlines import Deadlines, Phase, every
+from messaging_api.server.gate import Gate
+from messaging_api.server.protocol import Protocol
+from messaging_api.server.sockets import bind, raise_descriptors
+
+__all__ = ["GRACE", "HttpServer", "Site", "bind", "raise_descriptors"]
+
+GRACE = 25
+"""Seconds that requests in flight get to finish when the service stops."""
+_LOOK = 1.0
+"""Seconds between two looks at the deadlines, and between two reports of what was turned away."""
+
+
+class Site(NamedTuple):
+    """An application, and the socket it is served on."""
+
+    listener: socket.socket
+    app: Any
+
+
+class HttpServer(uvicorn.Server):
+    """Serves `sites` until told to stop by SIGTERM, or because `alive`, a pipe's end, is closed.
+
+    The other end of the pipe is held by the supervisor alone: if it dies, however it dies, its children stop.
+    """
+
+    def __init__(self, sites: Sequence[Site], gate: Gate, seconds: Mapping[Phase, float]) -> None:
+        super().__init__(
+            uvicorn.Config(
+                sites[0].app,
+                http=Protocol,
+                ws="none",
+                lifespan="off",
+                log_config=None,
+                access_log=False,
+                proxy_headers=False,
+                server_header=False,
+                timeout_graceful_shutdown=GRACE,
+            )
+        )
+        self._sites = sites
+        self._gate = gate
+        self._seconds = seconds
+
+    async def run_on(self, alive: int) -> None:
+        """Serve. Requests in flight when it is told to stop are finished."""
+        loop = asyncio.get_running_loop()
+        loop.add_signal_handler(signal.SIGTERM, self._stop)
+        loop.add_reader(alive, self._orphaned, alive)
+        deadlines = Deadlines(self._seconds, loop.time)
+        async with asyncio.TaskGroup() as group:  # a worker that keeps no deadlines any more must not go on
+            looking = group.create_task(every(_LOOK, partial(self._look, deadlines)))
+            await self._serve([site.listener for site in self._sites])
+            looking.cancel()
+        self._gate.refusals.report()
+
+    async def startup(self, sockets: list[socket.socket] | None = None) -> None:
+        """Begin to accept."""
+        loop = asyncio.get_running_loop()
+        self.servers = [
+            await loop.create_server(partial(self._protocol, site), sock=site.listener) for site in self._sites
+        ]
+        self.started = True
+
+    async def shutdown(self, sockets: list[socket.socket] | None = None) -> None:
+        """Serve also those who connected already and wait to be accepted, then stop as uvicorn does."""
+        for site in self._sites:
+            await self._accept_all(site)
+        await super().shutdown(sockets)
+
+    async def _accept_all(self, site: Site) -> None:
+        loop = asyncio.get_running_loop()
+        with contextlib.suppress(BlockingIOError):
+            while True:
+                accepted, _ = site.listener.accept()
+                await loop.connect_accepted_socket(partial(self._protocol, site), accepted)
+
+    def _protocol(self, site: Site) -> Protocol:
+        return Protocol(self.config, self.server_state, site.app, self._gate)
+
+    def _look(self, deadlines: Deadlines) -> None:
+        deadlines.look(cast("set[Protocol]", self.server_state.connections))
+        self._gate.slow = deadlines.waiting
+        self._gate.refusals.report()
+
+    def _stop(self) -> None:
+        self.should_exit = True
+
+    def _orphaned(self, alive: int) -> None:
+        asyncio.get_running_loop().remove_reader(alive)
+        self._stop()

@@ -1,0 +1,35 @@
+"""Answers that are given before, or instead of, the application's."""
+
+import os
+
+from uvicorn.protocols.http.httptools_impl import STATUS_LINE
+
+from messaging_api.errors import Overloaded
+from messaging_api.web.app import fixed_lines
+from messaging_api.web.http import WHOLE, Receive, Response, Scope, Send
+from messaging_api.web.problems import problem
+
+
+def last_words(error: Exception, request_id: str, *, secure: bool) -> bytes:
+    """The bytes that tell `error`, as any other problem, and end the connection."""
+    response = problem(error)
+    lines = _lines(response, request_id, "https" if secure else "http")
+    close = b"" if b"connection: close" in lines else b"connection: close\r\n"
+    return b"%b%b%b\r\n%b" % (STATUS_LINE[response.status], lines, close, response.body)
+
+
+async def overloaded(scope: Scope, _receive: Receive, _send: Send) -> None:
+    """The application of a worker that has enough to do."""
+    response = problem(Overloaded())
+    body = response.body if scope["method"] != "HEAD" else b""
+    await scope["extensions"][WHOLE](response.status, _lines(response, new_id(), scope["scheme"]), body)
+
+
+def new_id() -> str:
+    """A request id."""
+    return os.urandom(8).hex()
+
+
+def _lines(response: Response, request_id: str, scheme: str) -> bytes:
+    fixed = fixed_lines(response.headers, scheme)
+    return b"%bcontent-length: %d\r\nx-request-id: %b\r\n" % (fixed, len(response.body), request_id.encode())

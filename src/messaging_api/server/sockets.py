@@ -1,0 +1,25 @@
+"""Listening sockets, and how many a process may have open."""
+
+import resource
+import socket
+
+from messaging_api.errors import SettingsError
+
+
+def bind(host: str, port: int) -> socket.socket:
+    """A listening socket. Raises SettingsError."""
+    try:
+        return socket.create_server((host, port), family=_family(host, port), backlog=2048, reuse_port=False)
+    except OSError as error:
+        raise SettingsError(f"Cannot listen on {host} port {port}: {error.strerror}.") from None
+
+
+def _family(host: str, port: int) -> socket.AddressFamily:
+    return socket.getaddrinfo(host, port, type=socket.SOCK_STREAM, flags=socket.AI_PASSIVE)[0][0]
+
+
+def raise_descriptors() -> int:
+    """Allow this process as many open files as it may allow itself; how many that is."""
+    _, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
+    resource.setrlimit(resource.RLIMIT_NOFILE, (hard, hard))
+    return hard
