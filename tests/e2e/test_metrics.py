@@ -34,14 +34,18 @@ def test_requests_of_one_turn_share_a_round_trip(tmp_path: Path) -> None:
         before, trips_before, _ = batches(service)
         address = urlsplit(service.url)
         sockets = [socket.create_connection((address.hostname, address.port)) for _ in range(20)]
+        for each in sockets:  # one answer each: they have been accepted, of which there is one in a turn
+            each.sendall(b"HEAD / HTTP/1.1\r\nhost: x\r\n\r\n")
+            assert each.recv(4096).startswith(b"HTTP/1.1 200")
         for pid in service.workers():
             os.kill(pid, signal.SIGSTOP)
+        wait_for(lambda: all("State:\tT" in Path(f"/proc/{pid}/status").read_text() for pid in service.workers()))
         for each in sockets:
             each.sendall(b"GET /msg/x HTTP/1.1\r\nhost: x\r\naccept: text/plain\r\n\r\n")
         for pid in service.workers():
             os.kill(pid, signal.SIGCONT)
         for each in sockets:
-            assert each.recv(100).startswith(b"HTTP/1.1 404")
+            assert each.recv(4096).startswith(b"HTTP/1.1 404")
             each.close()
         after, trips, alone = batches(service)
     assert 20 <= after - before <= 23  # with those of two scrapes
