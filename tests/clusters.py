@@ -58,15 +58,30 @@ class Cluster:
         """Those that follow a master and have its data."""
         return [node for node in self.nodes if _follows(node)]
 
+    def replicas_of(self, master: RedisServer) -> list[RedisServer]:
+        """Those that follow this one."""
+        return [node for node in self.nodes if _info(node, "replication").get("master_port") == master.port]
+
+    def slots_of(self, master: RedisServer) -> set[int]:
+        """The slots that it serves."""
+        view = master.client().execute_command("CLUSTER SLOTS")
+        return {
+            slot for first, last, (_, port, *_), *_ in view if port == master.port for slot in range(first, last + 1)
+        }
+
     def whole(self) -> bool:
-        """Whether every node lives, agrees that all slots are served, and every replica is in step."""
-        return len(self.replicas()) * 2 == len(self.nodes) and all(map(_content, self.nodes))
+        """Whether every node lives, agrees that all slots are served, and every replica confirms all there is."""
+        return (
+            len(self.replicas()) * 2 == len(self.nodes)
+            and all(map(_content, self.nodes))
+            and all(node.client().wait(1, 100) == 1 for node in self.masters())
+        )
 
     def fail_over(self, master: RedisServer, patience: float = 20) -> None:
-        """kill -9; wait until another has taken its place; start it again, which makes it a replica."""
-        others = {node.port for node in self.masters()} - {master.port}
+        """kill -9; wait until its replica has taken its place; start it again, which makes it a replica."""
+        heirs = [node.client() for node in self.replicas_of(master)]
         master.kill()
-        wait_for(lambda: len({node.port for node in self.masters()} - others) == 1, patience)
+        wait_for(lambda: any(heir.role()[0] == b"master" for heir in heirs), patience)
         master.start()
 
     def move_slots(self, count: int) -> None:

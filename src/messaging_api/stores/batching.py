@@ -28,6 +28,11 @@ class Ticket(NamedTuple, Generic[Operation, Answer]):
             self.answer.set_result(outcome)
 
 
+def still_wanted(tickets: "list[Ticket[Operation, Answer]]") -> "list[Ticket[Operation, Answer]]":
+    """Those that someone waits for: what nobody would hear the answer of is better not done."""
+    return [ticket for ticket in tickets if not ticket.answer.done()]
+
+
 class Batcher(Generic[Operation, Answer]):
     """Collects operations and hands each turn's lot to `run`, which must settle every ticket and never raise.
 

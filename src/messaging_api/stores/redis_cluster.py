@@ -26,8 +26,8 @@ from messaging_api.stores.resp import Command, Reply
 
 ANSWER = Script("answer.lua")
 
-_ONE_TRY, _MORE_TRIES = 0.7, 0.15
-"""The parts of a store's timeout for the first try of a command, and for all tries after a refusal."""
+_MAP, _ONE_TRY, _MORE_TRIES = 0.25, 0.6, 0.15
+"""The parts of a store's timeout for finding the nodes, for one try of a command, and for all tries after a refusal."""
 
 
 class Router:
@@ -44,7 +44,8 @@ class Router:
 
     def begin(self, command: Command) -> Awaitable[Reply]:
         """The reply of the node that should serve the key; to be handed to `finish`."""
-        return self._pick(self._shards.at[_slot(command)]).submit(command)
+        shard = self._shards.at[_slot(command)]
+        return self._find(command) if shard is None else self._pick(shard).submit(command)
 
     async def finish(self, command: Command, begun: Awaitable[Reply]) -> Reply:
         """The reply that `begun` gives, or that of another node if the first did not serve the key."""
@@ -59,6 +60,13 @@ class Router:
     async def aclose(self) -> None:
         await self._shards.aclose()
 
+    async def _find(self, command: Command) -> Reply:
+        await asyncio.shield(self._shards.refresh())
+        shard = self._shards.at[_slot(command)]
+        if shard is None:
+            raise StoreUnavailable("The cluster is out of reach.")
+        return await self._pick(shard).submit(command)
+
     async def _again(self, command: Command, refused: NotExecuted) -> Reply:
         with contextlib.suppress(TimeoutError):
             async with asyncio.timeout(self._patience):
@@ -67,14 +75,15 @@ class Router:
                         return await self._follow(command, refused)
                     except NotExecuted as again:
                         refused = again
-        raise StoreUnavailable(f"{refused} Nor after some patience.")
+        raise StoreUnavailable(str(refused))
 
     async def _follow(self, command: Command, refused: NotExecuted) -> Reply:
         slot = _slot(command)
-        if not isinstance(refused, Moved):
+        asked = self._shards.at[slot]
+        if asked is None or not isinstance(refused, Moved):
             await asyncio.shield(self._shards.refresh())
             return await self.begin(command)
-        there = self._shards.shard(located(refused.host, refused.port, self._shards.at[slot].endpoint))
+        there = self._shards.shard(located(refused.host, refused.port, asked.endpoint))
         if isinstance(refused, Asked):
             lane = self._pick(there)
             _, reply = await asyncio.gather(lane.submit(("ASKING",)), lane.submit(spelled_out(command)))
@@ -93,7 +102,7 @@ class ClusterStore(RedisStore):
 
     def __init__(self, address: RedisAddress, timeout: float, instruments: Instruments, replicas: int) -> None:
         open_shard = partial(_shard, address, timeout * _ONE_TRY, instruments, replicas)
-        self._shards = Shards(address, timeout * _ONE_TRY, open_shard)
+        self._shards = Shards(address, timeout * _MAP, open_shard)
         self._patience = timeout * _MORE_TRIES
         self._router = Router(self._shards, lambda shard: shard.writes, self._patience)
         super().__init__(Router(self._shards, lambda shard: shard.reads, self._patience), self._router, address.prefix)

@@ -11,7 +11,7 @@ from typing import Any, Protocol
 import hiredis
 
 from messaging_api.errors import StoreUnavailable
-from messaging_api.stores.batching import UNWATCHED, Batcher, Instruments, Ticket
+from messaging_api.stores.batching import UNWATCHED, Batcher, Instruments, Ticket, still_wanted
 from messaging_api.stores.redis_address import Endpoint, Login
 from messaging_api.stores.redis_refusals import Demoted, refusal
 from messaging_api.stores.resp import Command, Connection, Reply
@@ -129,7 +129,7 @@ class Node:
         except (OSError, TimeoutError, StoreUnavailable):  # ssl.SSLError is an OSError
             failure = StoreUnavailable("Redis is out of reach.")
         self._connecting = None
-        waiting, self._waiting = self._waiting, []
+        waiting, self._waiting = still_wanted(self._waiting), []
         if failure is None and self._connection is not None and self._connection.usable:
             self._send(self._connection, waiting, since)
         else:

@@ -9,13 +9,14 @@ master without enough replicas, so that no read is counted there that could not 
 import asyncio
 
 from messaging_api.errors import StoreError, StoreUnavailable
-from messaging_api.stores.batching import Ticket
+from messaging_api.stores.batching import Ticket, still_wanted
 from messaging_api.stores.redis_node import Node
 from messaging_api.stores.redis_refusals import NotExecuted
 from messaging_api.stores.resp import Command, Reply
 
-_PATIENCE = 0.4
-"""The part of a store's timeout that replicas have to confirm: a batch may wait for one before it."""
+_PATIENCE, _PROBE = 0.4, 0.1
+"""The parts of a store's timeout that replicas have to confirm a batch, which may wait for one before it, and to show
+that they are there; short, because a replica that joins while a WAIT waits is not asked by it."""
 
 
 class Replicated:
@@ -24,7 +25,9 @@ class Replicated:
     def __init__(self, node: Node, replicas: int, timeout: float) -> None:
         self._node = node
         self._replicas = replicas
-        self._wait: Command = ("WAIT", str(replicas), str(int(timeout * _PATIENCE * 1000)))
+        self._wait, self._probe = (
+            ("WAIT", str(replicas), str(int(timeout * part * 1000))) for part in (_PATIENCE, _PROBE)
+        )
         self._gathered: list[Ticket[Command, Reply]] = []
         self._working: asyncio.Task[None] | None = None
         self._sure = False
@@ -45,9 +48,9 @@ class Replicated:
     async def _work(self) -> None:
         while self._gathered:
             if not (self._sure and self._node.connected):
-                self._sure = await self._confirmed()
+                self._sure = await self._confirmed(("PING",), self._probe)
             if self._sure:
-                batch, self._gathered = self._gathered, []
+                batch, self._gathered = still_wanted(self._gathered), []
                 await self._write(batch)
             if not self._sure:  # nor does anyone wait behind a batch that failed
                 refused, self._gathered = self._gathered, []
@@ -55,21 +58,24 @@ class Replicated:
                     ticket.settle(NotExecuted("Redis has too few replicas."))
         self._working = None
 
-    async def _confirmed(self) -> bool:
-        """Whether enough replicas have all that was written on this connection."""
+    async def _confirmed(self, *commands: Command) -> bool:
+        """Whether enough replicas have all that was written on this connection; the last of `commands` is a WAIT.
+
+        Before Redis 7.2 any command in front of it, a PING too, makes it wait for all that was written by anyone.
+        """
         try:
-            count: int = await self._node.submit(self._wait)
+            *_, count = await asyncio.gather(*map(self._node.submit, commands))
         except StoreError:
             self._node.drop()
             return False
-        return count >= self._replicas
+        return bool(count >= self._replicas)
 
     async def _write(self, batch: list[Ticket[Command, Reply]]) -> None:
         answers = [self._node.submit(ticket.operation) for ticket in batch]
-        self._sure = await self._confirmed()
+        self._sure = await self._confirmed(self._wait)
         if not all(answer.done() for answer in answers):  # a script that the server did not know went after the WAIT
             await asyncio.wait(answers)
-            self._sure = self._sure and await self._confirmed()
+            self._sure = self._sure and await self._confirmed(self._wait)
         for ticket, answer in zip(batch, answers, strict=True):
             failure = answer.exception()
             if failure is None and not self._sure:

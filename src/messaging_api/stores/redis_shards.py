@@ -9,9 +9,7 @@ from typing import NamedTuple
 from messaging_api.errors import StoreError
 from messaging_api.stores.redis_address import Endpoint, RedisAddress
 from messaging_api.stores.redis_node import Lane, connect
-from messaging_api.stores.redis_refusals import NotExecuted
 from messaging_api.stores.redis_slots import SLOTS, VIEW, masters, served
-from messaging_api.stores.resp import Command, Reply
 
 _ASKED = 3
 """How many nodes are asked at once: one that hangs holds nobody up."""
@@ -30,12 +28,10 @@ class Shard(NamedTuple):
 
 
 class Shards:
-    """`at[slot]` is the shard that serves a slot; `open_shard` gives the one at an endpoint."""
+    """`at[slot]` is the shard that serves a slot, None while unknown; `open_shard` gives the one at an endpoint."""
 
     def __init__(self, address: RedisAddress, timeout: float, open_shard: Callable[[Endpoint], Shard]) -> None:
-        nowhere = _Nowhere(self)
-        self._unknown = Shard(Endpoint("", 0), nowhere, nowhere)
-        self.at = [self._unknown] * SLOTS
+        self.at: list[Shard | None] = [None] * SLOTS
         self._address = address
         self._timeout = timeout
         self._open_shard = open_shard
@@ -52,7 +48,7 @@ class Shards:
 
     def serving(self) -> set[Shard]:
         """All that serve a slot."""
-        return set(self.at) - {self._unknown}
+        return {shard for shard in self.at if shard is not None}
 
     def refresh(self) -> "asyncio.Task[None]":
         """Ask the cluster again, in the background; whoever asks meanwhile shares the answer."""
@@ -99,18 +95,3 @@ class Shards:
                 connection.close()
         except (OSError, StoreError):
             return []
-
-
-class _Nowhere:
-    """The Lane to a slot of which nobody knows yet who serves it."""
-
-    def __init__(self, shards: Shards) -> None:
-        self._shards = shards
-
-    async def submit(self, _command: Command) -> Reply:
-        """Never succeeds, but waits until the cluster has been asked: after that, another try may."""
-        await asyncio.shield(self._shards.refresh())
-        raise NotExecuted("The cluster is out of reach.")
-
-    async def aclose(self) -> None:
-        """There is nothing to let go of."""

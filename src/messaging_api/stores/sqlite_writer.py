@@ -12,7 +12,7 @@ from collections.abc import Callable
 from typing import Any
 
 from messaging_api.errors import StoreError, StoreFull, StoreUnavailable
-from messaging_api.stores.batching import Ticket
+from messaging_api.stores.batching import Ticket, still_wanted
 
 Operation = Callable[[sqlite3.Connection], Any]
 Group = list[Ticket[Operation, Any]]
@@ -69,7 +69,7 @@ class Writer(threading.Thread):
         return gathered or None
 
     def _run(self, group: Group) -> None:
-        group = [ticket for ticket in group if not ticket.answer.done()]  # whoever asked may have given up
+        group = still_wanted(group)
         outcomes = self._commit(group)
         self._unclean = True
         self._loop.call_soon_threadsafe(_settle, group, outcomes)

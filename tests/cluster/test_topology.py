@@ -1,0 +1,232 @@
+"""A cluster that changes under an open store: slots that move, masters that hand over, nodes that are away."""
+
+import asyncio
+import itertools
+import signal
+import time
+from collections.abc import Awaitable, Callable
+from pathlib import Path
+
+import pytest
+
+from messaging_api import record
+from messaging_api.errors import StoreFull, StoreUnavailable
+from messaging_api.store import Entry, Store
+from messaging_api.stores.redis_slots import slot_of
+from tests.clusters import Cluster, cluster_running, steady_port
+from tests.servers import RedisServer
+from tests.service import wait_for
+from tests.stores import HOUR, locator, message, on_store, receipt
+from tests.test_store_faults import recovers, refused_in_time
+
+PREFIX = b"messaging_api:"
+
+
+def slot(entry: Entry) -> int:
+    return slot_of(PREFIX + entry.locator)
+
+
+def owner(cluster: Cluster, entry: Entry) -> RedisServer:
+    """The master that serves the entry's slot."""
+    return next(node for node in cluster.masters() if slot(entry) in cluster.slots_of(node))
+
+
+def messages_on(cluster: Cluster, node: RedisServer, count: int, reads: int | None = None) -> list[Entry]:
+    """Messages whose slots this node serves."""
+    slots = cluster.slots_of(node)
+    some = (message(reads=reads) for _ in itertools.count())
+    return list(itertools.islice((kept for kept in some if slot(kept) in slots), count))
+
+
+def beside(entry: Entry, reads: int | None = None) -> Entry:
+    """Another message in the same slot."""
+    while slot(kept := message(reads=reads)) != slot(entry):
+        pass
+    return kept
+
+
+def node_id(node: RedisServer) -> str:
+    return node.client().cluster("myid").decode()
+
+
+async def works(operation: Callable[[], Awaitable[object]]) -> None:
+    """It may be refused for a while, but not for long."""
+    deadline = time.monotonic() + 5
+    while True:
+        try:
+            await operation()
+            break
+        except StoreUnavailable:
+            assert time.monotonic() < deadline, "the store did not recover"
+
+
+async def read_out(store: Store, kept: Entry) -> None:
+    """The message is there, for exactly one reader."""
+    assert await store.look(kept.locator) == record.unpack(kept.value)
+    assert await store.take(kept.locator) == record.unpack(kept.value)
+    assert await store.take(kept.locator) is None
+
+
+@pytest.mark.parametrize("waits", ["", "#1"])
+def test_a_slot_on_its_way(cluster: Cluster, waits: str) -> None:
+    """Half way between two nodes: what is still here is served here, the rest there (ASK); then all there (MOVED)."""
+    here, gone, fresh, late = (first := message(reads=1)), *(beside(first, reads=1) for _ in range(3))
+    source = owner(cluster, here)
+    target = next(node for node in cluster.masters() if node is not source)
+
+    async def work(store: Store) -> None:
+        for kept in (here, gone):
+            await store.create(kept, receipt())
+        target.client().execute_command("CLUSTER SETSLOT", slot(here), "IMPORTING", node_id(source))
+        source.client().execute_command("CLUSTER SETSLOT", slot(here), "MIGRATING", node_id(target))
+        source.client().migrate("127.0.0.1", target.port, PREFIX + gone.locator, 0, 1000)
+        await store.create(fresh, receipt())
+        assert [node.client().cluster("countkeysinslot", slot(here)) for node in (source, target)] == [1, 2]
+        for kept in (gone, fresh, here):
+            await read_out(store, kept)
+        source.client().migrate("127.0.0.1", target.port, PREFIX + here.locator, 0, 1000)
+        for node in (target, source):
+            node.client().execute_command("CLUSTER SETSLOT", slot(here), "NODE", node_id(target))
+        await store.create(late, receipt())
+        await read_out(store, late)
+        assert await store.take(here.locator) is None
+
+    on_store(cluster.url + waits, work)
+    wait_for(cluster.whole)
+
+
+def test_a_master_that_hands_over(cluster: Cluster) -> None:
+    """CLUSTER FAILOVER, as before maintenance: of requests without a pause none fails and none is counted twice."""
+    master = cluster.masters()[0]
+    (heir,) = cluster.replicas_of(master)
+    here = messages_on(cluster, master, 2000, reads=1)
+
+    async def work(store: Store) -> None:
+        await asyncio.gather(*(store.create(kept, receipt()) for kept in here[:1000]))
+        heir.client().execute_command("CLUSTER FAILOVER")
+        handed_over, count = False, 0
+        while not handed_over or count % 100:
+            handed_over = handed_over or heir.client().role()[0] == b"master"
+            await store.create(here[1000 + count], receipt())
+            await read_out(store, here[count])
+            count += 1
+        await asyncio.gather(*(read_out(store, kept) for kept in here[count : 1000 + count]))
+
+    on_store(cluster.url, work)
+    wait_for(cluster.whole)
+
+
+def test_a_master_that_dies(cluster: Cluster) -> None:
+    """kill -9: its part fails at once and the others do not; its heir is found without a restart, nothing is lost."""
+    master = cluster.masters()[0]
+    lost, other = messages_on(cluster, master, 1, reads=1)[0], messages_on(cluster, cluster.masters()[1], 1, reads=1)[0]
+
+    async def work(store: Store) -> None:
+        for kept in (lost, other):
+            await store.create(kept, receipt())
+        failing = asyncio.create_task(asyncio.to_thread(cluster.fail_over, master))
+        await asyncio.to_thread(wait_for, lambda: master.process is None or master.process.poll() is not None)
+        await refused_in_time(store.take(lost.locator))
+        await store.ping()
+        await read_out(store, other)
+        await failing
+        await asyncio.to_thread(wait_for, cluster.whole)
+        await works(lambda: store.create(beside(lost), receipt()))
+        await read_out(store, lost)
+
+    on_store(cluster.url + "#1", work)
+
+
+def test_a_master_that_hangs(cluster: Cluster) -> None:
+    """SIGSTOP: what was sent to it fails in time and is not sent again; when it goes on it is used again."""
+    master = cluster.masters()[0]
+
+    async def work(store: Store) -> None:
+        twice = messages_on(cluster, master, 1, reads=2)[0]
+        await store.create(twice, receipt())
+        assert master.process is not None
+        master.process.send_signal(signal.SIGSTOP)
+        try:
+            await refused_in_time(store.take(twice.locator))
+        finally:
+            master.process.send_signal(signal.SIGCONT)
+        await recovers(store)
+        looked = await store.look(twice.locator)
+        assert looked is not None
+        assert looked.reads_left in (1, 2)
+
+    on_store(cluster.url, work)
+    wait_for(cluster.whole)
+
+
+def test_nobody_there() -> None:
+    """An address where no node listens: every operation fails in time."""
+
+    async def work(store: Store) -> None:
+        await asyncio.gather(
+            refused_in_time(store.ping()),
+            refused_in_time(store.look(locator())),
+            refused_in_time(store.create(message(), receipt(), receipt())),
+            refused_in_time(store.stats()),
+        )
+
+    on_store(f"redis+cluster://127.0.0.1:{steady_port()}", work)
+
+
+def test_one_node_of_the_address_is_enough(cluster: Cluster) -> None:
+    """Dead nodes in the address hold nobody up."""
+    dead = ",".join(f"127.0.0.1:{steady_port()}" for _ in range(2))
+    on_store(f"redis+cluster://{dead},127.0.0.1:{cluster.nodes[3].port}", lambda store: store.ping())
+
+
+def test_not_a_cluster(redis_server: RedisServer) -> None:
+    """A Redis that is no cluster is told from one that is."""
+    on_store(redis_server.url.replace("redis:", "redis+cluster:"), lambda store: refused_in_time(store.ping()))
+
+
+def test_scripts_are_forgotten(cluster: Cluster) -> None:
+    """SCRIPT FLUSH everywhere: the next call brings the script along, and is waited for like any other."""
+
+    async def work(store: Store) -> None:
+        for _ in range(2):
+            kept, answer = message(reads=1), Entry(locator(), b"answer", HOUR)
+            assert await store.create(kept, receipt(), answer) is None
+            assert await store.create(message(), receipt(), answer) == b"answer"
+            await read_out(store, kept)
+            for node in cluster.masters():
+                node.client().script_flush()
+
+    on_store(cluster.url + "#1", work)
+
+
+def test_a_create_that_fails_leaves_nothing(tmp_path: Path) -> None:
+    """One node is full: whatever of a create went to the others is removed, with or without an answer."""
+    with cluster_running(tmp_path, "--maxmemory-policy", "noeviction") as cluster:
+        full, *others = cluster.masters()
+
+        async def work(store: Store) -> None:
+            await store.ping()
+            full.client().config_set("maxmemory", 1)
+            fits, does_not = messages_on(cluster, others[0], 1)[0], messages_on(cluster, full, 1)[0]
+            also_fits = messages_on(cluster, others[1], 1)[0]
+            for entries in ((fits, does_not), (does_not, fits), (fits, also_fits, does_not)):
+                with pytest.raises(StoreFull):
+                    await store.create(*entries)
+                assert [await store.receipt(entry.locator) for entry in entries] == [None] * len(entries)
+            assert await store.create(fits, also_fits) is None
+
+        on_store(cluster.url, work)
+
+
+def test_figures_are_those_of_all_nodes(cluster: Cluster) -> None:
+    """Records and bytes are added up."""
+    cluster.flush()
+
+    async def work(store: Store) -> None:
+        await asyncio.gather(*(store.create(message(), receipt()) for _ in range(50)))
+        stats = await store.stats()
+        assert stats.records == 100
+        assert stats.full is not None
+        assert stats.used_bytes > max(node.client().info("memory")["used_memory"] for node in cluster.masters())
+
+    on_store(cluster.url, work)
