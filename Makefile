@@ -59,6 +59,7 @@ clean: ## Remove what the targets above made.
 servers:
 	@command -v redis-server >/dev/null || scripts/need redis-server
 	@command -v haproxy >/dev/null || scripts/need haproxy
+	@command -v kubectl >/dev/null || scripts/need kubernetes-client
 	@command -v promtool >/dev/null || scripts/need prometheus
 
 chromium:

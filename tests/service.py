@@ -73,12 +73,16 @@ def answers(url: str) -> bool:
 
 
 @contextlib.contextmanager
-def serving(folder: Path, store: str, *options: str, ready: bool = True, **environ: str) -> Iterator[Running]:
-    """The service on free ports, with its files in `folder`; ended with all its processes when the block ends."""
+def serving(folder: Path, store: str | None, *options: str, ready: bool = True, **environ: str) -> Iterator[Running]:
+    """The service on free ports, with its files in `folder`; ended with all its processes when the block ends.
+
+    Without `store` nothing but the ports is set for it: all else is for `environ` to say.
+    """
     folder.mkdir(parents=True, exist_ok=True)
     console, logs = folder / "console.txt", folder / "logs"
-    command = [COMMAND, "serve", "--port", "0", "--ops-port", "0", "--store", store, "--log-dir", str(logs)]
-    command += [*NO_LIMITS, *options]
+    command = [COMMAND, "serve", "--port", "0", "--ops-port", "0", *options]
+    if store is not None:
+        command[6:6] = ["--store", store, "--log-dir", str(logs), *NO_LIMITS]
     with console.open("a") as errors:
         process = subprocess.Popen(
             command, stdout=subprocess.PIPE, stderr=errors, text=True, env={**os.environ, **environ}

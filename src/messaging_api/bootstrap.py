@@ -120,7 +120,8 @@ class Instance:
         journal.event("stopping", drain_seconds=self._settings.drain_seconds)
 
     def _journal(self, row: Row) -> Journal:
-        file = LogFile(self._settings.log_dir, self._settings.log_keep_days)
+        folder = self._settings.log_dir
+        file = LogFile(folder, self._settings.log_keep_days) if folder != "-" else None
         return Journal(file, on_failure=partial(row.count, "messaging_log_failures"))
 
     def _server(self, site: Site, refusals: Refusals) -> HttpServer:

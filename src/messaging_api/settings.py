@@ -88,7 +88,9 @@ class Settings:
     body_timeout: float = setting(30.0, _seconds, "seconds", "Longest wait for the body of a request, then 408.")
     send_timeout: float = setting(30.0, _seconds, "seconds", "Longest wait for a client to take an answer.")
     keep_alive: float = setting(75.0, _seconds, "seconds", "How long an idle connection stays open.")
-    log_dir: str = setting(_default_log_dir(), _text, "folder", "Where messaging_api.log is written.")
+    log_dir: str = setting(
+        _default_log_dir(), _text, "folder, or -", "Where messaging_api.log is written; - for the console alone."
+    )
     log_keep_days: int = setting(400, whole(1, 36500), "1 to 36500", "Days for which rotated logs are kept.")
     public_url: str = setting("", _public_url, "http(s)://host[/path]", "What links begin with; default: as asked.")
     trusted_proxies: tuple[IPv4Network | IPv6Network, ...] = setting(

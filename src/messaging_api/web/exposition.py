@@ -4,6 +4,7 @@ import itertools
 import platform
 import time
 from collections.abc import Callable, Iterable, Iterator
+from contextlib import suppress
 
 from prometheus_client import CollectorRegistry, generate_latest
 from prometheus_client.core import (
@@ -88,18 +89,14 @@ class Exposition:
         yield from (family for family, _, _ in families)
 
     async def _of_store(self) -> list[Metric]:
+        told: list[Metric] = []
         begin = time.perf_counter()
-        try:
+        with suppress(StoreError):
             await self._store.ping()
             seconds = time.perf_counter() - begin
-            stats = await self._store.stats()
-        except StoreError:
-            return [_gauge("messaging_store_up", "1 when the store answers.", 0)]
-        return [
-            _gauge("messaging_store_up", "1 when the store answers.", 1),
-            _gauge("messaging_store_ping_seconds", "How long the store took to answer, just now.", seconds),
-            *_stats(stats),
-        ]
+            told.append(_gauge("messaging_store_ping_seconds", "How long the store took to answer, just now.", seconds))
+            told.extend(_stats(await self._store.stats()))
+        return [_gauge("messaging_store_up", "1 when the store answers.", bool(told)), *told]
 
 
 class _Fixed:
