@@ -66,7 +66,9 @@ class SqliteStore:
         with _opening(file.path):
             self._reader = _connect(file, timeout / 10)
             self._reader.executescript(_SCHEMA)
-            self._writer = Writer(partial(_connect, file, timeout * 0.8), asyncio.get_running_loop())
+            self._writer = Writer(
+                partial(_connect, file, timeout * 0.8), f"{file.path}-queue", asyncio.get_running_loop()
+            )
         self._looks: Batcher[bytes, bytes | None] = instruments.batcher(self._look_up)
         self._writes: Batcher[Operation, Any] = instruments.batcher(self._write)
         self._unsettled: deque[tuple[float, Group]] = deque()

@@ -1,9 +1,10 @@
 """The one writer of a process: a thread that commits in groups.
 
 What gathers while one commit is on its way to the disk goes into the next, so under load many operations share one
-fsync, and a lone one goes at once.
+fsync, and a lone one goes at once. The writers of several processes queue (`process_queue.py`).
 """
 
+import contextlib
 import queue
 import sqlite3
 import threading
@@ -13,6 +14,7 @@ from typing import Any
 
 from messaging_api.errors import StoreError, StoreFull, StoreUnavailable
 from messaging_api.stores.batching import Ticket, still_wanted
+from messaging_api.stores.process_queue import Queue
 
 Operation = Callable[[sqlite3.Connection], Any]
 Group = list[Ticket[Operation, Any]]
@@ -24,9 +26,10 @@ IDLE = 1.0
 class Writer(threading.Thread):
     """Runs operations on a connection of its own and settles them on `loop`."""
 
-    def __init__(self, connect: Callable[[], sqlite3.Connection], loop: AbstractEventLoop) -> None:
+    def __init__(self, connect: Callable[[], sqlite3.Connection], lock: str, loop: AbstractEventLoop) -> None:
         super().__init__(name="sqlite-writer", daemon=True)
         self._database = connect()
+        self._queue = Queue(lock)
         self._loop = loop
         self._groups: queue.SimpleQueue[Group | None] = queue.SimpleQueue()
         self._unclean = True
@@ -48,28 +51,24 @@ class Writer(threading.Thread):
             except queue.Empty:
                 self._clean()
                 continue
-            closing = self._gather(group)
-            if closing is None:
+            if group is None:
                 break
-            self._run(closing)
+            with self._queue.turn():
+                self._run(self._gather(group))
         self._clean()
         self._database.close()
+        self._queue.close()
 
-    def _gather(self, group: Group | None) -> Group | None:
-        """All that waits, as one group; None at the end, which is put back if anything came before it."""
-        gathered: Group = []
-        while group is not None:
-            gathered += group
-            try:
-                group = self._groups.get_nowait()
-            except queue.Empty:
-                return gathered
-        if gathered:
+    def _gather(self, group: Group) -> Group:
+        """`group` and all that waits behind it, without those who have given up. The end is put back."""
+        gathered = [*group]
+        with contextlib.suppress(queue.Empty):
+            while (more := self._groups.get_nowait()) is not None:
+                gathered += more
             self._groups.put(None)
-        return gathered or None
+        return still_wanted(gathered)
 
     def _run(self, group: Group) -> None:
-        group = still_wanted(group)
         outcomes = self._commit(group)
         self._unclean = True
         self._loop.call_soon_threadsafe(_settle, group, outcomes)
@@ -91,7 +90,8 @@ class Writer(threading.Thread):
 
     def _clean(self) -> None:
         try:
-            busy, *_ = self._database.execute("PRAGMA wal_checkpoint(TRUNCATE)").fetchone()
+            with self._queue.turn():
+                busy, *_ = self._database.execute("PRAGMA wal_checkpoint(TRUNCATE)").fetchone()
         except sqlite3.Error:
             return  # a full or failing disk: the next operation says so, and the next idle moment tries again
         self._unclean = bool(busy)
