@@ -6,7 +6,7 @@ Spares the stream layer, the locks and the per-call tasks of a general client; `
 import asyncio
 import contextlib
 from collections import deque
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Sequence
 from typing import Any, cast
 
 import hiredis
@@ -17,7 +17,7 @@ from messaging_api.stores.redis_refusals import refusal
 
 Command = tuple[bytes | str, ...]
 Reply = Any
-Settle = Callable[[Reply], None]
+Sent = Ticket[Command, Reply]
 
 _pack = cast("Callable[[Command], bytes]", hiredis.pack_command)  # its stub allows tuples of one element only
 
@@ -29,8 +29,12 @@ class Connection(asyncio.Protocol):
     """
 
     def __init__(self, timeout: float) -> None:
+        self.on_idle: Callable[[Connection], None] = lambda _: None
+        """Called when no reply is to come any more: the last is in, or the connection broke."""
         self._reader = hiredis.Reader()
-        self._pending: deque[tuple[float, Settle]] = deque()
+        self.settle: Callable[[Connection, Sent, Reply], None] = _plainly
+        """What is done with a command's ticket and its reply, which may be a `hiredis.ReplyError`."""
+        self._pending: deque[tuple[float, Sent]] = deque()
         self._loop = asyncio.get_running_loop()
         self._closed: asyncio.Future[None] = self._loop.create_future()
         self._watchdog = Watchdog(timeout, self._oldest, self._cut)
@@ -40,16 +44,21 @@ class Connection(asyncio.Protocol):
         """Whether commands may be sent."""
         return not self._transport.is_closing()
 
-    def send(self, commands: Iterable[Command], settles: Iterable[Settle], since: float) -> None:
+    @property
+    def busy(self) -> bool:
+        """Whether replies are still to come."""
+        return bool(self._pending)
+
+    def send(self, tickets: Sequence[Sent], since: float) -> None:
         """Send in one write. `since`, in the loop's time, is when the caller began to wait."""
-        self._pending.extend((since, settle) for settle in settles)
-        self._transport.write(b"".join(map(_pack, commands)))
+        self._pending.extend([(since, ticket) for ticket in tickets])
+        self._transport.write(b"".join([_pack(ticket.operation) for ticket in tickets]))
         self._watchdog.wake()
 
     async def call(self, command: Command) -> Reply:
         """One command by itself. Raises StoreError, for a reply that is an error too."""
-        ticket: Ticket[Command, Reply] = Ticket(command, self._loop.create_future())
-        self.send((command,), (ticket.settle,), self._loop.time())
+        ticket: Sent = Ticket(command, self._loop.create_future())
+        self.send((ticket,), self._loop.time())
         try:
             return await ticket.answer
         except hiredis.ReplyError as error:
@@ -76,20 +85,27 @@ class Connection(asyncio.Protocol):
 
     def _fail(self) -> None:
         while self._pending:
-            self._pending.popleft()[1](StoreUnavailable("The connection to Redis broke."))
+            self._pending.popleft()[1].settle(StoreUnavailable("The connection to Redis broke."))
 
     def connection_made(self, transport: asyncio.BaseTransport) -> None:
         self._transport = cast("asyncio.Transport", transport)
 
     def data_received(self, data: bytes) -> None:
-        reader, pending = self._reader, self._pending
+        reader, pending, settle = self._reader, self._pending, self.settle
         try:
             reader.feed(data)
             while (reply := reader.gets()) is not False:
-                pending.popleft()[1](reply)
+                settle(self, pending.popleft()[1], reply)
         except (hiredis.ProtocolError, IndexError):  # not a Redis: no reply to come can be trusted
             self._cut()
+        if not pending:
+            self.on_idle(self)
 
     def connection_lost(self, exc: Exception | None) -> None:
         self._fail()
         self._closed.set_result(None)
+        self.on_idle(self)
+
+
+def _plainly(_connection: Connection, ticket: Sent, reply: Reply) -> None:
+    ticket.settle(reply)
