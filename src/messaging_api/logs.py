@@ -42,16 +42,23 @@ class Journal:
         self._on_failure = on_failure
         self._lines: list[bytes] = []
         self._failing = False
+        self._turn = ""
 
     def event(self, event: str, level: str = "info", **fields: Field) -> None:
         """One line: when, how grave, what, for which request, and `fields`."""
-        line = {"time": _stamp(self._clock()), "level": level, "event": event, "request_id": request_id.get(), **fields}
+        line = {"time": self._now(), "level": level, "event": event, "request_id": request_id.get(), **fields}
         self._add(_encode(line) + b"\n")
 
     def request(self, own_id: str, fields: str) -> None:
         """The line of one request. `fields` are JSON already: nothing in them came from a client."""
-        begin = f'{{"time":"{_stamp(self._clock())}","level":"info","event":"request","request_id":"{own_id}",'
+        begin = f'{{"time":"{self._now()}","level":"info","event":"request","request_id":"{own_id}",'
         self._add(f"{begin}{fields}}}\n".encode())
+
+    def _now(self) -> str:
+        """All lines of one turn of the loop bear the time of its first: its text costs as much as a line."""
+        if not self._lines:
+            self._turn = _stamp(self._clock())
+        return self._turn
 
     def _add(self, line: bytes) -> None:
         self._lines.append(line)

