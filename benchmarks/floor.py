@@ -1,4 +1,4 @@
-"""The floor: a raw ASGI app on the same HTTP server, answering the bytes that the service would, from nothing.
+"""The floor: a raw ASGI app on uvicorn as it comes (httptools, uvloop), answering the bytes that the service would.
 
     python -m benchmarks.floor raw|falcon <answers.json>
 
@@ -8,14 +8,13 @@ Prints its URL. `answers.json` holds one recorded answer of the service for GET 
 import asyncio
 import base64
 import json
-import os
+import socket
 import sys
 from pathlib import Path
 from typing import Any
 
+import uvicorn
 import uvloop
-
-from messaging_api.server import HttpServer, bind
 
 Answer = tuple[list[tuple[bytes, bytes]], bytes]
 
@@ -65,13 +64,15 @@ def falcon_app(answers: dict[str, Answer]) -> Any:
     return app
 
 
-async def main(kind: str, answers: dict[str, Answer]) -> None:
-    """Serve until the parent goes."""
-    listener = bind("127.0.0.1", 0)
+async def main(app: Any) -> None:
+    """Serve until told to stop."""
+    config = uvicorn.Config(app, http="httptools", ws="none", lifespan="off", log_config=None, access_log=False)
+    listener = socket.create_server(("127.0.0.1", 0), backlog=2048)
     print(f"http://127.0.0.1:{listener.getsockname()[1]}", flush=True)
-    await HttpServer(Raw(answers) if kind == "raw" else falcon_app(answers)).run_on(listener, os.dup(0))
+    await uvicorn.Server(config).serve([listener])
 
 
 if __name__ == "__main__":
+    kind, answers = sys.argv[1], recorded(sys.argv[2])
     with asyncio.Runner(loop_factory=uvloop.new_event_loop) as runner:
-        runner.run(main(sys.argv[1], recorded(sys.argv[2])))
+        runner.run(main(Raw(answers) if kind == "raw" else falcon_app(answers)))

@@ -7,6 +7,8 @@ import time
 from dataclasses import dataclass
 from pathlib import Path
 
+import redis
+
 from benchmarks.servers import LOAD_CORE, Measured
 from messaging_api.bootstrap import now_ms
 from messaging_api.message import Bounds, Draft
@@ -18,7 +20,10 @@ SCRIPT = str(Path(__file__).with_name("load.lua"))
 
 @dataclass(frozen=True)
 class Figures:
-    """`cpu_us`: CPU of all the server's processes for a request; latencies in ms; `memory` in MiB."""
+    """`cpu_us`: CPU of all the server's processes for a request; latencies in ms; `memory` in MiB.
+
+    `trips` is the number of reads from its clients' sockets that Redis did for 32 requests, 0 where there is no Redis.
+    """
 
     rps: float
     cpu_us: float
@@ -26,35 +31,67 @@ class Figures:
     p99: float
     errors: int
     memory: float
+    trips: float = 0.0
+    requests: int = 0
 
 
-def measure(server: Measured, connections: int, seconds: int, paths: Path | None) -> Figures:
+def measure(server: Measured, connections: int, seconds: int, paths: Path | None, redis: str | None = None) -> Figures:
     """Read the messages that `paths` lists, or create, over kept-alive connections."""
     arguments = [] if paths is None else [str(paths)]
     command = ["taskset", "-c", str(LOAD_CORE), "wrk", "-t1", f"-c{connections}", f"-d{seconds}s", "-s", SCRIPT]
-    before = server.cpu()
+    before, read_before = server.cpu(), _reads(redis)
     ran = subprocess.run([*command, server.url, "--", *arguments], capture_output=True, text=True, check=True)
-    cpu = server.cpu() - before
+    cpu, read = server.cpu() - before, _reads(redis) - read_before
     told = json.loads(ran.stdout.splitlines()[-1])
     requests = told["requests"]
     return Figures(
-        requests / told["seconds"], cpu / requests * 1e6, told["p50"], told["p99"], told["errors"], server.memory()
+        requests / told["seconds"],
+        cpu / requests * 1e6,
+        told["p50"],
+        told["p99"],
+        told["errors"],
+        server.memory(),
+        read / requests * 32,
+        requests,
     )
 
 
-def fill(store_url: str, count: int, paths: Path | None = None, size: int = 1024, ttl: int = 604_800) -> None:
-    """Keep this many different messages in the store, and write where they are read."""
-    lines = asyncio.run(_fill(store_url, count, size, ttl))
+def _reads(redis_url: str | None) -> int:
+    """How often Redis has read from a client's socket: a batch that comes in one write is one read."""
+    if redis_url is None:
+        return 0
+    with redis.Redis.from_url(redis_url) as client:
+        stats: dict[str, int] = client.info("stats")
+        return stats["total_reads_processed"]
+
+
+def fill(  # noqa: PLR0913 each is a dimension of what is kept
+    store_url: str,
+    count: int,
+    paths: Path | None = None,
+    size: int = 1024,
+    ttl: int = 604_800,
+    *,
+    spread: int = 1,
+    keep: int = 1_000_000,
+) -> None:
+    """Keep this many different messages in the store, and write where (at most `keep` of) them are read.
+
+    They live `ttl` seconds, or up to `spread` seconds less.
+    """
+    lines = asyncio.run(_fill(store_url, range(count), size, ttl, spread))
     if paths is not None:
-        paths.write_text("\n".join(lines) + "\n")
+        step = max(1, count // keep)
+        paths.write_text("\n".join(lines[::step]) + "\n")
 
 
-async def _fill(store_url: str, count: int, size: int, ttl: int) -> list[str]:
+async def _fill(store_url: str, numbers: range, size: int, ttl: int, spread: int) -> list[str]:
     store = open_store(store_url, now_ms, Patience(60))
     service = Service(store, Bounds(), now_ms)
     lines: list[str] = []
-    for start in range(0, count, 1000):
-        drafts = [Draft(f"{n:016}".encode() * (size // 16), ttl) for n in range(start, min(start + 1000, count))]
+    for start in range(0, len(numbers), 1000):
+        some = numbers[start : start + 1000]
+        drafts = [Draft(f"{n:016}".encode() * (size // 16), ttl - n % spread) for n in some]
         lines += [f"/msg/{posted.message_id}" for posted in await asyncio.gather(*map(service.post, drafts))]
     await store.aclose()
     return lines
