@@ -83,7 +83,7 @@ def limits(most: int) -> list[str]:
 def service(store: str, logs: Path, *options: str, workers: int = 1) -> Iterator[Measured]:
     """The service with everything on; limits are counted, but never reached."""
     command = [COMMAND, "serve", "--port", "0", "--ops-port", "0", "--store", store, "--log-dir", str(logs)]
-    command += [*limits(100_000_000), "--workers", str(workers), *options]
+    command += [*limits(1_000_000), "--workers", str(workers), *options]
     with process(command, SERVER_CORE) as started:
         assert started.stdout is not None
         line = started.stdout.readline()
