@@ -51,8 +51,11 @@ class Proxy:
                 client, _ = self._listener.accept()
             except OSError:
                 return
-            with client, contextlib.suppress(OSError):
-                self._handle(self._tls.wrap_socket(client, server_side=True) if self._tls else client)
+            with contextlib.suppress(OSError), client, self._secured(client) as secured:
+                self._handle(secured)
+
+    def _secured(self, client: socket.socket) -> socket.socket:
+        return self._tls.wrap_socket(client, server_side=True) if self._tls else client
 
     def _handle(self, client: socket.socket) -> None:
         client.settimeout(10)

@@ -48,7 +48,8 @@ EAGER = Patience(seconds=30, chance=lambda: 0.0)
 def service(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Running]:
     """One service for all of these."""
     folder = tmp_path_factory.mktemp("client")
-    with serving(folder, f"sqlite://{folder}/messages.db", "--workers", "1") as running:
+    unlimited = ("--limit-create", "0", "--limit-miss", "0")
+    with serving(folder, f"sqlite://{folder}/messages.db", "--workers", "1", *unlimited) as running:
         yield running
 
 

@@ -154,6 +154,8 @@ def _body(answer: Answer, kind: type[Body]) -> Body:
 PROBLEMS: dict[str, type[ClientError]] = {
     "invalid": errors.Refused,
     "too-large": errors.TooLong,
+    "head-too-large": errors.Refused,
+    "incomplete": errors.Busy,
     "no-message": errors.NoMessage,
     "name-a-format": errors.NotTheService,
     "key-reused": errors.Refused,
