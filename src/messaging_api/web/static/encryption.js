@@ -7,8 +7,8 @@ const HEAD = 33; // flags 1, iterations 4, salt 16, nonce 12
 const TAG = 16;
 const utf8 = new TextEncoder();
 
+/** Why an envelope does not open. `reason` is one of the names in docs/encryption.md. */
 export class Unopened extends Error {
-  /** `reason`: "unknown" (not an envelope of this version) or "damaged" (wrong key or password, or changed on the way). */
   constructor(reason) {
     super(reason);
     this.reason = reason;
@@ -36,31 +36,32 @@ export async function envelop(text, { secret, password, iterations, salt, nonce 
   return PREFIX + encode(new Uint8Array([...head, ...new Uint8Array(box)]));
 }
 
-/** The text in `envelope`. Throws Unopened. */
-export async function open(envelope, secret, password) {
+/** The text in `envelope`; without a key, what is no envelope as it is, because it is a plain message. Throws Unopened. */
+export async function open(envelope, key, password) {
   const bytes = parse(envelope);
-  if (!bytes) throw new Unopened("unknown");
+  if (!bytes && !key) return envelope;
+  if (!bytes) throw new Unopened("not-an-envelope");
+  if (!key) throw new Unopened("key-missing");
   const head = bytes.subarray(0, HEAD);
-  const key = await derive(secret, head[0] ? password : "", head);
+  const locked = head[0] === 1;
+  if (locked && !password) throw new Unopened("password-missing");
+  if (key.locked && !locked) throw new Unopened("wrong-password");
+  const aes = await derive(key.secret, locked ? password : "", head);
   try {
-    const padded = new Uint8Array(await crypto.subtle.decrypt(cipher(head), key, bytes.subarray(HEAD)));
+    const padded = new Uint8Array(await crypto.subtle.decrypt(cipher(head), aes, bytes.subarray(HEAD)));
     return new TextDecoder("utf-8", { fatal: true, ignoreBOM: true }).decode(unpad(padded));
   } catch {
-    throw new Unopened("damaged");
+    throw new Unopened("wrong-password");
   }
 }
 
-/** Whether `text` is an envelope of this version. */
-export const sealed = (text) => parse(text) !== null;
-
-/** Whether `envelope` needs a password. */
-export const locked = (envelope) => parse(envelope)[0] === 1;
-
-/** The secret and whether a password is needed too, from the part of a link after the #; null if it is not whole. */
+/** The key in a link's fragment: its secret and whether a password is needed too; null without one. Throws Unopened. */
 export function key(fragment) {
+  if (!fragment) return null;
   const found = /^([\w-]{43})(\.p)?$/.exec(fragment);
   const secret = found && decode(found[1]);
-  return secret && { secret, locked: Boolean(found[2]) };
+  if (!secret) throw new Unopened("bad-link");
+  return { secret, locked: Boolean(found[2]) };
 }
 
 /** The longest text, in bytes of UTF-8, whose envelope has at most `most` bytes. */
@@ -91,12 +92,17 @@ const cipher = (head) => ({
   additionalData: new Uint8Array([...utf8.encode(PREFIX), ...head.subarray(0, 21)]),
 });
 
+/** The bytes of an envelope, null for what is none. Throws Unopened for one of a later version. */
 function parse(envelope) {
-  const bytes = envelope.startsWith(PREFIX) ? decode(envelope.slice(PREFIX.length)) : null;
+  const version = /^e2e([0-9]+)\./.exec(envelope)?.[1];
+  if (!version) return null;
+  if (version !== "1") throw new Unopened("unknown-version");
+  const bytes = decode(envelope.slice(PREFIX.length));
   if (!bytes || bytes.length < HEAD + TAG + 1) return null;
+  if (bytes[0] > 1) throw new Unopened("unknown-version");
   const iterations = new DataView(bytes.buffer).getUint32(1);
   const allowed = bytes[0] === 0 ? iterations === 0 : iterations >= ITERATIONS && iterations <= MOST_ITERATIONS;
-  return bytes[0] <= 1 && allowed ? bytes : null;
+  return allowed ? bytes : null;
 }
 
 function pad(text) {
@@ -111,7 +117,7 @@ function pad(text) {
 
 function unpad(padded) {
   const end = padded.findLastIndex((byte) => byte !== 0);
-  if (padded[end] !== 0x80) throw new Unopened("damaged");
+  if (padded[end] !== 0x80) throw new Unopened("wrong-password");
   return padded.subarray(0, end);
 }
 

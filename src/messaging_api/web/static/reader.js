@@ -1,11 +1,10 @@
 // The page at /msg/<id>: says what will happen, and reads nothing until Reveal is pressed.
 
 import { ask, Failure, json, tell } from "./api.js";
-import { key, locked, open, sealed, Unopened } from "./encryption.js";
+import { key, open, Unopened } from "./encryption.js";
 import { $, copies, once, painted, say, when } from "./page.js";
 
 const fragment = location.hash.slice(1);
-let secret = key(fragment);
 let expected = null; // when it expires, if it was there when the page was opened
 let fetched = null; // the answer, once it is here: a wrong password must not cost another read
 
@@ -59,34 +58,36 @@ function need(field, text) {
 
 async function reveal() {
   $("status").textContent = "";
-  if (secret?.locked && !$("password").value) return need($("password"), say("reader.passwordMissing"));
+  if (!$("ask-password").hidden && !$("password").value) return need($("password"), say("reader.passwordMissing"));
   fetched ??= await fetchMessage();
   if (!fetched) return undefined;
-  if (!fragment && !sealed(fetched.message)) return present(fetched.message);
-  return decrypt();
-}
-
-async function decrypt() {
-  if (!sealed(fetched.message)) return end(say("reader.notEncrypted"));
-  if (!$("ask-key").hidden) secret = key($("key").value.trim().replace(/^.*#/, ""));
-  if (!secret) return need($("key"), say($("ask-key").hidden ? "reader.keyMissing" : "reader.wrongKey"));
-  if (locked(fetched.message) && !$("password").value) return need($("password"), say("reader.passwordMissing"));
   $("reveal").textContent = say("reader.working");
   await painted();
   try {
-    return present(await open(fetched.message, secret.secret, $("password").value));
+    return present(await open(fetched.message, usedKey(), $("password").value));
   } catch (failure) {
     if (!(failure instanceof Unopened)) throw failure;
-    if (locked(fetched.message)) return need($("password"), say("reader.wrongPassword"));
-    return $("ask-key").hidden ? end(say("reader.damaged")) : need($("key"), say("reader.wrongKey"));
+    return explain(failure.reason);
   }
+}
+
+/** The key of the link, or of the one that was pasted because the link had none. */
+const usedKey = () => key($("ask-key").hidden ? fragment : $("key").value.trim().replace(/^.*#/, ""));
+
+function explain(reason) {
+  const pasted = !$("ask-key").hidden;
+  if (reason === "key-missing") return need($("key"), say("reader.keyMissing"));
+  if (reason === "password-missing") return need($("password"), say("reader.passwordMissing"));
+  if (reason === "wrong-password" && !$("ask-password").hidden) return need($("password"), say("reader.wrongPassword"));
+  if (pasted) return need($("key"), say("reader.wrongKey"));
+  return end(say({ "not-an-envelope": "reader.notEncrypted", "unknown-version": "reader.newer" }[reason] ?? "reader.damaged"));
 }
 
 function present(text) {
   const { reads_left: reads, expires_at: expires } = fetched;
   $("text").textContent = text;
-  const key = { null: "reader.leftUnlimited", 0: "reader.leftNone" }[reads] ?? "reader.left";
-  $("left").textContent = say(key, { n: reads, when: when(expires) });
+  const words = { null: "reader.leftUnlimited", 0: "reader.leftNone" }[reads] ?? "reader.left";
+  $("left").textContent = say(words, { n: reads, when: when(expires) });
   $("before").hidden = true;
   $("after").hidden = false;
   $("shown").focus();
@@ -95,8 +96,11 @@ function present(text) {
 $("form").addEventListener("submit", once($("reveal"), reveal));
 copies($("copy"), $("text"), $("copied"), "reader");
 addEventListener("hashchange", () => location.reload());
-$("ask-password").hidden = !secret?.locked;
 $("no-key").hidden = fragment !== "";
-if (fragment && !secret) end(say("reader.brokenLink"));
-else look();
+try {
+  $("ask-password").hidden = !key(fragment)?.locked;
+  look();
+} catch {
+  end(say("reader.brokenLink"));
+}
 $("before").classList.remove("waiting");

@@ -1,0 +1,90 @@
+"""A real Chromium against the real service, on SQLite and on Redis."""
+
+from collections.abc import Callable, Iterator
+from pathlib import Path
+from typing import Any
+from urllib.parse import urlsplit
+
+import pytest
+from playwright.sync_api import Browser, BrowserContext, Page, Request, sync_playwright
+
+from tests.browser.relay import Relay, relaying
+from tests.servers import RedisServer
+from tests.service import Running, serving
+
+CHROMIUM = "/usr/bin/chromium"
+QUIET = (
+    "--headless",
+    "--no-sandbox",
+    "--disable-gpu",
+    "--disable-quic",
+    "--no-first-run",
+    "--disable-background-networking",
+    "--disable-component-update",
+    "--disable-sync",
+)
+Person = Callable[..., BrowserContext]
+
+
+@pytest.fixture(scope="session")
+def chromium() -> Iterator[Browser]:
+    """One browser for all tests; each person in it is a context of their own."""
+    assert Path(CHROMIUM).exists(), "the tests need chromium: scripts/need chromium"
+    with sync_playwright() as playwright:
+        browser = playwright.chromium.launch(executable_path=CHROMIUM, args=list(QUIET))
+        yield browser
+        browser.close()
+
+
+@pytest.fixture(scope="session")
+def service(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Running]:
+    """The service; on SQLite, or on the store that the test asks for by a parameter."""
+    folder = tmp_path_factory.mktemp("service")
+    store = f"sqlite://{folder}/messages.db"
+    if getattr(request, "param", "sqlite") == "redis":
+        server: RedisServer = request.getfixturevalue("redis_server")
+        store = server.url
+    with serving(folder, store) as running:
+        yield running
+
+
+@pytest.fixture(scope="session")
+def relay(service: Running) -> Iterator[Relay]:
+    """The way from browsers to the service; all that they send is kept."""
+    parts = urlsplit(service.url)
+    assert parts.hostname
+    assert parts.port
+    with relaying(parts.hostname, parts.port) as relay:
+        yield relay
+
+
+@pytest.fixture
+def person(chromium: Browser, relay: Relay) -> Iterator[Person]:
+    """Makes people: contexts with nothing in common. None may meet an error in a script or ask another origin."""
+    contexts: list[BrowserContext] = []
+    troubles: list[str] = []
+
+    def watch(page: Page) -> None:
+        page.on("pageerror", lambda error: troubles.append(f"error in a script: {error}"))
+        page.on("console", lambda message: told(message.text))
+
+    def told(text: str) -> None:
+        if "Content Security Policy" in text or "Trusted" in text:
+            troubles.append(text)
+
+    def asked(request: Request) -> None:
+        if not request.url.startswith((f"{relay.url}/", "data:")):
+            troubles.append(f"another origin was asked: {urlsplit(request.url).netloc}")
+
+    def make(**options: Any) -> BrowserContext:
+        context = chromium.new_context(base_url=relay.url, **{"locale": "en-GB", "timezone_id": "UTC", **options})
+        context.set_default_timeout(10_000)
+        context.on("page", watch)
+        context.on("request", asked)
+        contexts.append(context)
+        return context
+
+    yield make
+    for context in contexts:
+        context.close()
+    assert troubles == []

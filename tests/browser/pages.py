@@ -1,0 +1,57 @@
+"""What people do on the pages, by the names they see."""
+
+from dataclasses import dataclass
+
+from playwright.sync_api import BrowserContext, Page, expect
+
+TEXT = "Grüße aus Zürich, 你好, 👩‍🚀 & <b>no HTML</b>\n  two lines"
+
+
+@dataclass(frozen=True)
+class Links:
+    """What a sender gets."""
+
+    message: str
+    receipt: str
+
+
+def write(who: BrowserContext, text: str, *, reads: str = "once", password: str = "", encrypt: bool = True) -> Links:
+    """Write a message on a new page; the links it gives."""
+    page = who.new_page()
+    page.goto("/")
+    page.get_by_label("Message", exact=True).fill(text)
+    page.get_by_label("Can be read").select_option(label=reads)
+    page.get_by_label("Encrypt in this browser").set_checked(encrypt)
+    if password:
+        page.get_by_label("Password").fill(password)
+    page.get_by_role("button", name="Create link").click()
+    expect(page.get_by_role("heading", name="Your link is ready")).to_be_focused()
+    return Links(
+        page.get_by_label("Link", exact=True).input_value(), page.locator("#receipt").get_attribute("href") or ""
+    )
+
+
+def open_link(who: BrowserContext, link: str) -> Page:
+    """Open a message's link on a new page, and wait until the page says what will happen."""
+    page = who.new_page()
+    page.goto(link)
+    expect(page.locator("#what")).not_to_contain_text("One moment")
+    return page
+
+
+def reveal(page: Page, password: str = "") -> None:
+    """Press Reveal, with a password if there is one."""
+    if password:
+        page.get_by_label("Password").fill(password)
+    page.locator("#reveal").click()
+
+
+def reads(page: Page, text: str) -> None:
+    """The page shows this message, as text."""
+    expect(page.get_by_role("heading", name="The message")).to_be_focused()
+    assert page.locator("#text").text_content() == text
+
+
+def says(page: Page, words: str) -> None:
+    """The page says this to the person, where a screen reader tells it."""
+    expect(page.locator("[role=status], [role=alert]").filter(has_text=words)).to_be_visible()
