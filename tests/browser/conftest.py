@@ -6,7 +6,7 @@ from typing import Any
 from urllib.parse import urlsplit
 
 import pytest
-from playwright.sync_api import Browser, BrowserContext, Page, Request, sync_playwright
+from playwright.sync_api import Browser, BrowserContext, BrowserType, Page, Request, sync_playwright
 
 from tests.browser.relay import Relay, relaying
 from tests.servers import RedisServer
@@ -27,13 +27,25 @@ Person = Callable[..., BrowserContext]
 
 
 @pytest.fixture(scope="session")
-def chromium() -> Iterator[Browser]:
-    """One browser for all tests; each person in it is a context of their own."""
+def browsers() -> Iterator[BrowserType]:
+    """What starts Debian's Chromium."""
     assert Path(CHROMIUM).exists(), "the tests need chromium: scripts/need chromium"
     with sync_playwright() as playwright:
-        browser = playwright.chromium.launch(executable_path=CHROMIUM, args=list(QUIET))
+        yield playwright.chromium
+
+
+@pytest.fixture(scope="session")
+def chromium(browsers: BrowserType) -> Iterator[Browser]:
+    """One browser for all tests; each person in it is a context of their own."""
+    with browsers.launch(executable_path=CHROMIUM, args=list(QUIET)) as browser:
         yield browser
-        browser.close()
+
+
+@pytest.fixture
+def scriptless(browsers: BrowserType) -> Iterator[Browser]:
+    """A browser whose JavaScript is turned off, as in its settings: <noscript> counts."""
+    with browsers.launch(executable_path=CHROMIUM, args=[*QUIET, "--blink-settings=scriptEnabled=false"]) as browser:
+        yield browser
 
 
 @pytest.fixture(scope="session")

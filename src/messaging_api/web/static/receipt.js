@@ -23,7 +23,7 @@ async function attempt(method) {
     if (!(failure instanceof Failure)) throw failure;
     if (failure.kind !== "missing") return tell($("status"), failure);
     $("state").textContent = say("receipt.missing");
-    $("burn").disabled = true;
+    $("details").hidden = true;
   }
   return undefined;
 }

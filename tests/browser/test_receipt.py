@@ -1,0 +1,82 @@
+"""The sender's own page: what became of a message, and burning it."""
+
+import httpx
+from playwright.sync_api import Page, expect
+
+from tests.browser.conftest import Person
+from tests.browser.pages import TEXT, open_link, reads, reveal, says, write
+
+
+def receipt_of(who: Person, address: str) -> Page:
+    page = who().new_page()
+    page.goto(address)
+    expect(page.locator("#state")).not_to_contain_text("One moment")
+    return page
+
+
+def read_by(who: Person, link: str) -> None:
+    page = open_link(who(), link)
+    reveal(page)
+    reads(page, TEXT)
+
+
+def facts(page: Page) -> list[str]:
+    return page.locator("dd").all_inner_texts()[:2]
+
+
+def test_it_follows_the_message(person: Person) -> None:
+    """State and reads left, each time Refresh is pressed."""
+    links = write(person(), TEXT, reads="2 times")
+    page = receipt_of(person, links.receipt)
+    says(page, "Waiting to be read")
+    assert facts(page) == ["2", "2"]
+    read_by(person, links.message)
+    page.get_by_role("button", name="Refresh").click()
+    expect(page.locator("#left")).to_have_text("1")
+    read_by(person, links.message)
+    page.get_by_role("button", name="Refresh").click()
+    says(page, "Read by all its readers")
+    assert facts(page) == ["2", "none"]
+    expect(page.get_by_role("button", name="Burn now")).to_be_disabled()
+
+
+def test_burning_asks_first(person: Person) -> None:
+    """Keep, Escape and Burn; only the last burns, and the reader finds nothing."""
+    links = write(person(), TEXT, reads="any number of times")
+    page = receipt_of(person, links.receipt)
+    assert facts(page) == ["any number", "any number"]
+    burn = page.get_by_role("button", name="Burn now")
+    burn.click()
+    dialog = page.get_by_role("dialog", name="Burn the message?")
+    expect(dialog.get_by_role("button", name="Keep it")).to_be_focused()
+    dialog.get_by_role("button", name="Keep it").click()
+    expect(dialog).to_be_hidden()
+    burn.click()
+    page.keyboard.press("Escape")
+    expect(dialog).to_be_hidden()
+    expect(burn).to_be_focused()
+    assert httpx.get(links.receipt).json()["state"] == "available"
+    burn.click()
+    dialog.get_by_role("button", name="Burn it").click()
+    expect(page.locator("#state")).to_have_text("Burned")
+    expect(page.locator("#state")).to_be_focused()
+    assert httpx.get(links.receipt).json()["state"] == "burned"
+    says(open_link(person(), links.message), "There is no message here.")
+
+
+def test_burned_too_late(person: Person) -> None:
+    """Who burns what has been read meanwhile is told so."""
+    links = write(person(), TEXT)
+    page = receipt_of(person, links.receipt)
+    read_by(person, links.message)
+    page.get_by_role("button", name="Burn now").click()
+    page.get_by_role("button", name="Burn it").click()
+    says(page, "Read by all its readers")
+    says(page, "It was gone already.")
+
+
+def test_no_receipt(person: Person) -> None:
+    """An address without a receipt says so and offers nothing to burn."""
+    page = receipt_of(person, "/receipt/00000000-0000-4000-8000-000000000000")
+    says(page, "There is no receipt here.")
+    expect(page.get_by_role("button")).to_have_count(0)
