@@ -1,6 +1,7 @@
 """Servers that are away, busy or full, and browsers without scripts: each told in plain words, nothing lost."""
 
 import re
+import subprocess
 from pathlib import Path
 from urllib.parse import urlsplit
 
@@ -11,7 +12,9 @@ from tests.browser.conftest import Person
 from tests.browser.pages import TEXT, open_link, reads, reveal, says, write
 from tests.browser.relay import Relay, relaying
 from tests.servers import redis_running
-from tests.service import serving, wait_for
+from tests.service import COMMAND, serving, wait_for
+
+TOO_OFTEN = re.compile(r"^That was too often\. Try again in \d+ seconds?\.$")
 
 
 def test_offline(person: Person, relay: Relay) -> None:
@@ -93,6 +96,47 @@ def test_the_store_is_away(chromium: Browser, tmp_path: Path) -> None:
         expect(page.get_by_role("heading", name="Your link is ready")).to_be_visible()
         reveal(opened)
         reads(opened, TEXT)
+
+
+def test_too_often(chromium: Browser, tmp_path: Path) -> None:
+    """429 says how long to wait: who creates, who reads and who looks at a receipt."""
+    limits = ("--limit-create", "1", "--limit-read", "2", "--limit-miss", "0")
+    with (
+        serving(tmp_path, f"sqlite://{tmp_path}/m.db", *limits) as service,
+        chromium.new_context(base_url=service.url, locale="en-GB") as who,
+    ):
+        links = write(who, TEXT)
+        page = who.new_page()
+        page.goto("/")
+        page.get_by_label("Message", exact=True).fill(TEXT)
+        page.get_by_role("button", name="Create link").click()
+        expect(page.get_by_role("alert")).to_have_text(TOO_OFTEN)
+        opened = open_link(who, links.message)
+        wait_for(lambda: httpx.head(links.message, headers={"accept": "application/json"}).status_code == 429)
+        reveal(opened)
+        expect(opened.get_by_role("alert")).to_have_text(TOO_OFTEN)
+        receipt = who.new_page()
+        receipt.goto(links.receipt)
+        expect(receipt.get_by_role("alert")).to_have_text(TOO_OFTEN)
+
+
+def test_only_those_with_a_token(chromium: Browser, tmp_path: Path) -> None:
+    """Where creating takes a token, the page asks for it, and sends what was written once it is there."""
+    made = subprocess.run([COMMAND, "token"], capture_output=True, text=True, check=True).stdout
+    token, digest = re.findall(r"^(?:token|hash): +(\S+)$", made, re.MULTILINE)
+    with (
+        serving(tmp_path, f"sqlite://{tmp_path}/m.db", MESSAGING_API_CREATE_TOKENS=digest) as service,
+        chromium.new_context(base_url=service.url) as who,
+    ):
+        page = who.new_page()
+        page.goto("/")
+        page.get_by_label("Message", exact=True).fill(TEXT)
+        page.get_by_role("button", name="Create link").click()
+        says(page, "Only those with a token may create messages on this server.")
+        expect(page.get_by_label("Token")).to_be_focused()
+        page.get_by_label("Token").fill(token)
+        page.keyboard.press("Enter")
+        expect(page.get_by_role("heading", name="Your link is ready")).to_be_focused()
 
 
 def test_the_store_is_full(chromium: Browser, tmp_path: Path) -> None:

@@ -2,7 +2,7 @@
 
 import { say } from "./page.js";
 
-const KINDS = { 400: "invalid", 404: "missing", 413: "tooLong", 422: "invalid", 429: "tooOften", 503: "busy", 507: "full" };
+const KINDS = { 400: "invalid", 401: "token", 404: "missing", 413: "tooLong", 422: "invalid", 429: "tooOften", 503: "busy", 507: "full" };
 
 export class Failure extends Error {
   /** `kind` is a key of the words "problems", or "missing"; `wait` the seconds after which trying again makes sense. */

@@ -75,15 +75,22 @@ async function post() {
     await painted();
     pending ??= await prepare();
     const headers = { "Content-Type": "application/json", "Idempotency-Key": pending.key };
+    if ($("token").value) headers.Authorization = `Bearer ${$("token").value.trim()}`;
     const posted = await json(await ask("POST", form.action, headers, pending.body));
     await present(posted, pending);
     pending = null;
   } catch (failure) {
     if (!(failure instanceof Failure)) throw failure;
     tell($("status"), failure);
+    if (failure.kind === "token") askToken();
   } finally {
     send.textContent = say("write.send");
   }
+}
+
+function askToken() {
+  $("ask-token").hidden = false;
+  $("token").focus();
 }
 
 function facts(posted, { fragment, locked }) {
@@ -132,7 +139,7 @@ function writeAnother() {
 }
 
 offerMore();
-form.addEventListener("input", () => { pending = null; });
+form.addEventListener("input", ({ target }) => { if (target.id !== "token") pending = null; });
 form.addEventListener("submit", once(send, post));
 message.addEventListener("input", checkSize);
 $("encrypt").addEventListener("change", () => {
