@@ -4,12 +4,14 @@ import contextlib
 import os
 import re
 import signal
+import socket
 import subprocess
 import sys
 import time
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
+from urllib.parse import urlsplit
 
 import httpx
 from prometheus_client.parser import text_string_to_metric_families
@@ -70,6 +72,26 @@ def answers(url: str) -> bool:
         return httpx.get(url, timeout=5).status_code == 200
     except httpx.TransportError:
         return False
+
+
+def ask_at_once(service: Running, request: bytes, count: int) -> list[bytes]:
+    """The first bytes of the answers to requests that a process finds waiting on as many connections when it wakes."""
+    address = urlsplit(service.url)
+    sockets = [socket.create_connection((address.hostname, address.port)) for _ in range(count)]
+    for each in sockets:  # one answer each: they have been accepted, of which there is one in a turn
+        each.sendall(b"HEAD / HTTP/1.1\r\nhost: x\r\n\r\n")
+        assert each.recv(4096).startswith(b"HTTP/1.1 200")
+    for pid in service.workers():
+        os.kill(pid, signal.SIGSTOP)
+    wait_for(lambda: all("State:\tT" in Path(f"/proc/{pid}/status").read_text() for pid in service.workers()))
+    for each in sockets:
+        each.sendall(request)
+    for pid in service.workers():
+        os.kill(pid, signal.SIGCONT)
+    answers = [each.recv(4096) for each in sockets]
+    for each in sockets:
+        each.close()
+    return answers
 
 
 @contextlib.contextmanager

@@ -14,7 +14,7 @@ ROOT = Path(messaging_api.__file__).parent
 LADDER = [
     ["cli"],
     ["bootstrap"],
-    ["server", "supervisor"],
+    ["server", "supervisor", "tracing"],
     ["web", "stores", "client"],
     ["service", "refusals"],
     ["store", "logs", "metrics", "settings"],

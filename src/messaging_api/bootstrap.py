@@ -3,13 +3,15 @@
 import asyncio
 import resource
 import time
+from collections.abc import Callable
 from functools import partial
 from socket import socket
+from typing import Any, NamedTuple
 from urllib.parse import urlsplit
 
 import uvloop
 
-from messaging_api.errors import StoreError
+from messaging_api.errors import SettingsError, StoreError
 from messaging_api.logfile import LogFile
 from messaging_api.logs import Field, Journal, capture_logging
 from messaging_api.message import Bounds
@@ -32,6 +34,7 @@ from messaging_api.web.cors import Cors
 from messaging_api.web.exposition import Exposition
 from messaging_api.web.guard import Guard
 from messaging_api.web.handlers import Handlers
+from messaging_api.web.http import Asgi
 from messaging_api.web.ops import OpsApp
 from messaging_api.web.pages import Pages
 from messaging_api.web.tokens import Tokens
@@ -82,6 +85,7 @@ class Instance:
     def __init__(self, settings: Settings) -> None:
         self._settings = settings
         asyncio.run(_try_store(settings))
+        self._start_tracing = _tracing(settings.traces_to)
         self._descriptors = raise_descriptors()
         self._public = bind(settings.host, settings.port)
         self._ops = bind(settings.ops_host, settings.ops_port)
@@ -140,13 +144,16 @@ class Instance:
         journal.flush()
 
     async def _serve(self, row: Row, journal: Journal, alive: int) -> None:
-        store = self._open_store(row)
+        watching = self._start_tracing()
+        store = self._open_store(row, watching.batcher)
         refusals = Refusals(journal, row)
-        server = self._server(Site(self._public, assemble(self._settings, store, refusals, journal, row)), refusals)
+        app = watching.wrap(assemble(self._settings, store, refusals, journal, row))
+        server = self._server(Site(self._public, app), refusals)
         beating = asyncio.create_task(_beat(row, server))
         await server.run_on(alive)
         beating.cancel()
         await store.aclose()
+        await asyncio.to_thread(watching.close)
 
     def _watch(self, alive: int) -> None:
         self._public.close()
@@ -161,9 +168,33 @@ class Instance:
         await self._server(site, Refusals(journal, self._board.ops)).run_on(alive)
         await store.aclose()
 
-    def _open_store(self, row: Row) -> Store:
-        instruments = Instruments(partial(Batcher, observe=row.batch), row.expired_unread)
+    def _open_store(self, row: Row, batcher: Callable[..., Batcher[Any, Any]] = Batcher) -> Store:
+        instruments = Instruments(partial(batcher, observe=row.batch), row.expired_unread)
         return _open(self._settings, instruments, self._counters)
+
+
+class _Watching(NamedTuple):
+    """What is put together differently when requests are traced."""
+
+    wrap: Callable[[App], Asgi] = lambda app: app
+    batcher: Callable[..., Batcher[Any, Any]] = Batcher
+    close: Callable[[], None] = lambda: None
+
+
+def _tracing(url: str) -> Callable[[], _Watching]:
+    """How a worker begins to trace, which it does for itself: exporting takes a thread. Raises SettingsError."""
+    if not url:
+        return _Watching
+    try:
+        from messaging_api.tracing import TracedApp, TracedBatcher, Traces  # noqa: PLC0415 an optional extra
+    except ImportError:
+        raise SettingsError("traces_to needs OpenTelemetry: pip install 'messaging-api[tracing]'.") from None
+
+    def start() -> _Watching:
+        traces = Traces(url)
+        return _Watching(partial(TracedApp, tracer=traces.tracer), partial(TracedBatcher, traces.tracer), traces.close)
+
+    return start
 
 
 async def _try_store(settings: Settings) -> None:

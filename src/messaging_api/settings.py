@@ -91,6 +91,7 @@ class Settings:
     log_dir: str = setting(
         _default_log_dir(), _text, "folder, or -", "Where messaging_api.log is written; - for the console alone."
     )
+    traces_to: str = setting("", _public_url, "http(s)://host/path", "Where OTLP traces are sent; default: nowhere.")
     log_keep_days: int = setting(400, whole(1, 36500), "1 to 36500", "Days for which rotated logs are kept.")
     public_url: str = setting("", _public_url, "http(s)://host[/path]", "What links begin with; default: as asked.")
     trusted_proxies: tuple[IPv4Network | IPv6Network, ...] = setting(

@@ -2,9 +2,7 @@
 
 import os
 import signal
-import socket
 from pathlib import Path
-from urllib.parse import urlsplit
 
 import httpx
 import pytest
@@ -12,7 +10,7 @@ from prometheus_client.parser import text_string_to_metric_families
 
 from messaging_api import __version__
 from tests.servers import redis_running
-from tests.service import Running, serving, wait_for
+from tests.service import Running, ask_at_once, serving, wait_for
 
 JSON = {"accept": "application/json"}
 
@@ -32,21 +30,8 @@ def test_requests_of_one_turn_share_a_round_trip(tmp_path: Path) -> None:
     """20 requests that lie waiting when a process wakes up go to the store in fewer round trips, all counted."""
     with redis_running(tmp_path) as redis, serving(tmp_path, redis.url, "--workers", "1") as service:
         before, trips_before, _ = batches(service)
-        address = urlsplit(service.url)
-        sockets = [socket.create_connection((address.hostname, address.port)) for _ in range(20)]
-        for each in sockets:  # one answer each: they have been accepted, of which there is one in a turn
-            each.sendall(b"HEAD / HTTP/1.1\r\nhost: x\r\n\r\n")
-            assert each.recv(4096).startswith(b"HTTP/1.1 200")
-        for pid in service.workers():
-            os.kill(pid, signal.SIGSTOP)
-        wait_for(lambda: all("State:\tT" in Path(f"/proc/{pid}/status").read_text() for pid in service.workers()))
-        for each in sockets:
-            each.sendall(b"GET /msg/x HTTP/1.1\r\nhost: x\r\naccept: text/plain\r\n\r\n")
-        for pid in service.workers():
-            os.kill(pid, signal.SIGCONT)
-        for each in sockets:
-            assert each.recv(4096).startswith(b"HTTP/1.1 404")
-            each.close()
+        answers = ask_at_once(service, b"GET /msg/x HTTP/1.1\r\nhost: x\r\naccept: text/plain\r\n\r\n", 20)
+        assert all(answer.startswith(b"HTTP/1.1 404") for answer in answers)
         after, trips, alone = batches(service)
     assert 20 <= after - before <= 23  # with those of two scrapes
     assert trips - trips_before < after - before

@@ -83,7 +83,7 @@ class App:
         begin = time.perf_counter()
         request = Request(scope, receive, next(self._ids), self._clients.of(scope))
         request_id.set(request.request_id)
-        route, name = self._find(request.path)
+        route, name = self.find(request.path)
         response = await self._answer(request, route, name)
         if self._cors is not None:
             response = response._replace(extra=(*response.extra, *self._cors.fields(request)))
@@ -91,7 +91,7 @@ class App:
         await scope["extensions"][WHOLE](response.status, _lines(request, response), body)
         self._tell(request, route, response, time.perf_counter() - begin)
 
-    def _find(self, path: str) -> tuple[Route, str]:
+    def find(self, path: str) -> tuple[Route, str]:
         """The route of `path`, and what it names there: /msg/<name>."""
         fixed = self._fixed.get(path)
         if fixed is not None:
