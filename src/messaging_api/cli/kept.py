@@ -69,8 +69,6 @@ def _keep(text: str) -> None:
                 file.write(text.encode())
         except OSError:
             continue
-        click.echo(
-            f"The message is kept, as it came, in {name}\nLater: messaging-api read --envelope {name} LINK", err=True
-        )
+        click.echo(f"The message is kept, as it came. Later: messaging-api read --envelope {name} LINK", err=True)
         return
     click.echo(f"The message could not be kept in a file. This is it, as it came:\n{text}", err=True)
