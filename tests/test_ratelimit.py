@@ -8,7 +8,7 @@ from typing import Any
 import pytest
 
 from messaging_api.errors import LimitReached, StoreError, StoreUnavailable
-from messaging_api.ratelimit import MOST_REFUSED, WINDOW_MS, Ask, Asking, Limiter, Limits, Standing, client_key
+from messaging_api.ratelimit import MOST_REFUSED, WINDOW_MS, Ask, Asking, Limiter, Limits, Standing, Tell, client_key
 
 ONE, OTHER = client_key("192.0.2.1"), client_key("192.0.2.2")
 
@@ -20,15 +20,14 @@ class Counted:
         self.left = WINDOW_MS
         self.error: StoreError | None = None
         self.asked: list[Ask] = []
-        self._counts: Counter[tuple[bytes, str]] = Counter()
+        self._counts: Counter[tuple[bytes, str | None]] = Counter()
 
-    def count(self, ask: Ask) -> "asyncio.Future[Standing | StoreError]":
+    def count(self, ask: Ask, tell: Tell) -> None:
         self.asked.append(ask)
-        answer: asyncio.Future[Standing | StoreError] = asyncio.get_running_loop().create_future()
-        self._counts[ask.client, str(ask.add)] += 1
-        added, looked = self._counts[ask.client, str(ask.add)], self._counts[ask.client, str(ask.look)]
-        answer.set_result(self.error or Standing(added, self.left, looked, self.left))
-        return answer
+        client, add, look = ask
+        self._counts[client, add] += 1
+        standing = Standing(self._counts[client, add], self.left, self._counts[client, look], self.left)
+        asyncio.get_running_loop().call_soon(tell, self.error or standing, 0)
 
 
 class Hand:
@@ -44,7 +43,7 @@ async def passes(permit: Asking) -> int | None:
     """What is left after it."""
     permit.ask()
     await permit.granted()
-    return permit.quota.remaining if permit.quota else None
+    return permit.quota[1] if permit.quota else None
 
 
 def run(work: Coroutine[Any, Any, None]) -> None:
@@ -126,6 +125,7 @@ def test_misses_shut_out() -> None:
         await early[1].missed()
         with pytest.raises(LimitReached):
             await early[2].missed()
+        assert early[2].quota == ("miss", 0, 60)
         with pytest.raises(LimitReached) as told:
             limiter.read(ONE).ask()
         assert told.value.kind == "miss"
@@ -142,10 +142,10 @@ def test_misses_shut_out() -> None:
     ("limits", "asked"),
     [
         (Limits(), []),
-        (Limits(create=9), [Ask(ONE, "create")]),
-        (Limits(read=9), [Ask(ONE, "read")]),
-        (Limits(miss=9), [Ask(ONE, None, "miss"), Ask(ONE, "miss")]),
-        (Limits(read=9, miss=9), [Ask(ONE, "read", "miss"), Ask(ONE, "miss")]),
+        (Limits(create=9), [(ONE, "create", None)]),
+        (Limits(read=9), [(ONE, "read", None)]),
+        (Limits(miss=9), [(ONE, None, "miss"), (ONE, "miss", None)]),
+        (Limits(read=9, miss=9), [(ONE, "read", "miss"), (ONE, "miss", None)]),
     ],
 )
 def test_what_is_off_is_not_asked_for(limits: Limits, asked: list[Ask]) -> None:
@@ -192,5 +192,21 @@ def test_memory_of_refusals_is_bounded() -> None:
             with pytest.raises(LimitReached):
                 await passes(limiter.create(client))
         assert len(limiter._refused["create"]) == MOST_REFUSED
+
+    run(work())
+
+
+def test_whoever_went_away_is_told_nothing() -> None:
+    """A request that was given up while it waited for its permit disturbs nobody when the answer comes."""
+
+    async def work() -> None:
+        permit = Limiter(Limits(read=1), Counted()).read(ONE)
+        permit.ask()
+        waiting = asyncio.create_task(permit.granted())
+        waiting.cancel()
+        await asyncio.gather(waiting, return_exceptions=True)
+        await asyncio.sleep(0)
+        assert waiting.cancelled()
+        assert permit.quota is None
 
     run(work())

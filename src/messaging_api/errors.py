@@ -19,6 +19,8 @@ No status numbers here: `web/problems.py` holds the one table from these to answ
 holds an id, a key or a message.
 """
 
+from typing import Literal
+
 
 class MessagingError(Exception):
     """The root of all that this package raises on purpose."""
@@ -62,9 +64,9 @@ class Unauthorized(MessagingError):
 class LimitReached(MessagingError):
     """The client has had the `most` requests of this `kind` that it may have in a minute; more in `seconds`."""
 
-    def __init__(self, kind: str, most: int, seconds: int) -> None:
+    def __init__(self, kind: Literal["create", "read", "miss"], most: int, seconds: int) -> None:
         super().__init__(f"At most {most} of this kind ({kind}) a minute. Try again in {seconds} s.")
-        self.kind = kind
+        self.kind: Literal["create", "read", "miss"] = kind
         self.seconds = seconds
 
 

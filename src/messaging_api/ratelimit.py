@@ -7,7 +7,7 @@ why a window and not a leaking bucket, and what happens when the counts are out 
 """
 
 import time
-from asyncio import Future
+from asyncio import Future, get_running_loop
 from collections.abc import Callable
 from functools import lru_cache
 from ipaddress import IPv6Address, ip_address
@@ -38,16 +38,12 @@ def client_key(address: str) -> bytes:
     return b"4" + ip.packed
 
 
-class Ask(NamedTuple):
-    """One more request of the kind `add` by `client`, None for none; and how does `look` stand?"""
-
-    client: bytes
-    add: Kind | None
-    look: Kind | None = None
+Ask = tuple[bytes, Kind | None, Kind | None]
+"""A client, the kind to count one more request of, and the kind whose counter is only looked at; None for neither."""
 
 
 class Standing(NamedTuple):
-    """How two counters stand: requests in this window (of `add` the one asked for is among them), ms until it ends."""
+    """How two counters stand: requests in this window (of the one added to, with those asked for), ms until it ends."""
 
     added: int = 0
     added_left: int = 0
@@ -55,14 +51,15 @@ class Standing(NamedTuple):
     looked_left: int = 0
 
 
+Tell = Callable[[Standing | StoreError, int], None]
+"""Hears how it stands, and how many like asks were counted with this one after it."""
+
+
 class Counters(Protocol):
     """Where the counts live. Shared by all who share the messages; exact whatever their number."""
 
-    def count(self, ask: Ask) -> "Future[Standing | StoreError]":
-        """Count at once, in the round trip of this turn of the loop.
-
-        An error is given and not raised: nobody need wait for the answer.
-        """
+    def count(self, ask: Ask, tell: Tell) -> None:
+        """Count at once, in the round trip of this turn of the loop; `tell` hears the answer, or why there is none."""
 
 
 class Limits(NamedTuple):
@@ -71,14 +68,6 @@ class Limits(NamedTuple):
     create: int = 0
     read: int = 0
     miss: int = 0
-
-
-class Quota(NamedTuple):
-    """What a client has left: of `kind` `remaining` requests until the window ends in `seconds`."""
-
-    kind: Kind
-    remaining: int
-    seconds: int
 
 
 class Limiter:
@@ -93,6 +82,7 @@ class Limiter:
     ) -> None:
         self.limits = limits
         self._most = limits._asdict()
+        self._on: dict[Kind, Kind | None] = {kind: kind if self._most[kind] else None for kind in KINDS}
         self._counters = counters
         self._on_failure = on_failure
         self._clock = clock
@@ -100,33 +90,43 @@ class Limiter:
 
     def create(self, client: bytes) -> "Asking":
         """For one creation."""
-        return Asking(self, Ask(client, "create" if self.limits.create else None))
+        return Asking(self, (client, self._on["create"], None))
 
     def read(self, client: bytes) -> "Asking":
         """For one look-up."""
-        return Asking(self, Ask(client, "read" if self.limits.read else None, "miss" if self.limits.miss else None))
+        return Asking(self, (client, self._on["read"], self._on["miss"]))
 
-    def ask(self, ask: Ask) -> "Future[Standing | StoreError] | None":
-        """The answer of the counters, None when there is nothing to ask. Raises LimitReached for what was refused."""
-        if ask.add is not None and self._refused[ask.add]:
-            self._recall(ask.client, ask.add)
-        if ask.look is not None and self._refused[ask.look]:
-            self._recall(ask.client, ask.look)
-        return self._counters.count(ask) if ask.add or ask.look else None
+    def miss(self, client: bytes) -> "Asking":
+        """For being told that nothing was found."""
+        return Asking(self, (client, self._on["miss"], None))
 
-    def decide(self, ask: Ask, standing: Standing | StoreError) -> Quota | None:
+    def ask(self, ask: Ask, tell: Tell) -> bool:
+        """Whether there is an answer to wait for. Raises LimitReached for what was refused and is not over."""
+        client, add, look = ask
+        if add is not None and self._refused[add]:
+            self._recall(client, add)
+        if look is not None and self._refused[look]:
+            self._recall(client, look)
+        if add is None and look is None:
+            return False
+        self._counters.count(ask, tell)
+        return True
+
+    def decide(self, ask: Ask, standing: Standing | StoreError, behind: int) -> "Quota | None":
         """What is left of what was asked for. Raises LimitReached; lets pass when the counters gave no answer."""
         if isinstance(standing, StoreError):
             self._on_failure(standing)
             return None
-        if ask.look is not None and standing.looked >= self._most[ask.look]:
-            raise self._refuse(ask.client, ask.look, standing.looked_left)
-        if ask.add is None:
+        client, add, look = ask
+        added, added_left, looked, looked_left = standing
+        if look is not None and looked >= self._most[look]:
+            raise self._refuse(client, look, looked_left)
+        if add is None:
             return None
-        remaining = self._most[ask.add] - standing.added
+        remaining = self._most[add] - added + behind
         if remaining < 0:
-            raise self._refuse(ask.client, ask.add, standing.added_left)
-        return Quota(ask.add, remaining, _seconds(standing.added_left))
+            raise self._refuse(client, add, added_left)
+        return add, remaining, _seconds(added_left)
 
     def _refuse(self, client: bytes, kind: Kind, left: int) -> LimitReached:
         refused = self._refused[kind]
@@ -140,16 +140,23 @@ class Limiter:
         """Refuse again, until what it was refused for is over."""
         until = self._refused[kind].get(client)
         if until is not None:
-            left = until - self._clock()
+            left = int((until - self._clock()) * 1000)
             if left > 0:
-                raise LimitReached(kind, self._most[kind], _seconds(left * 1000))
+                raise LimitReached(kind, self._most[kind], _seconds(left))
             del self._refused[kind][client]
 
 
-class Permit:
-    """Leave to do one thing. This one is given to everybody."""
+Quota = tuple[Kind, int, int]
+"""What a client has left: of this kind so many requests until its window ends in so many seconds."""
 
-    __slots__ = ()
+
+class Permit:
+    """Leave to do one thing. This one is given to everybody. `quota` is None when it is not known."""
+
+    __slots__ = ("quota",)
+
+    def __init__(self) -> None:
+        self.quota: Quota | None = None
 
     def ask(self) -> None:
         """Ask for it, in the round trip of this turn of the loop. Raises LimitReached."""
@@ -162,32 +169,53 @@ UNLIMITED = Permit()
 
 
 class Asking(Permit):
-    """A permit that `limiter` gives. `quota` tells the client what it has left, None when that is not known."""
+    """A permit that `limiter` gives."""
 
-    __slots__ = ("_answer", "_ask", "_limiter", "quota")
+    __slots__ = ("_answer", "_ask", "_asked", "_limiter", "_waiter")
 
     def __init__(self, limiter: Limiter, ask: Ask) -> None:
+        self.quota = None
         self._limiter = limiter
         self._ask = ask
-        self._answer: Future[Standing | StoreError] | None = None
-        self.quota: Quota | None = None
+        self._asked = False
+        self._answer: tuple[Standing | StoreError, int] | None = None
+        self._waiter: Future[None] | None = None
 
     def ask(self) -> None:
-        self._answer = self._limiter.ask(self._ask)
+        try:
+            self._asked = self._limiter.ask(self._ask, self._hear)
+        except LimitReached as error:
+            self.quota = (error.kind, 0, error.seconds)
+            raise
 
     async def granted(self) -> None:
-        answer = self._answer
-        if answer is not None:
-            self.quota = self._limiter.decide(self._ask, answer.result() if answer.done() else await answer)
+        if not self._asked:
+            return
+        if self._answer is None:  # the work it was asked for beside was answered first
+            self._waiter = get_running_loop().create_future()
+            await self._waiter
+        assert self._answer is not None  # noqa: S101 the waiter is woken by it
+        try:
+            self.quota = self._limiter.decide(self._ask, *self._answer)
+        except LimitReached as error:
+            self.quota = (error.kind, 0, error.seconds)
+            raise
 
     async def missed(self) -> None:
         """Count that nothing was found. Raises LimitReached when that was one too many: exactly `miss` are told so."""
-        missed = Ask(self._ask.client, self._ask.look)
-        answer = self._limiter.ask(missed)
-        if answer is not None:
-            self.quota = self._limiter.decide(missed, await answer)
+        miss = self._limiter.miss(self._ask[0])
+        try:
+            miss.ask()
+            await miss.granted()
+        finally:
+            self.quota = miss.quota or self.quota
+
+    def _hear(self, standing: Standing | StoreError, behind: int) -> None:
+        self._answer = (standing, behind)
+        if self._waiter is not None and not self._waiter.done():
+            self._waiter.set_result(None)
 
 
-def _seconds(ms: float) -> int:
+def _seconds(ms: int) -> int:
     """Whole seconds, rounded up: to come back after them is never too early."""
-    return max(1, int(-(-ms // 1000)))
+    return (ms + 999) // 1000

@@ -73,11 +73,12 @@ class SharedCounters:
                 return
 
     def _count(self, ask: Ask, more: int, now: int) -> Standing:
-        offset = self._find(ask.client, now)
-        looked, looked_left = (0, 0) if ask.look is None else self._look(offset + _AT[ask.look], now)
-        if ask.add is None:
+        client, add, look = ask
+        offset = self._find(client, now)
+        looked, looked_left = self._look(offset + _AT[look], now) if look else (0, 0)
+        if add is None:
             return Standing(0, 0, looked, looked_left)
-        at = offset + _AT[ask.add]
+        at = offset + _AT[add]
         count, left = self._look(at, now)
         left = left or WINDOW_MS
         _pair.pack_into(self._table, at, count + more, now + left)

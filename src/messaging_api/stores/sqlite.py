@@ -62,7 +62,7 @@ class SqliteStore:
         self._file = file
         self._expired_unread = instruments.expired_unread
         self._counters = counters
-        self.count = Tallies(self._count).submit
+        self.count = Tallies(self._count).count
         with _opening(file.path):
             self._reader = _connect(file, timeout / 10)
             self._reader.executescript(_SCHEMA)
@@ -93,7 +93,7 @@ class SqliteStore:
 
     def _count(self, tallies: list[Tally]) -> None:
         try:
-            standings = self._counters.count([(tally.ask, len(tally.answers)) for tally in tallies])
+            standings = self._counters.count([(tally.ask, len(tally.tells)) for tally in tallies])
         except StoreUnavailable as error:
             for tally in tallies:
                 tally.settle(error)

@@ -60,6 +60,7 @@ class App:
     """The application over `handlers`, behind `guard`; tells `journal` and `row` of every request, or `refusals`."""
 
     def __init__(self, handlers: Handlers, guard: Guard, refusals: Refusals, journal: Journal, row: Row) -> None:
+        self._guard = guard
         self._clients = guard.clients
         self._cors = guard.cors
         self._refusals = refusals
@@ -88,7 +89,8 @@ class App:
         if self._cors is not None:
             response = response._replace(extra=(*response.extra, *self._cors.fields(request)))
         body = response.body if request.method != "HEAD" else b""
-        await scope["extensions"][WHOLE](response.status, _lines(request, response), body)
+        lines = _lines(request, response, self._guard.quota_lines(request))
+        await scope["extensions"][WHOLE](response.status, lines, body)
         self._tell(request, route, response, time.perf_counter() - begin)
 
     def find(self, path: str) -> tuple[Route, str]:
@@ -149,12 +151,13 @@ def _ms(seconds: float) -> str:
     return f"{whole}{_THOUSANDTHS[thousandths]}"
 
 
-def _lines(request: Request, response: Response) -> bytes:
+def _lines(request: Request, response: Response, quota: bytes) -> bytes:
     fixed = fixed_lines(response.headers, request.scope["scheme"])
     own = joined(response.extra) if response.extra else b""
-    return b"%b%bcontent-length: %d\r\nx-request-id: %b\r\n" % (
+    return b"%b%b%bcontent-length: %d\r\nx-request-id: %b\r\n" % (
         fixed,
         own,
+        quota,
         len(response.body),
         request.request_id.encode(),
     )
