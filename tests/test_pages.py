@@ -13,7 +13,7 @@ from messaging_api.message import Bounds
 from messaging_api.web import site
 from messaging_api.web.negotiation import accepts, language
 from messaging_api.web.pages import Pages
-from messaging_api.web.problems import TABLE
+from messaging_api.web.problems import TABLE, MethodNotAllowed, problem
 
 STATIC = Path(site.__file__).with_name("static")
 NAMES = ("index", "reader", "receipt")
@@ -160,6 +160,20 @@ def test_the_answer_to_a_plain_form() -> None:
     assert "2026-12-01 08:00 UTC" in text
     assert "3-mal" in text
     assert b"content-encoding" not in dict(page.headers)
+
+
+def test_a_refusal_as_a_page() -> None:
+    """It tells what the problem tells, escaped, with its status and headers, in a page that leads home."""
+    refusal = problem(MethodNotAllowed("<GET>"))
+    page = PAGES.refused(refusal, "/msg/x", {b"accept-language": b"de"})
+    text = page.body.decode()
+    assert page.status == 405
+    assert page.extra == refusal.extra
+    assert page.reason == refusal.reason
+    assert dict(page.headers)[b"content-type"].startswith(b"text/html")
+    assert "This address has &lt;GET&gt;." in text
+    assert '<html lang="de">' in text
+    assert 'class="brand" href="/"' in text
 
 
 def test_docs_tell_of_every_problem_and_operation() -> None:

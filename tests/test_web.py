@@ -64,6 +64,9 @@ def test_the_nearest_row_tells() -> None:
 class Broken:
     """Handlers that fail in a way nobody thought of."""
 
+    def refused(self, _request: object, refusal: Any) -> Any:
+        return refusal
+
     def __getattr__(self, name: str) -> Any:
         async def fail(*_: object) -> None:
             raise ZeroDivisionError("the message itself")

@@ -188,6 +188,21 @@ def test_without_javascript(scriptless: Browser, relay: Relay) -> None:
     assert httpx.get(link, headers={"accept": "text/plain"}).text == TEXT.replace("\n", "\r\n")
 
 
+def test_without_javascript_and_refused(scriptless: Browser, tmp_path: Path) -> None:
+    """What a form cannot get is told on a page; going back brings what was written."""
+    with (
+        serving(tmp_path, f"sqlite://{tmp_path}/m.db", "--max-message-bytes", "10") as service,
+        scriptless.new_context(base_url=service.url, java_script_enabled=False, locale="en-GB") as who,
+    ):
+        page = who.new_page()
+        page.goto("/")
+        page.get_by_label("Message", exact=True).fill("more than ten bytes")
+        page.get_by_role("button", name="Create link").click()
+        expect(page.get_by_role("heading", name="The message is too long")).to_be_visible()
+        page.go_back()
+        expect(page.get_by_label("Message", exact=True)).to_have_value("more than ten bytes")
+
+
 def test_a_script_that_does_not_come_sends_nothing(chromium: Browser, relay: Relay) -> None:
     """Where there is JavaScript and its file is missing, the form cannot send the message unencrypted by accident."""
     with chromium.new_context(base_url=relay.url) as who:

@@ -61,6 +61,7 @@ class App:
 
     def __init__(self, handlers: Handlers, guard: Guard, refusals: Refusals, journal: Journal, row: Row) -> None:
         self._guard = guard
+        self._refused = handlers.refused
         self._clients = guard.clients
         self._cors = guard.cors
         self._refusals = refusals
@@ -86,6 +87,8 @@ class App:
         request_id.set(request.request_id)
         route, name = self.find(request.path)
         response = await self._answer(request, route, name)
+        if response.reason is not None:
+            response = self._refused(request, response)
         if self._cors is not None:
             response = response._replace(extra=(*response.extra, *self._cors.fields(request)))
         body = response.body if request.method != "HEAD" else b""

@@ -129,6 +129,12 @@ class Handlers:
             raise UnknownAddress
         return found
 
+    def refused(self, request: Request, refusal: Response) -> Response:
+        """What a person gets who opened an address or sent a form, and not a program: the refusal as a page."""
+        if wanted(request.headers.get(b"accept", b"")).format != "html":
+            return refusal
+        return self._pages.refused(refusal, request.path, request.headers)
+
     def _page(self, name: str, request: Request) -> Response:
         return self._pages.page(name, request.headers)
 

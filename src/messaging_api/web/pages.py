@@ -6,6 +6,8 @@ from collections.abc import Mapping
 from functools import cached_property
 from importlib.resources import files
 
+import msgspec
+
 from messaging_api.message import MAX_READS, Bounds
 from messaging_api.web import site
 from messaging_api.web.http import Header, Response
@@ -90,6 +92,15 @@ class Pages:
         }
         escaped = {name: html.escape(value) for name, value in values.items()}
         return Response(200, _html(tongue), site.page("posted.html", tongue, {"root": "./", **escaped}))
+
+    def refused(self, refusal: Response, path: str, headers: Headers) -> Response:
+        """A problem at `path` as a page, for those whose browser shows what it gets."""
+        tongue = self._language(headers)
+        problem = msgspec.json.decode(refusal.body)
+        texts = {name: html.escape(problem[name]) for name in ("title", "detail")}
+        values = {"root": "./" if path.count("/") == 1 else "/", **texts}
+        own = tuple(header for header in refusal.headers if header[0] != b"content-type")
+        return refusal._replace(headers=(*_html(tongue), *own), body=site.page("refused.html", tongue, values))
 
     @cached_property
     def _docs(self) -> _Variants:
