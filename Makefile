@@ -8,7 +8,7 @@ CLUSTER := */stores/redis_cluster.py,*/stores/redis_replicated.py,*/stores/redis
 # Folders of tests/ that have a target of their own.
 OWN_TARGET := cluster browser nodes monitoring
 
-.PHONY: help install run test test-cluster test-browser test-operations lint contract lock clean
+.PHONY: help install run test test-cluster test-browser pictures test-operations lint contract lock clean
 
 help: ## Show this.
 	@grep -hE '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 12
@@ -32,6 +32,9 @@ test-cluster: $(BIN)/pytest servers ## Run what every store promises on a Redis 
 
 test-browser: $(BIN)/playwright servers chromium ## Run the tests of the pages, in Chromium.
 	$(BIN)/pytest tests/browser $(TESTS)
+
+pictures: $(BIN)/playwright chromium ## Take the pictures in docs/images anew.
+	PICTURES=docs/images $(BIN)/pytest tests/browser/test_pictures.py
 
 test-operations: $(BIN)/pytest servers ## Run what operators count on: rolling restarts behind HAProxy, alerts, the dashboard.
 	$(BIN)/pytest tests/nodes tests/monitoring
