@@ -31,12 +31,12 @@ def reference() -> bytes:
         "title": f"{_text(spec['info']['title'])}: for developers",
         "summary": _text(spec["info"]["summary"]),
         "description": _text(spec["info"]["description"]),
-        "toc": "".join(f'<li><a href="#{_text(name)}">{_text(name)}</a></li>' for name, *_ in _operations(spec)),
+        "toc": "".join(_entry(*operation) for operation in _operations(spec)),
         "operations": "".join(_operation(*operation) for operation in _operations(spec)),
         "schemas": "".join(_schema(name, schema) for name, schema in spec["components"]["schemas"].items()),
         "problems": "".join(
             f'<tr id="{row.slug}"><th scope="row"><code>{row.slug}</code></th><td>{row.status}</td>'
-            f"<td>{_text(row.title)}.</td></tr>"
+            f"<td>{_text(row.title)}. {_text(row.detail or '')}</td></tr>"
             for row in TABLE.values()
         ),
     }
@@ -68,6 +68,10 @@ def _operations(spec: Node) -> Iterator[tuple[str, str, str, Node, list[Node]]]:
                 operation = item[method]
                 parameters = [*item.get("parameters", []), *operation.get("parameters", [])]
                 yield operation["operationId"], method.upper(), path, operation, parameters
+
+
+def _entry(name: str, method: str, path: str, operation: Node, _parameters: list[Node]) -> str:
+    return f'<li><a href="#{_text(name)}">{method} {_text(path)}</a><br>{_text(operation["summary"])}</li>'
 
 
 def _operation(name: str, method: str, path: str, operation: Node, parameters: list[Node]) -> str:
@@ -134,7 +138,7 @@ def _kind(schema: Node) -> str:
     return _text(" ".join([words, *([f"({schema['format']})"] if "format" in schema else []), *bounds]))
 
 
-_BOUNDS = {"minimum": "from", "maximum": "to", "minLength": "of at least", "maxLength": "of at most"}
+_BOUNDS = {"minimum": "from", "maximum": "to", "minLength": "at least", "maxLength": "at most"}
 
 
 def _schema(name: str, schema: Node) -> str:
