@@ -3,15 +3,16 @@
 PYTHON ?= $(shell for p in python3 python3.13 python3.12 python3.11; do \
   $$p -c 'import sys, venv; sys.exit(sys.version_info < (3, 11))' 2>/dev/null && echo $$p && break; done)
 BIN := .venv/bin
+LINTERS := .venv-containers/bin
 URL ?= http://127.0.0.1:5000
 CLUSTER := */stores/redis_cluster.py,*/stores/redis_replicated.py,*/stores/redis_sentinel.py,*/stores/redis_shards.py
 # Folders of tests/ that have a target of their own.
-OWN_TARGET := cluster browser nodes monitoring
+OWN_TARGET := cluster browser nodes monitoring containers
 
 .PHONY: help install run test test-cluster test-browser pictures test-operations lint contract lock clean
 
 help: ## Show this.
-	@grep -hE '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 12
+	@grep -hE '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 17
 
 install: $(BIN)/messaging-api ## Make .venv with the command messaging-api in it.
 
@@ -39,6 +40,16 @@ pictures: $(BIN)/playwright chromium ## Take the pictures in docs/images anew.
 test-operations: $(BIN)/pytest servers ## Run what operators count on: rolling restarts behind HAProxy, alerts, the dashboard.
 	$(BIN)/pytest tests/nodes tests/monitoring
 
+.PHONY: test-containers bench-edge lint-containers
+test-containers: $(BIN)/pytest ## Run the container tests on the Docker engine that is there; they build what they need.
+	@docker info >/dev/null 2>&1 || { echo "No Docker engine answers: the container tests cannot run here." >&2; exit 1; }
+	$(BIN)/pytest $(or $(TESTS),tests/containers)
+
+lint-containers: $(LINTERS)/checkov ## Check the Dockerfiles and the compose files.
+	$(LINTERS)/hadolint Dockerfile deploy/*/Dockerfile
+	$(LINTERS)/check-jsonschema --builtin-schema vendor.compose-spec docker-compose.yml docker-compose.dev.yml
+	$(LINTERS)/checkov --quiet --compact --skip-download --framework dockerfile -d .
+
 lint: $(BIN)/pytest ## Check style, types and shape.
 	$(BIN)/ruff check
 	$(BIN)/ruff format --check
@@ -54,9 +65,11 @@ lock: ## Write the lock files anew from pyproject.toml (needs uv).
 	  --extra tracing --group dev pyproject.toml -o requirements-dev.lock
 	uv pip compile --universal --python-version 3.11 --generate-hashes --no-header --no-annotate \
 	  --group browser -c requirements-dev.lock -o requirements-browser.lock
+	for group in containers reload; do uv pip compile --universal --python-version 3.11 --generate-hashes --no-header \
+	  --no-annotate --group $$group -o requirements-$$group.lock; done
 
 clean: ## Remove what the targets above made.
-	rm -rf .venv dist build .coverage* .mypy_cache .ruff_cache .hypothesis
+	rm -rf .venv .venv-containers dist build .coverage* .mypy_cache .ruff_cache .hypothesis
 
 .PHONY: servers chromium
 servers:
@@ -83,4 +96,9 @@ $(BIN)/pytest: $(BIN)/messaging-api requirements-dev.lock
 
 $(BIN)/playwright: $(BIN)/pytest requirements-browser.lock
 	$(BIN)/pip install --quiet --disable-pip-version-check --require-hashes -r requirements-browser.lock
+	@touch $@
+
+$(LINTERS)/checkov: requirements-containers.lock
+	$(PYTHON) -m venv .venv-containers
+	$(LINTERS)/pip install --quiet --disable-pip-version-check --require-hashes -r requirements-containers.lock
 	@touch $@

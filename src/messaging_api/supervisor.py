@@ -93,7 +93,9 @@ class Supervisor:
         return 0 if came is None else came.si_signo
 
     def _bury(self, pid: int, code: int) -> None:
-        child = self._running.pop(pid)
+        child = self._running.pop(pid, None)
+        if child is None:  # an orphan that came to us: in a container we are the first process
+            return
         deaths = self._deaths[child.name] = self._deaths.get(child.name, 0) + 1
         pause = min(0.05 * 2 ** (deaths - 1), _SLOWEST)
         self._due.append((time.monotonic() + pause, child))

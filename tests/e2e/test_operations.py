@@ -116,6 +116,13 @@ def test_what_is_not_http_gets_a_problem(tmp_path: Path) -> None:
         assert json.loads(body)["status"] == 400
 
 
+def test_an_id_of_control_characters_is_a_miss(tmp_path: Path) -> None:
+    """What no proxy in front might pass on is told like any other id that is none."""
+    with serving(tmp_path, f"sqlite://{tmp_path}/m.db") as service:
+        odd, unknown = (httpx.get(f"{service.url}/msg/{name}") for name in ("%00", "x"))
+        assert (odd.status_code, odd.content) == (404, unknown.content)
+
+
 def test_links_begin_as_told(tmp_path: Path) -> None:
     """public_url is what links begin with, whatever the client asked for."""
     with serving(tmp_path, f"sqlite://{tmp_path}/m.db", "--public-url", "https://msg.example/x/") as service:

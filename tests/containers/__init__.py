@@ -1,0 +1,1 @@
+"""What the container layout promises, on a real Docker engine: `make test-containers`."""

@@ -1,0 +1,151 @@
+"""The edge: what it refuses by itself and how it says so, limits, slow clients."""
+
+import json
+import re
+import statistics
+import subprocess
+import time
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import httpx
+import pytest
+
+from messaging_api.web.app import HSTS, SECURITY
+from tests.containers.stack import Stack, run
+from tests.service import wait_for
+
+SLOW = (Path(__file__).parent / "slow.py").read_text()
+TEXT = {"content-type": "text/plain"}
+
+
+@pytest.fixture(scope="module")
+def client(stack: Stack) -> Iterator[httpx.Client]:
+    with stack.client() as client:
+        yield client
+
+
+def is_ours(answer: httpx.Response, status: int) -> None:
+    """A problem like the service's own, with every header that the service's answers carry."""
+    assert answer.status_code == status, answer.text
+    assert answer.headers["content-type"] == "application/problem+json"
+    told = answer.json()
+    assert set(told) == {"type", "title", "status", "detail"}
+    assert told["status"] == status
+    expected = {name.decode(): value.decode() for name, value in (*SECURITY, HSTS)}
+    assert {name: answer.headers.get_list(name) for name in expected} == {name: [expected[name]] for name in expected}
+    assert re.fullmatch("[0-9a-f]{16}", answer.headers["x-request-id"])
+    assert "server" not in answer.headers
+
+
+@pytest.mark.parametrize(
+    ("status", "method", "address", "options"),
+    [
+        (400, "GET", "/", {"headers": {"host": "a b"}}),
+        (400, "GET", "/msg/%00", {}),
+        (400, "POST", "/", {"content": b'{"message"', "headers": {"content-type": "application/json"}}),
+        (403, "GET", "/?q=<script>alert(1)</script>", {}),
+        (403, "GET", "/msg/%41", {}),
+        (404, "GET", "/.edge/problem", {}),
+        (405, "TRACE", "/", {}),
+        (413, "POST", "/", {"content": b"x" * 500_000, "headers": TEXT}),
+        (414, "GET", "/" + "x" * 9000, {}),
+        (431, "GET", "/", {"headers": {"x-long": "x" * 40_000}}),
+    ],
+)
+def test_refuses_as_the_service_does(
+    client: httpx.Client, status: int, method: str, address: str, options: dict[str, Any]
+) -> None:
+    """Whatever the edge refuses, the answer has the shape and the headers of the service's own."""
+    is_ours(client.request(method, address, **options), status)
+
+
+def test_405_names_the_methods(client: httpx.Client) -> None:
+    """A method that the edge itself refuses is told with those that the address has."""
+    answers = {path: client.request("TRACE", path).headers["allow"] for path in ("/", "/msg/x", "/receipt/x")}
+    assert answers == {"/": "GET, HEAD, POST", "/msg/x": "GET, HEAD", "/receipt/x": "GET, HEAD, DELETE"}
+
+
+def test_without_the_service(stack: Stack, client: httpx.Client) -> None:
+    """502 with Retry-After while the service is away."""
+    stack.compose("stop", "messaging_api")
+    try:
+        wait_for(lambda: client.get("/").status_code == 502)
+        answer = client.get("/msg/x")
+    finally:
+        stack.up()
+    is_ours(answer, 502)
+    assert answer.headers["retry-after"] == "1"
+
+
+FLOOD = """
+import http.client, json, ssl, sys, time
+connection = http.client.HTTPSConnection(sys.argv[1], 8443, context=ssl._create_unverified_context())
+statuses = []
+for _ in range(1000):
+    connection.request("GET", "/docs")
+    answer = connection.getresponse()
+    told = dict(answer.getheaders())
+    statuses.append(answer.status)
+    answer.read()
+    if answer.status == 429:
+        break
+print(json.dumps([statuses, {name.lower(): value for name, value in told.items()}]))
+"""
+
+
+def test_a_client_that_asks_too_often(stack: Stack, client: httpx.Client) -> None:
+    """429 with Retry-After once a client is beyond its rate and burst; another client notices nothing."""
+    frontend = f"{stack.project}_frontend"
+    statuses, headers = json.loads(stack.python(frontend, FLOOD, stack.address("edge", "frontend")))
+    assert statuses[-1] == 429
+    assert set(statuses[:200]) == {200}
+    assert headers["content-type"] == "application/problem+json"
+    assert headers["retry-after"] == "1"
+    assert client.get("/docs").status_code == 200
+
+
+def median_of(client: httpx.Client) -> float:
+    """Seconds for a request, the median of a few."""
+    took = []
+    for _ in range(30):
+        begin = time.perf_counter()
+        assert client.get("/docs").status_code == 200
+        took.append(time.perf_counter() - begin)
+        time.sleep(0.02)  # well below its own limit
+    return statistics.median(took)
+
+
+def test_slow_clients_are_ended_and_disturb_nobody(unlimited: Stack) -> None:
+    """500 at once, idle or slow with head or body, over HTTP/1.1 and 2: all are ended, and a normal client goes on."""
+    command = ("docker", "run", "--rm", "--network", f"{unlimited.project}_frontend", "--entrypoint", "python")
+    program = (unlimited.image("messaging_api"), "-c", SLOW, unlimited.address("edge", "frontend"), "8443", "500")
+    with unlimited.client() as client:
+        alone = median_of(client)
+        with subprocess.Popen([*command, *program], stdout=subprocess.PIPE, text=True) as slow:
+            assert slow.stdout is not None
+            assert slow.stdout.readline() == "ready\n"
+            among_them = [median_of(client) for _ in range(5)]
+            told = json.loads(slow.stdout.read())
+    assert sum(count for count, _ in told.values()) == 500
+    assert max(seconds for _, seconds in told.values()) < 45
+    assert statistics.median(among_them) < 5 * alone
+
+
+def test_a_slow_body_within_its_deadline_is_taken(client: httpx.Client) -> None:
+    """A client that needs some seconds for its message is no slow client."""
+
+    def slowly() -> Iterator[bytes]:
+        for _ in range(6):
+            yield b"x"
+            time.sleep(0.5)
+
+    assert client.post("/", content=slowly(), headers=TEXT).status_code == 200
+
+
+def test_the_configuration_is_in_order(stack: Stack) -> None:
+    """nginx and compose find nothing wrong with their files."""
+    stack.exec("edge", "nginx", "-t", "-q")
+    stack.compose("config", "--quiet")
+    run("docker", "compose", "--file", "docker-compose.dev.yml", "config", "--quiet", folder=stack.folder)

@@ -1,0 +1,158 @@
+"""From a fresh checkout to a message, and what stays when the containers go."""
+
+import json
+import os
+import subprocess
+import sys
+import uuid
+from functools import partial
+
+import httpx
+import pytest
+
+from messaging_api import __version__
+from tests.containers.stack import SERVICES, Stack, console, run
+from tests.service import wait_for
+
+TEXT = {"accept": "text/plain"}
+LOG = "/var/log/messaging_api/messaging_api.log"
+LONG_AGO = 1_767_312_000
+"""2 January 2026."""
+
+
+def post(stack: Stack, message: str) -> str:
+    """The path of a message that was posted through the edge."""
+    with stack.client() as client:
+        url: str = client.post("/", json={"message": message}).raise_for_status().json()["url"]
+    assert url.startswith(f"{stack.url}/msg/")
+    return url.removeprefix(stack.url)
+
+
+def read(stack: Stack, path: str) -> str:
+    """The message at this path."""
+    with stack.client() as client:
+        return client.get(path, headers=TEXT).raise_for_status().text
+
+
+def test_a_message_goes_through(stack: Stack) -> None:
+    """Posted and read over https, with a certificate that is checked."""
+    assert read(stack, post(stack, "through the edge")) == "through the edge"
+
+
+def test_the_service_knows_the_client(stack: Stack) -> None:
+    """Its log names who asked the edge, not the edge, and not whom the client claims to be."""
+    with stack.client() as client:
+        answer = client.get("/", headers={"x-forwarded-for": "203.0.113.7", "forwarded": "for=203.0.113.7"})
+    wait_for(lambda: answer.headers["x-request-id"] in stack.exec("messaging_api", "cat", LOG))
+    log = stack.exec("messaging_api", "cat", LOG)
+    (line,) = (json.loads(line) for line in log.splitlines() if answer.headers["x-request-id"] in line)
+    (seen,) = (
+        json.loads(line) for line in stack.console("edge").splitlines() if answer.headers["x-request-id"] in line
+    )
+    assert line["client"] == seen["client"]
+    assert line["client"] not in (stack.address("edge", "frontend"), "203.0.113.7")
+
+
+def test_http2(stack: Stack) -> None:
+    """curl gets HTTP/2."""
+    asked = ["--silent", "--show-error", "--cacert", str(stack.certificate), "--data", "message=two"]
+    told = run("curl", *asked, "--output", os.devnull, "--write-out", "%{http_version} %{http_code}", stack.url)
+    assert told == "2 200"
+
+
+def test_in_the_clear_there_is_only_the_way_to_https(stack: Stack) -> None:
+    """Port 80 redirects."""
+    answer = httpx.get(f"http://localhost:{stack.http_port}/docs")
+    assert (answer.status_code, answer.headers["location"]) == (308, "https://localhost/docs")
+
+
+@pytest.mark.parametrize(
+    ("version", "works"), [("TLSv1", False), ("TLSv1_1", False), ("TLSv1_2", True), ("TLSv1_3", True)]
+)
+def test_versions_of_tls(stack: Stack, version: str, works: bool) -> None:  # noqa: FBT001 a case of the table
+    """TLS 1.2 and 1.3, and nothing older, whatever the client would take."""
+    probe = f"""
+import socket, ssl, sys, warnings
+warnings.simplefilter("ignore")
+context = ssl.create_default_context(cafile={str(stack.certificate)!r})
+context.set_ciphers("ALL:@SECLEVEL=0")
+context.minimum_version = context.maximum_version = ssl.TLSVersion.{version}
+with socket.create_connection(("localhost", {stack.https_port})) as plain:
+    with context.wrap_socket(plain, server_hostname="localhost") as secure:
+        print(secure.version())
+"""
+    done = subprocess.run([sys.executable, "-c", probe], capture_output=True, text=True, check=False)
+    assert (done.returncode == 0) is works
+    assert works or "PROTOCOL_VERSION" in done.stderr
+
+
+def test_first_start_never_overwrites(stack: Stack) -> None:
+    """Run again it leaves every file as it was."""
+    files = {path: path.read_bytes() for path in (stack.folder / "secrets").rglob("*") if path.is_file()}
+    assert len(files) == 5
+    assert run("scripts/first-start", folder=stack.folder) == ""
+    assert {path: path.read_bytes() for path in (stack.folder / "secrets").rglob("*") if path.is_file()} == files
+
+
+def test_others_on_the_machine_cannot_look_into_the_secrets(stack: Stack) -> None:
+    """The folder is for its owner alone."""
+    assert (stack.folder / "secrets").stat().st_mode & 0o777 == 0o700
+
+
+def test_no_secret_is_in_an_image_or_an_environment(stack: Stack) -> None:
+    """Neither in a layer, nor in its history, nor in what `docker inspect` tells of a container."""
+    key = (stack.folder / "secrets/tls/privkey.pem").read_text().splitlines()[1]
+    for service in SERVICES:
+        layers = subprocess.run(["docker", "save", stack.image(service)], capture_output=True, check=True).stdout
+        told = json.dumps(stack.inspect(service)).encode()
+        assert b"root:x:0:0:" in layers
+        assert not [secret for secret in (stack.password, key) if secret.encode() in layers + told]
+
+
+def test_the_image_says_what_it_is(stack: Stack) -> None:
+    """OCI labels, with the version of the package that is in it."""
+    labels = json.loads(run("docker", "inspect", stack.image("messaging_api")))[0]["Config"]["Labels"]
+    assert labels["org.opencontainers.image.version"] == __version__
+    assert __version__ in stack.exec("messaging_api", "messaging-api", "--version")
+
+
+def test_down_and_up_keep_messages_and_logs(stack: Stack) -> None:
+    """Messages, messaging_api.log and the logs of past days outlive the containers."""
+    path, marker = post(stack, "still here"), uuid.uuid4().hex
+    age = f"import os; open({LOG!r}, 'a').write('{marker}\\n'); os.utime({LOG!r}, ({LONG_AGO}, {LONG_AGO}))"
+    mounted = ("--volume", f"{stack.project}_logs:/var/log/messaging_api", "--entrypoint", "python")
+    stack.down()
+    run("docker", "run", "--rm", *mounted, stack.image("messaging_api"), "-c", age)
+    stack.up()
+    assert read(stack, path) == "still here"
+    today = stack.exec("messaging_api", "cat", LOG)
+    assert marker not in today
+    stack.down()
+    stack.up()
+    assert read(stack, path) == "still here"
+    assert marker in stack.exec("messaging_api", "cat", f"{LOG}.260102")
+    assert stack.exec("messaging_api", "cat", LOG).startswith(today)
+
+
+def test_scale(stack: Stack) -> None:
+    """With three services each gets requests, and all serve the same messages."""
+    path = post(stack, "any of them")
+    stack.up("--scale", "messaging_api=3")
+    containers = stack.compose("ps", "--quiet", "messaging_api").split()
+
+    def served(container: str) -> bool:
+        read(stack, path)
+        return '"route":"/msg"' in console(container)
+
+    assert len(containers) == 3
+    for container in containers:
+        wait_for(partial(served, container))
+    stack.up("--scale", "messaging_api=1")
+
+
+def test_stops_by_itself(stack: Stack) -> None:
+    """`docker compose stop` ends the service before the engine would kill it."""
+    stack.compose("stop", "messaging_api")
+    stopped = stack.compose("ps", "--all", "--format", "{{.ExitCode}}", "messaging_api")
+    stack.up()
+    assert stopped.strip() == "0"

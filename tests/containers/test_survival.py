@@ -1,0 +1,71 @@
+"""Each container killed in turn under load: it comes back, and nothing that was acknowledged is lost."""
+
+import threading
+import time
+from typing import Self
+
+import httpx
+import pytest
+
+from tests.containers.stack import SERVICES, Stack
+from tests.service import wait_for
+
+TEXT = {"accept": "text/plain"}
+BACK = 10.0
+"""Seconds after which it has to be there again."""
+
+
+class Load:
+    """Posts from four threads, come what may; remembers what was acknowledged."""
+
+    def __init__(self, stack: Stack) -> None:
+        self._stack = stack
+        self._enough = threading.Event()
+        self.acknowledged: dict[str, str] = {}
+        self.failed = 0
+        self._threads = [threading.Thread(target=self._post, args=(n,)) for n in range(4)]
+
+    def __enter__(self) -> Self:
+        for thread in self._threads:
+            thread.start()
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self._enough.set()
+        for thread in self._threads:
+            thread.join()
+
+    def _post(self, n: int) -> None:
+        count = 0
+        while not self._enough.is_set():
+            with self._stack.client() as client:
+                try:
+                    while not self._enough.is_set():
+                        text, count = f"{n}/{count}", count + 1
+                        answer = client.post("/", json={"message": text}, timeout=5)
+                        if answer.status_code == 200:
+                            self.acknowledged[answer.json()["message_id"]] = text
+                        else:
+                            self._failed()
+                except httpx.TransportError:
+                    self._failed()
+
+    def _failed(self) -> None:
+        self.failed += 1
+        time.sleep(0.05)  # what is down is not asked as fast as one can
+
+
+@pytest.mark.parametrize("service", SERVICES)
+def test_kill_9(unlimited: Stack, service: str) -> None:
+    """The engine starts it again, posts are taken again within ten seconds, and every acknowledged message is there."""
+    with Load(unlimited) as load:
+        wait_for(lambda: len(load.acknowledged) >= 100)
+        before, failed = unlimited.inspect(service)["State"]["Pid"], load.failed
+        unlimited.kill(service)
+        wait_for(lambda: load.failed > failed, BACK)
+        reached = len(load.acknowledged)
+        wait_for(lambda: len(load.acknowledged) >= reached + 20, BACK)
+    assert unlimited.inspect(service)["State"]["Pid"] != before
+    with unlimited.client() as client:
+        lost = [text for one, text in load.acknowledged.items() if client.get(f"/msg/{one}", headers=TEXT).text != text]
+    assert lost == []
