@@ -45,6 +45,9 @@ test-containers: $(BIN)/pytest ## Run the container tests on the Docker engine t
 	@docker info >/dev/null 2>&1 || { echo "No Docker engine answers: the container tests cannot run here." >&2; exit 1; }
 	$(BIN)/pytest $(or $(TESTS),tests/containers)
 
+bench-edge: $(BIN)/pytest ## Measure what the edge costs; needs a Docker engine and wrk.
+	$(BIN)/python -m benchmarks.edge
+
 lint-containers: $(LINTERS)/checkov ## Check the Dockerfiles and the compose files.
 	$(LINTERS)/hadolint Dockerfile deploy/*/Dockerfile
 	$(LINTERS)/check-jsonschema --builtin-schema vendor.compose-spec docker-compose.yml docker-compose.dev.yml

@@ -1,11 +1,13 @@
 """The production layout as users start it: a fresh checkout, scripts/first-start, docker compose up."""
 
+import contextlib
 import json
 import os
 import random
 import shutil
 import ssl
 import subprocess
+from collections.abc import Iterator
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -132,3 +134,29 @@ class Stack:
         pid = self.inspect(service)["State"]["Pid"]
         powers = ("--pid=host", "--privileged", "--user", "0", "--network", "none", "--entrypoint", "bash")
         run("docker", "run", "--rm", *powers, self.image("edge"), "-c", f"kill -9 {pid}")
+
+
+@contextlib.contextmanager
+def running(folder: Path, project: str) -> Iterator[Stack]:
+    """The production layout, built and started from a fresh checkout in `folder`; nothing of it is left."""
+    stack = Stack(fresh_checkout(folder), project)
+    run("scripts/first-start", folder=stack.folder)
+    try:
+        stack.up("--build")
+        yield stack
+    finally:
+        stack.down("--volumes", "--rmi", "local", "--remove-orphans", "--timeout", "5")
+
+
+@contextlib.contextmanager
+def without_limits(stack: Stack) -> Iterator[None]:
+    """The stack with limits that one client does not reach, at the edge and in the service."""
+    shipped = (stack.folder / "deploy/edge/limits.conf").read_text()
+    raised = shipped.replace("rate=100r/s", "rate=100000r/s").replace("connections 100;", "connections 2000;")
+    (stack.folder / "raised.conf").write_text(raised)
+    settings = stack.folder / ".env"
+    settings.write_text("".join(f"MESSAGING_API_LIMIT_{kind}=0\n" for kind in ("CREATE", "READ", "MISS")))
+    stack.up(EDGE_LIMITS="./raised.conf")
+    yield
+    settings.unlink()
+    stack.up()
