@@ -9,7 +9,8 @@ CLUSTER := */stores/redis_cluster.py,*/stores/redis_replicated.py,*/stores/redis
 # Folders of tests/ that have a target of their own.
 OWN_TARGET := cluster browser nodes monitoring containers
 
-.PHONY: help install run test test-cluster test-browser pictures test-operations lint contract lock clean
+.PHONY: help install run test test-cluster failover bench-cluster test-browser pictures test-operations lint contract lock
+.PHONY: clean
 
 help: ## Show this.
 	@grep -hE '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 17
@@ -27,9 +28,17 @@ test: $(BIN)/pytest servers ## Run the tests; they start the servers they need. 
 
 test-cluster: $(BIN)/pytest servers ## Run what every store promises on a Redis Cluster and behind sentinels, with failovers.
 	$(BIN)/coverage erase
-	STORES='cluster,cluster#1,sentinel,sentinel#1' $(BIN)/coverage run -m pytest tests/contract/test_stores.py tests/cluster
+	STORES='cluster,cluster#1,sentinel,sentinel#1' $(BIN)/coverage run -m pytest tests/contract/test_stores.py \
+	  tests/contract/test_counters.py tests/cluster
 	$(BIN)/coverage combine --quiet
 	$(BIN)/coverage report --include='$(CLUSTER)'
+
+failover: $(BIN)/pytest servers ## Kill masters under load, for some minutes; writes docs/scaling/failover.md.
+	$(BIN)/python -m tests.cluster
+
+bench-cluster: $(BIN)/pytest servers ## Measure a request on a cluster against one Redis; writes docs/scaling/cluster.md.
+	@command -v wrk >/dev/null || scripts/need wrk
+	$(BIN)/python -m benchmarks.cluster
 
 test-browser: $(BIN)/playwright servers chromium ## Run the tests of the pages, in Chromium.
 	$(BIN)/pytest tests/browser $(TESTS)

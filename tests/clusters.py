@@ -31,10 +31,16 @@ def steady_port() -> int:
             return port
 
 
+def hosts(*servers: RedisServer) -> str:
+    """As in the address of a store."""
+    return ",".join(f"127.0.0.1:{server.service_port}" for server in servers)
+
+
 def start_node(folder: Path, *options: str) -> RedisServer:
     """A redis-server with its files in `folder`."""
     folder.mkdir(parents=True, exist_ok=True)
-    server = RedisServer(folder, steady_port(), options)
+    tls = ("--tls-port", str(steady_port())) if "--tls-cert-file" in options else ()
+    server = RedisServer(folder, steady_port(), (*options, *tls))
     server.start()
     return server
 
@@ -48,7 +54,7 @@ class Cluster:
     @property
     def url(self) -> str:
         """The address for our stores: any two of its nodes."""
-        return f"redis+cluster://127.0.0.1:{self.nodes[0].port},127.0.0.1:{self.nodes[-1].port}"
+        return f"redis+cluster://{hosts(self.nodes[0], self.nodes[-1])}"
 
     def masters(self) -> list[RedisServer]:
         """Those that are masters and own slots, as the nodes that live see it themselves."""
@@ -153,7 +159,7 @@ def _join(nodes: Sequence[RedisServer], masters: int) -> None:
         node.client().cluster("addslotsrange", n * SLOTS // masters, (n + 1) * SLOTS // masters - 1)
         node.client().cluster("set-config-epoch", n + 1)
     for node in others:
-        node.client().cluster("meet", "127.0.0.1", first.port, first.options[first.options.index("--cluster-port") + 1])
+        node.client().cluster("meet", "127.0.0.1", first.service_port, first.option("--cluster-port"))
     wait_for(lambda: all(len(node.client().cluster("nodes")) == len(nodes) for node in nodes))
     for n, node in enumerate(nodes[masters:]):
         node.client().cluster("replicate", nodes[n].client().cluster("myid").decode())
@@ -169,12 +175,12 @@ class Trio:
     @property
     def url(self) -> str:
         """The address for our stores."""
-        return f"redis+sentinel://{','.join(f'127.0.0.1:{one.port}' for one in self.sentinels)}/{NAME}"
+        return f"redis+sentinel://{hosts(*self.sentinels)}/{NAME}"
 
     def master(self) -> RedisServer:
         """The one that the sentinels name."""
         _, port = self.sentinels[0].client().sentinel_get_master_addr_by_name(NAME)
-        return next(server for server in self.servers if server.port == port)
+        return next(server for server in self.servers if server.service_port == port)
 
     def whole(self) -> bool:
         """Whether all sentinels know each other and the replicas, and every replica is in step."""
@@ -196,8 +202,10 @@ class Trio:
 
 
 @contextlib.contextmanager
-def trio_running(folder: Path, *options: str, replicas: int = 1, timeout: int = 1000) -> Iterator[Trio]:
-    """A master with replicas and three sentinels; a master counts as failed after `timeout` ms."""
+def trio_running(
+    folder: Path, *options: str, sentinel: tuple[str, ...] = (), replicas: int = 1, timeout: int = 1000
+) -> Iterator[Trio]:
+    """A master with replicas and three sentinels, which have options of their own; failed after `timeout` ms."""
     started: list[RedisServer] = []
 
     def start(name: str, kind: tuple[str, ...], *lines: str) -> RedisServer:
@@ -209,11 +217,11 @@ def trio_running(folder: Path, *options: str, replicas: int = 1, timeout: int = 
 
     try:
         master = start("0", QUICK + options)
-        follow = f"replicaof 127.0.0.1 {master.port}"
+        follow = f"replicaof 127.0.0.1 {master.service_port}"
         servers = [master, *(start(str(n + 1), QUICK + options, follow) for n in range(replicas))]
-        watch = [f"sentinel monitor {NAME} 127.0.0.1 {master.port} 2"]
+        watch = [f"sentinel monitor {NAME} 127.0.0.1 {master.service_port} 2"]
         watch += [f"sentinel {what} {NAME} {timeout}" for what in ("down-after-milliseconds", "failover-timeout")]
-        trio = Trio(servers, [start(f"sentinel-{n}", ("--sentinel",), *watch) for n in range(3)])
+        trio = Trio(servers, [start(f"sentinel-{n}", ("--sentinel", *options, *sentinel), *watch) for n in range(3)])
         wait_for(trio.whole, 30)
         yield trio
     finally:

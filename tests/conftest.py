@@ -26,8 +26,8 @@ def cluster(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Cluster]:
 
 @pytest.fixture(scope="session")
 def trio(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Trio]:
-    """One master with replicas and sentinels for all tests that leave them whole."""
-    with trio_running(tmp_path_factory.mktemp("trio")) as running:
+    """One master with two replicas, and sentinels, for all tests that leave them whole."""
+    with trio_running(tmp_path_factory.mktemp("trio"), replicas=2) as running:
         yield running
 
 

@@ -33,6 +33,15 @@ class RedisServer:
         """The address for our stores."""
         return f"redis://127.0.0.1:{self.port}"
 
+    def option(self, name: str) -> str | None:
+        """What `name` says on its command line."""
+        return self.options[self.options.index(name) + 1] if name in self.options else None
+
+    @property
+    def service_port(self) -> int:
+        """Where it serves those who are not the tests themselves: its TLS port, where it has one."""
+        return int(self.option("--tls-port") or self.port)
+
     def client(self) -> redis.Redis:
         """A client of its own, to look behind the store."""
         return redis.Redis(port=self.port)
@@ -49,6 +58,7 @@ class RedisServer:
         self.process = subprocess.Popen(command, stdout=subprocess.DEVNULL)
         deadline = time.monotonic() + 10
         while not self._answers():
+            assert self.process.poll() is None, "redis-server ended: its options are wrong"
             assert time.monotonic() < deadline, "redis-server did not start in time"
             time.sleep(0.01)
 

@@ -1,9 +1,10 @@
 """The Store protocol: what a place that keeps messages must do. `tests/contract/test_stores.py` proves it of each.
 
 A store maps locators (16 bytes) to values (bytes) with a life. It cannot open what it keeps and decides only who is
-first. Every operation is atomic where the data lives, whatever the number of processes and nodes, and either takes
-place whole or not at all. All raise StoreUnavailable, within `timeout` seconds, when the store does not answer, and
-only then is it unknown whether the operation took place; `create` may raise StoreFull. A store that comes back is used
+first. Every operation is atomic where the data lives, whatever the number of processes and nodes. One that fails leaves
+nothing behind that anyone could find: of a `create`, whose records may lie on several nodes, no answer, and so nobody
+who knows of the rest. All raise StoreUnavailable, within `timeout` seconds, when the store does not answer, and only
+then is it unknown whether the operation took place; `create` may raise StoreFull. A store that comes back is used
 again without a restart. Operations of one turn of the event loop share one round trip or transaction, and one that
 fails does not fail the others.
 """

@@ -7,6 +7,7 @@ from dataclasses import dataclass, field
 
 from tests.cluster.load import Load, Verdict
 from tests.clusters import Cluster, Trio
+from tests.servers import RedisServer
 from tests.service import wait_for
 
 CALM = 0.5
@@ -15,13 +16,16 @@ CALM = 0.5
 
 @dataclass
 class Report:
-    """`outages` are seconds from each kill -9 to the last 503 that followed it, 0 for none."""
+    """For each kill -9, the seconds from it to the last 503 (0: there was none), and until all was whole again."""
 
     outages: list[float] = field(default_factory=list)
+    whole: list[float] = field(default_factory=list)
     verdict: Verdict = field(default_factory=Verdict)
 
 
-def each_in_turn(cluster: Cluster) -> Callable[[], None]:
+def each_in_turn(
+    cluster: Cluster, kill: Callable[[Cluster, RedisServer], None] = Cluster.fail_over
+) -> Callable[[], None]:
     """Fails over one master after the other: always the one that was spared the longest."""
     last: dict[int, int] = {}
     count = itertools.count()
@@ -29,35 +33,46 @@ def each_in_turn(cluster: Cluster) -> Callable[[], None]:
     def fail_over() -> None:
         master = min(cluster.masters(), key=lambda node: last.get(node.port, -1))
         last[master.port] = next(count)
-        cluster.fail_over(master)
+        kill(cluster, master)
 
     return fail_over
 
 
 def run(
-    url: str, system: Cluster | Trio, fail_over: Callable[[], None], times: int, halfway: Callable[[], None]
+    url: str,
+    system: Cluster | Trio,
+    fail_over: Callable[[], None],
+    times: int,
+    halfway: Callable[[], object] = lambda: None,
 ) -> Report:
     """Fail over this many times while the service at `url` is under load, and do something else `halfway`."""
     report = Report()
     load = Load(url)
-    wait_for(lambda: load.acknowledged > 50)
-    for n in range(times):
-        if n == times // 2:
-            halfway()
-        killed = time.monotonic()
-        fail_over()
-        wait_for(system.whole, 60)
-        settled(load)
-        report.outages.append(max((at - killed for at in load.refusals if at > killed), default=0.0))
-    report.verdict = load.finish()
+    try:
+        wait_for(lambda: load.acknowledged > 50)
+        for n in range(times):
+            if n == times // 2:
+                halfway()
+            calm(load)
+            killed = time.monotonic()
+            fail_over()
+            wait_for(system.whole, 60)
+            report.whole.append(time.monotonic() - killed)
+            calm(load)
+            report.outages.append(max((at - killed for at in load.refusals if at > killed), default=0.0))
+    finally:
+        report.verdict = load.finish()
     return report
 
 
-def settled(load: Load) -> None:
+def calm(load: Load) -> None:
     """Wait until a while has passed in which messages were acknowledged and none was refused."""
-    since = time.monotonic()
-    while time.monotonic() - since < CALM:
-        refused = len(load.refusals)
-        time.sleep(0.02)
-        if len(load.refusals) > refused:
-            since = time.monotonic()
+    since, reached, refused = time.monotonic(), load.acknowledged, -1
+
+    def quiet() -> bool:
+        nonlocal since, reached, refused
+        if len(load.refusals) != refused:
+            since, reached, refused = time.monotonic(), load.acknowledged, len(load.refusals)
+        return time.monotonic() - since > CALM and load.acknowledged > reached
+
+    wait_for(quiet)

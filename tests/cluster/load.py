@@ -5,6 +5,7 @@ In the end every message that was acknowledged is asked for again: one that nobo
 shown or burned must not.
 """
 
+import contextlib
 import http.client
 import json
 import queue
@@ -76,9 +77,13 @@ class Client:
             response = self._connection.getresponse()
             told = json.loads(response.read())
         except (OSError, http.client.HTTPException):
-            self._connection.close()
+            self.close()
             return Answer(time.monotonic(), 0, {}, None)
         return Answer(time.monotonic(), response.status, told, response.headers["retry-after"])
+
+    def close(self) -> None:
+        """Let go of the connection; another request opens it again."""
+        self._connection.close()
 
 
 class Load:
@@ -108,16 +113,15 @@ class Load:
         for thread in self._threads:
             thread.join()
         verdict = Verdict(acknowledged=len(self._messages), refused=len(self.refusals), odd=self.odd)
-        client = Client(self._url)
-        for message in self._messages:
-            self._judge(message, self._settled(client, message), verdict)
+        with contextlib.closing(Client(self._url)) as client:
+            for message in self._messages:
+                self._judge(message, self._settled(client, message), verdict)
         return verdict
 
     def _work(self, step: Callable[[Client], None]) -> None:
-        client = Client(self._url)
-        while not self._enough.is_set():
-            step(client)
-            time.sleep(PACE)
+        with contextlib.closing(Client(self._url)) as client:
+            while not self._enough.wait(PACE):
+                step(client)
 
     def _write(self, client: Client) -> None:
         kind: Kind = random.choice(("once", "once", "once", "many", "burnt"))

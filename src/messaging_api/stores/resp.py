@@ -73,8 +73,8 @@ class Connection(asyncio.Protocol):
         await self._closed
 
     def close(self) -> None:
-        """Let go of the socket."""
-        self._transport.close()
+        """Let go of the socket, at once: TLS would wait for the other side to say goodbye."""
+        self._transport.abort()
 
     def _oldest(self) -> float | None:
         return self._pending[0][0] if self._pending else None

@@ -1,0 +1,80 @@
+"""TLS and ACL on many servers: with the rights that docs/scaling.md lists, and no more, all of it works."""
+
+import re
+import subprocess
+from pathlib import Path
+
+from messaging_api.ratelimit import Ask, Standing
+from messaging_api.store import Entry, Store
+from tests.cluster.test_topology import read_out
+from tests.clusters import NAME, cluster_running, hosts, trio_running
+from tests.servers import RedisServer
+from tests.stores import HOUR, locator, message, on_store, receipt
+from tests.test_store_faults import refused_in_time
+
+ROOT = Path(__file__).parent.parent.parent
+RIGHTS = re.findall(r"(?<=user messaging_api )on >\S+ (.+)$", (ROOT / "docs/scaling.md").read_text(), re.MULTILINE)
+EVERYONE = "user default on nopass ~* &* +@all\n"
+TLS = ("--tls-replication", "yes")
+LOGIN = "messaging_api:p%40ss%3Aword"
+
+
+def protected(folder: Path) -> tuple[str, ...]:
+    """Options of a server: TLS with certificates on both sides, the user of the document."""
+    made = ["openssl", "req", "-x509", "-newkey", "ec", "-pkeyopt", "ec_paramgen_curve:prime256v1", "-nodes"]
+    made += ["-days", "2", "-subj", "/CN=test", "-addext", "subjectAltName=IP:127.0.0.1"]
+    made += ["-addext", "keyUsage=critical,digitalSignature,keyCertSign"]
+    subprocess.run([*made, "-keyout", folder / "key", "-out", folder / "cert"], check=True, capture_output=True)
+    (rights,) = RIGHTS
+    (folder / "users").write_text(f"{EVERYONE}user messaging_api on >p@ss:word {rights}\n")
+    files = {"--tls-cert-file": "cert", "--tls-key-file": "key", "--tls-ca-cert-file": "cert", "--aclfile": "users"}
+    return (*(word for option, file in files.items() for word in (option, f"{folder}/{file}")), *TLS)
+
+
+def tls(folder: Path) -> str:
+    return f"ca={folder}/cert&cert={folder}/cert&key={folder}/key"
+
+
+async def all_of_it(store: Store) -> None:
+    """Every operation there is."""
+    kept, ticket, answer = message(reads=1), receipt(), Entry(locator(), b"answer", HOUR)
+    assert await store.create(kept, ticket, answer) is None
+    assert await store.create(message(), receipt(), answer) == b"answer"
+    await read_out(store, kept)
+    assert await store.burn(kept.locator) is not None
+    assert await store.receipt(ticket.locator) == ticket.value
+    assert isinstance(await store.count(Ask(b"4\x01\x02\x03\x04", "read", "miss")), Standing)
+    await store.ping()
+    assert (await store.stats()).records > 0
+
+
+def nothing_was_refused(*servers: RedisServer) -> None:
+    """No command was denied but the logins that were meant to be."""
+    denied = [entry for server in servers for entry in server.client().acl_log()]
+    assert {entry["reason"] for entry in denied} <= {"auth"}
+
+
+def test_cluster(tmp_path: Path) -> None:
+    """rediss+cluster:// with a user, client certificates, and replicas to wait for."""
+    with cluster_running(tmp_path, *protected(tmp_path), "--tls-cluster", "yes") as cluster:
+        where = hosts(cluster.nodes[1])
+        on_store(f"rediss+cluster://{LOGIN}@{where}?{tls(tmp_path)}#1", all_of_it)
+        nothing_was_refused(*cluster.nodes)
+        for wrong in (LOGIN.replace("word", "ward"), f"{LOGIN}x"):
+            on_store(f"rediss+cluster://{wrong}@{where}?{tls(tmp_path)}", lambda store: refused_in_time(store.ping()))
+        on_store(f"redis+cluster://{LOGIN}@{where}", lambda store: refused_in_time(store.ping()))
+
+
+def test_sentinel(tmp_path: Path) -> None:
+    """rediss+sentinel:// with a user of the servers and another of the sentinels."""
+    options = protected(tmp_path)
+    watcher = tmp_path / "watcher"
+    watcher.write_text(f"{EVERYONE}user watcher on >t@p +sentinel|get-master-addr-by-name\n")
+    with trio_running(tmp_path, *options, sentinel=("--aclfile", str(watcher))) as trio:
+        where = f"{hosts(*trio.sentinels)}/{NAME}/0?{tls(tmp_path)}"
+        for sentinel in ("sentinel_user=watcher&sentinel_password=t%40p", ""):
+            on_store(f"rediss+sentinel://{LOGIN}@{where}&{sentinel}#1", all_of_it)
+        nothing_was_refused(*trio.servers, *trio.sentinels)
+        wrong = "sentinel_user=watcher&sentinel_password=top"
+        on_store(f"rediss+sentinel://{LOGIN}@{where}&{wrong}", lambda store: refused_in_time(store.ping()))
+        on_store(f"rediss+sentinel://x{LOGIN}@{where}", lambda store: refused_in_time(store.ping()))
