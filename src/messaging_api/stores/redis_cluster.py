@@ -102,7 +102,7 @@ class ClusterStore(RedisStore):
 
     def __init__(self, address: RedisAddress, timeout: float, instruments: Instruments, replicas: int) -> None:
         open_shard = partial(_shard, address, timeout * _ONE_TRY, instruments, replicas)
-        self._shards = Shards(address, timeout * _MAP, open_shard)
+        self._shards = Shards(address.hosts, timeout * _MAP, open_shard)
         self._patience = timeout * _MORE_TRIES
         self._router = Router(self._shards, lambda shard: shard.writes, self._patience)
         super().__init__(Router(self._shards, lambda shard: shard.reads, self._patience), self._router, address.prefix)
@@ -115,7 +115,7 @@ class ClusterStore(RedisStore):
                 known = await self._writes.submit(
                     ANSWER.call(1, self._prefix + answer.locator, answer.value, str(answer.ttl))
                 )
-            except (StoreFull, NotExecuted) as refused:
+            except StoreFull as refused:  # any other failure leaves it unknown whether it was kept
                 failure = refused
         if failure is not None or known is not None:
             await self._forget(kept)

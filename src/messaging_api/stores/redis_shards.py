@@ -3,12 +3,12 @@
 import asyncio
 import contextlib
 import random
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from typing import NamedTuple
 
 from messaging_api.errors import StoreError
-from messaging_api.stores.redis_address import Endpoint, RedisAddress
-from messaging_api.stores.redis_node import Lane, connect
+from messaging_api.stores.redis_address import Endpoint
+from messaging_api.stores.redis_node import Lane
 from messaging_api.stores.redis_slots import SLOTS, VIEW, masters, served
 
 _ASKED = 3
@@ -30,9 +30,9 @@ class Shard(NamedTuple):
 class Shards:
     """`at[slot]` is the shard that serves a slot, None while unknown; `open_shard` gives the one at an endpoint."""
 
-    def __init__(self, address: RedisAddress, timeout: float, open_shard: Callable[[Endpoint], Shard]) -> None:
+    def __init__(self, hosts: Sequence[Endpoint], timeout: float, open_shard: Callable[[Endpoint], Shard]) -> None:
         self.at: list[Shard | None] = [None] * SLOTS
-        self._address = address
+        self._hosts = hosts
         self._timeout = timeout
         self._open_shard = open_shard
         self._shards: dict[Endpoint, Shard] = {}
@@ -73,7 +73,7 @@ class Shards:
 
     async def _ask(self) -> View:
         """What the first node says that knows of all slots; else what the one says that knows of most."""
-        known = sorted({*self._address.hosts, *self._shards})
+        known = sorted({*self._hosts, *self._shards})
         asked = [asyncio.create_task(self._view(one)) for one in random.sample(known, min(_ASKED, len(known)))]
         best: View = []
         with contextlib.suppress(TimeoutError):
@@ -88,10 +88,6 @@ class Shards:
 
     async def _view(self, endpoint: Endpoint) -> View:
         try:
-            connection = await connect(endpoint, self._address.login, self._address.tls, self._timeout)
-            try:
-                return list(masters(await connection.call(VIEW), endpoint))
-            finally:
-                connection.close()
-        except (OSError, StoreError):
+            return list(masters(await self.shard(endpoint).reads.submit(VIEW), endpoint))
+        except StoreError:
             return []
