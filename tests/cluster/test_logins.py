@@ -4,10 +4,11 @@ import re
 import subprocess
 from pathlib import Path
 
-from messaging_api.ratelimit import Ask, Standing
+from messaging_api.ratelimit import Standing
 from messaging_api.store import Entry, Store
 from tests.cluster.test_topology import read_out
 from tests.clusters import NAME, cluster_running, hosts, trio_running
+from tests.contract.test_counters import answer
 from tests.servers import RedisServer
 from tests.stores import HOUR, locator, message, on_store, receipt
 from tests.test_store_faults import refused_in_time
@@ -37,13 +38,13 @@ def tls(folder: Path) -> str:
 
 async def all_of_it(store: Store) -> None:
     """Every operation there is."""
-    kept, ticket, answer = message(reads=1), receipt(), Entry(locator(), b"answer", HOUR)
-    assert await store.create(kept, ticket, answer) is None
-    assert await store.create(message(), receipt(), answer) == b"answer"
+    kept, ticket, known = message(reads=1), receipt(), Entry(locator(), b"answer", HOUR)
+    assert await store.create(kept, ticket, known) is None
+    assert await store.create(message(), receipt(), known) == b"answer"
     await read_out(store, kept)
     assert await store.burn(kept.locator) is not None
     assert await store.receipt(ticket.locator) == ticket.value
-    assert isinstance(await store.count(Ask(b"4\x01\x02\x03\x04", "read", "miss")), Standing)
+    assert isinstance(await answer(store, (b"4\x01\x02\x03\x04", "read", "miss")), Standing)
     await store.ping()
     assert (await store.stats()).records > 0
 
