@@ -10,6 +10,7 @@ import statistics
 import sys
 import tempfile
 import time
+from collections.abc import Callable
 from pathlib import Path
 from typing import NamedTuple
 
@@ -25,28 +26,13 @@ BEHIND = 0.3
 """Seconds that a replica has heard nothing for when its master dies."""
 
 
-class Row(NamedTuple):
-    """A run: on what, with what in the middle of each, how often."""
-
-    what: str
-    replicas_to_wait: int
-    times: int
-    behind: bool = False
-    sentinel: bool = False
+def die(cluster: Cluster, master: RedisServer) -> None:
+    """kill -9; started again when its replica has taken over."""
+    cluster.fail_over(master)
 
 
-ROWS = (
-    Row("cluster", 1, 21),
-    Row("cluster", 0, 21),
-    Row("cluster, replica 0.3 s behind", 1, 6, behind=True),
-    Row("cluster, replica 0.3 s behind", 0, 6, behind=True),
-    Row("sentinel trio, 2 replicas", 1, 3, sentinel=True),
-    Row("sentinel trio, 2 replicas", 0, 3, sentinel=True),
-)
-
-
-def fall_behind(cluster: Cluster, master: RedisServer) -> None:
-    """As `Cluster.fail_over`, of a master whose replica has heard nothing for a while."""
+def die_while_replica_is_behind(cluster: Cluster, master: RedisServer) -> None:
+    """The same, of a master whose replica has heard nothing for a while."""
     (replica,) = cluster.replicas_of(master)
     assert replica.process is not None
     replica.process.send_signal(signal.SIGSTOP)
@@ -59,19 +45,47 @@ def fall_behind(cluster: Cluster, master: RedisServer) -> None:
     master.start()
 
 
+def come_back_at_once(_cluster: Cluster, master: RedisServer) -> None:
+    """kill -9 and started again before anyone has noticed, as containers are: with what it has written down."""
+    master.kill()
+    master.start()
+
+
+class Row(NamedTuple):
+    """A run: on what, with how many replicas to wait for, how often, and what happens to a master of a cluster."""
+
+    what: str
+    replicas_to_wait: int
+    times: int
+    fate: Callable[[Cluster, RedisServer], None] | None = die
+    options: tuple[str, ...] = ()
+
+
+AOF = ("--appendonly", "yes")
+ROWS = (
+    Row("cluster", 1, 21),
+    Row("cluster", 0, 21),
+    Row("cluster, replica 0.3 s behind", 1, 6, die_while_replica_is_behind),
+    Row("cluster, replica 0.3 s behind", 0, 6, die_while_replica_is_behind),
+    Row("cluster, appendonly, master back at once", 1, 6, come_back_at_once, AOF),
+    Row("sentinels, 2 replicas", 1, 3, fate=None),
+    Row("sentinels, 2 replicas", 0, 3, fate=None),
+)
+
+
 def measure(row: Row, folder: Path) -> Report:
     """One run on servers of its own."""
     wait = ("--workers", "2", "--replicas-to-wait", str(row.replicas_to_wait))
-    if row.sentinel:
+    if row.fate is None:
         with trio_running(folder, replicas=2) as trio, serving(folder, trio.url, *wait) as service:
             return run(service.url, trio, trio.fail_over, row.times)
-    with cluster_running(folder) as cluster, serving(folder, cluster.url, *wait) as service:
-        kill = fall_behind if row.behind else Cluster.fail_over
-        return run(service.url, cluster, each_in_turn(cluster, kill), row.times, lambda: cluster.move_slots(1000))
+    with cluster_running(folder, *row.options) as cluster, serving(folder, cluster.url, *wait) as service:
+        fail_over = each_in_turn(cluster, row.fate)
+        return run(service.url, cluster, fail_over, row.times, lambda: cluster.move_slots(1000))
 
 
 HEAD = """\
-| on | replicas to wait | failovers | acknowledged | lost | shown twice | burned and back | spent unseen | refused \
+| on | replicas to wait | kills | acknowledged | lost | shown twice | burned and back | spent unseen | refused \
 | refusals last, median (longest) |
 |---|---|---|---|---|---|---|---|---|---|
 """
@@ -92,7 +106,7 @@ def failures(row: Row, report: Report) -> list[str]:
     found = [f"{row.what}: odd answers: {told.odd}"] if told.odd else []
     if row.replicas_to_wait and (told.lost or told.doubled or told.back):
         found.append(f"{row.what}: lost {told.lost}, shown twice {told.doubled}, back {told.back}")
-    if not row.sentinel and not row.behind and max(report.outages) > MAY_LAST:
+    if row.fate is die and max(report.outages) > MAY_LAST:
         found.append(f"{row.what}: refusals lasted {max(report.outages):.2f} s")
     return found
 
