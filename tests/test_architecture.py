@@ -18,7 +18,7 @@ LADDER = [
     ["web", "stores", "client"],
     ["service", "refusals"],
     ["store", "logs", "metrics", "settings"],
-    ["declared", "logfile", "ratelimit", "record", "sealing"],
+    ["certificates", "declared", "logfile", "ratelimit", "record", "sealing"],
     ["message"],
     ["errors"],
 ]

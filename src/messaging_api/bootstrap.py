@@ -3,7 +3,7 @@
 import asyncio
 import resource
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Iterator, Sequence
 from functools import partial
 from socket import socket
 from typing import Any, NamedTuple
@@ -18,7 +18,7 @@ from messaging_api.message import Bounds
 from messaging_api.metrics import Board, Row
 from messaging_api.ratelimit import Limiter, Limits
 from messaging_api.refusals import Refusals
-from messaging_api.server import HttpServer, Site, bind, raise_descriptors
+from messaging_api.server import HttpServer, Identity, RedirectApp, Site, bind, raise_descriptors
 from messaging_api.server.deadlines import Phase
 from messaging_api.server.gate import Gate
 from messaging_api.service import Service
@@ -87,7 +87,9 @@ class Instance:
         asyncio.run(_try_store(settings))
         self._start_tracing = _tracing(settings.traces_to)
         self._descriptors = raise_descriptors()
+        self._identity = Identity(settings.tls_cert, settings.tls_key) if settings.tls_cert else None
         self._public = bind(settings.host, settings.port)
+        self._plain = bind(settings.host, settings.redirect_port) if settings.redirect_port else None
         self._ops = bind(settings.ops_host, settings.ops_port)
         self._board = Board(settings.workers)
         self._counters = SharedCounters()
@@ -95,7 +97,7 @@ class Instance:
     @property
     def url(self) -> str:
         """Where it serves."""
-        return f"http://{_location(self._public)}"
+        return f"{'https' if self._settings.tls_cert else 'http'}://{_location(self._public)}"
 
     @property
     def ops_url(self) -> str:
@@ -128,13 +130,27 @@ class Instance:
         file = LogFile(folder, self._settings.log_keep_days) if folder != "-" else None
         return Journal(file, on_failure=partial(row.count, "messaging_log_failures"))
 
-    def _server(self, site: Site, refusals: Refusals) -> HttpServer:
+    def _server(self, sites: Sequence[Site], refusals: Refusals) -> HttpServer:
         settings = self._settings
-        return HttpServer([site], Gate(refusals, settings.max_connections, settings.max_in_flight), seconds(settings))
+        return HttpServer(sites, Gate(refusals, settings.max_connections, settings.max_in_flight), seconds(settings))
+
+    def _sites(self, app: object, journal: Journal, refusals: Refusals) -> Iterator[Site]:
+        """What a worker serves."""
+        if self._identity is not None:
+            self._identity.tell = journal.event
+        yield Site(self._public, app, self._identity)
+        if self._plain is not None:
+            port: int = self._public.getsockname()[1]
+            yield Site(self._plain, RedirectApp(self._settings.public_url, port, refusals))
 
     def _close(self) -> None:
-        self._public.close()
+        self._close_public()
         self._ops.close()
+
+    def _close_public(self) -> None:
+        self._public.close()
+        if self._plain is not None:
+            self._plain.close()
 
     def _work(self, row: Row, alive: int) -> None:
         self._ops.close()
@@ -148,7 +164,7 @@ class Instance:
         store = self._open_store(row, watching.batcher)
         refusals = Refusals(journal, row)
         app = watching.wrap(assemble(self._settings, store, refusals, journal, row))
-        server = self._server(Site(self._public, app), refusals)
+        server = self._server([*self._sites(app, journal, refusals)], refusals)
         beating = asyncio.create_task(_beat(row, server))
         await server.run_on(alive)
         beating.cancel()
@@ -156,7 +172,7 @@ class Instance:
         await asyncio.to_thread(watching.close)
 
     def _watch(self, alive: int) -> None:
-        self._public.close()
+        self._close_public()
         journal = self._journal(self._board.ops)
         capture_logging(journal)
         uvloop.run(self._serve_ops(journal, alive))
@@ -165,7 +181,7 @@ class Instance:
         store = self._open_store(self._board.ops)
         exposition = Exposition(self._board, store, urlsplit(self._settings.store).scheme, time.monotonic)
         site = Site(self._ops, OpsApp(self._board, store, exposition))
-        await self._server(site, Refusals(journal, self._board.ops)).run_on(alive)
+        await self._server([site], Refusals(journal, self._board.ops)).run_on(alive)
         await store.aclose()
 
     def _open_store(self, row: Row, batcher: Callable[..., Batcher[Any, Any]] = Batcher) -> Store:

@@ -80,6 +80,9 @@ class Settings:
         0, whole(0, 600), "0 to 600", "Seconds that /ready says 503 while it still serves, before it stops."
     )
     replicas_to_wait: int = setting(0, whole(0, 9), "0 to 9", "Replicas of Redis that have it before it counts.")
+    tls_cert: str = setting("", _text, "file", "Certificate chain in PEM, for https; read anew when it changes.")
+    tls_key: str = setting("", _text, "file", "Its key in PEM, without a password.")
+    redirect_port: int = setting(0, whole(0, 65535), "0 to 65535", "Plain port that leads to https; 0 = none.")
     max_connections: int = setting(2000, whole(1, 10**6), "1 to 1000000", "Connections a worker keeps; more get 503.")
     max_in_flight: int = setting(
         1000, whole(1, 10**6), "1 to 1000000", "Requests a worker serves at once; more get 503."
@@ -131,6 +134,8 @@ def load(options: Mapping[str, str], environ: Mapping[str, str]) -> tuple[Settin
     places = [Place.options(options), Place.environment(PREFIX, ours)]
     values, sources = gather(Settings, places)
     settings = Settings(**values)
+    if bool(settings.tls_cert) != bool(settings.tls_key) or (settings.redirect_port and not settings.tls_cert):
+        raise SettingsError("tls_cert and tls_key go together, and redirect_port needs them.")
     if settings.default_ttl > settings.max_ttl:
         if sources["default_ttl"] != "default":
             raise SettingsError("default_ttl must not be longer than max_ttl.")

@@ -18,6 +18,7 @@ COMMANDS = {
     "serve": "serving",
     "settings": "serving",
     "token": "tokens",
+    "cert": "certifying",
     "completion": "completing",
 }
 """Every command, in the order help shows them, and the module that holds the function of its name."""

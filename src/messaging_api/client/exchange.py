@@ -155,6 +155,7 @@ PROBLEMS: dict[str, type[ClientError]] = {
     "invalid": errors.Refused,
     "too-large": errors.TooLong,
     "head-too-large": errors.Refused,
+    "plain-http": errors.Refused,
     "incomplete": errors.Busy,
     "no-message": errors.NoMessage,
     "name-a-format": errors.NotTheService,

@@ -13,9 +13,11 @@ import uvicorn
 from messaging_api.server.deadlines import Deadlines, Phase, every
 from messaging_api.server.gate import Gate
 from messaging_api.server.protocol import Protocol
+from messaging_api.server.redirect import RedirectApp
 from messaging_api.server.sockets import bind, raise_descriptors
+from messaging_api.server.tls import Identity, TlsListener
 
-__all__ = ["GRACE", "HttpServer", "Site", "bind", "raise_descriptors"]
+__all__ = ["GRACE", "HttpServer", "Identity", "RedirectApp", "Site", "bind", "raise_descriptors"]
 
 GRACE = 25
 """Seconds that requests in flight get to finish when the service stops."""
@@ -28,6 +30,8 @@ class Site(NamedTuple):
 
     listener: socket.socket
     app: Any
+    identity: Identity | None = None
+    """For https."""
 
 
 class HttpServer(uvicorn.Server):
@@ -68,16 +72,20 @@ class HttpServer(uvicorn.Server):
 
     async def startup(self, sockets: list[socket.socket] | None = None) -> None:
         """Begin to accept."""
-        loop = asyncio.get_running_loop()
-        self.servers = [
-            await loop.create_server(partial(self._protocol, site), sock=site.listener) for site in self._sites
-        ]
+        self._servers = [await self._open(site) for site in self._sites]
+        self.servers = cast("list[asyncio.base_events.Server]", self._servers)
         self.started = True
+
+    async def _open(self, site: Site) -> asyncio.AbstractServer | TlsListener:
+        protocol = partial(self._protocol, site)
+        if site.identity is None:
+            return await asyncio.get_running_loop().create_server(protocol, sock=site.listener)
+        return TlsListener(site.listener, site.identity, protocol, self._gate, self._seconds[Phase.HEAD])
 
     async def shutdown(self, sockets: list[socket.socket] | None = None) -> None:
         """Serve also those who connected already and wait to be accepted, then stop as uvicorn does."""
-        for site in self._sites:
-            await self._accept_all(site)
+        for site, server in zip(self._sites, self._servers, strict=True):
+            await (server.accept_all() if isinstance(server, TlsListener) else self._accept_all(site))
         await super().shutdown(sockets)
 
     async def _accept_all(self, site: Site) -> None:
@@ -94,6 +102,9 @@ class HttpServer(uvicorn.Server):
         deadlines.look(cast("set[Protocol]", self.server_state.connections))
         self._gate.slow = deadlines.waiting
         self._gate.refusals.report()
+        for site in self._sites:
+            if site.identity is not None:
+                site.identity.refresh()
 
     def _stop(self) -> None:
         self.should_exit = True

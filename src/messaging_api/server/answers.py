@@ -6,7 +6,7 @@ from uvicorn.protocols.http.httptools_impl import STATUS_LINE
 
 from messaging_api.errors import Overloaded
 from messaging_api.web.app import fixed_lines
-from messaging_api.web.http import WHOLE, Receive, Response, Scope, Send
+from messaging_api.web.http import WHOLE, Receive, Response, Scope, Send, joined
 from messaging_api.web.problems import problem
 
 
@@ -20,9 +20,13 @@ def last_words(error: Exception, request_id: str, *, secure: bool) -> bytes:
 
 async def overloaded(scope: Scope, _receive: Receive, _send: Send) -> None:
     """The application of a worker that has enough to do."""
-    response = problem(Overloaded())
+    await respond(scope, problem(Overloaded()), new_id())
+
+
+async def respond(scope: Scope, response: Response, request_id: str) -> None:
+    """Answer the request of `scope`, on which `whole` is offered."""
     body = response.body if scope["method"] != "HEAD" else b""
-    await scope["extensions"][WHOLE](response.status, _lines(response, new_id(), scope["scheme"]), body)
+    await scope["extensions"][WHOLE](response.status, _lines(response, request_id, scope["scheme"]), body)
 
 
 def new_id() -> str:
@@ -32,4 +36,5 @@ def new_id() -> str:
 
 def _lines(response: Response, request_id: str, scheme: str) -> bytes:
     fixed = fixed_lines(response.headers, scheme)
-    return b"%bcontent-length: %d\r\nx-request-id: %b\r\n" % (fixed, len(response.body), request_id.encode())
+    own = joined(response.extra)
+    return b"%b%bcontent-length: %d\r\nx-request-id: %b\r\n" % (fixed, own, len(response.body), request_id.encode())

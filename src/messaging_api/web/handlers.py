@@ -11,14 +11,13 @@ from messaging_api.errors import Invalid
 from messaging_api.message import MAX_READS
 from messaging_api.service import Posted, Receipt, Service, Shown
 from messaging_api.web.bodies import read_draft
-from messaging_api.web.http import Header, Request, Response
+from messaging_api.web.http import HOST, Header, Request, Response
 from messaging_api.web.negotiation import wanted
 from messaging_api.web.pages import Pages
 from messaging_api.web.problems import UnknownAddress
 from messaging_api.web.reference import contract
 from messaging_api.web.times import format_time
 
-_HOST = re.compile(rb"[0-9A-Za-z._-]{1,253}(:[0-9]{1,5})?|\[[0-9A-Fa-f:.]{2,45}\](:[0-9]{1,5})?")
 _KEY = re.compile(rb"[!-~]{1,255}")
 _AS_JSON: tuple[Header, ...] = ((b"content-type", b"application/json"),)
 _AS_TEXT: tuple[Header, ...] = ((b"content-type", b"text/plain; charset=utf-8"),)
@@ -176,7 +175,7 @@ def _facts(shown: Shown) -> tuple[Header, ...]:
 
 @lru_cache(64)
 def _origin(scheme: str, host: bytes) -> str:
-    if not _HOST.fullmatch(host):
+    if not HOST.fullmatch(host):
         raise Invalid("The Host header is not a name or address.")
     return f"{scheme}://{host.decode()}"
 

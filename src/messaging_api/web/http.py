@@ -1,5 +1,6 @@
 """What a handler takes and gives: one request, one response, and the way from and to ASGI."""
 
+import re
 from collections.abc import Awaitable, Callable, Iterable, MutableMapping
 from typing import Any, Literal, NamedTuple
 
@@ -13,6 +14,8 @@ Send = Callable[[Message], Awaitable[None]]
 Asgi = Callable[[Scope, Receive, Send], Awaitable[None]]
 
 
+HOST = re.compile(rb"([0-9A-Za-z._-]{1,253}|\[[0-9A-Fa-f:.]{2,45}\])(:[0-9]{1,5})?")
+"""A host and perhaps a port, as in Host and in URLs (RFC 9110, section 7.2)."""
 WHOLE = "messaging_api.whole"
 """The extension of the ASGI scope by which an answer is handed over whole: `await whole(status, lines, body)`."""
 

@@ -21,6 +21,10 @@ class MethodNotAllowed(MessagingError):
         self.allow = allow
 
 
+class PlainHttp(MessagingError):
+    """Something was asked in clear that must not be."""
+
+
 class HeadTooLarge(MessagingError):
     """The head of the request is longer than `limit` bytes."""
 
@@ -71,6 +75,13 @@ TABLE: dict[type[Exception], Row] = {
     ),
     errors.StoreFull: Row(507, "full", "The store is full", "The message was not kept."),
     UnknownAddress: Row(404, "unknown-address", "There is nothing here", "See /docs for the addresses there are."),
+    PlainHttp: Row(
+        403,
+        "plain-http",
+        "This service speaks https only",
+        "What was just sent went in clear: consider its link or message read by others, and use https from now on.",
+        (_CLOSE,),
+    ),
     HeadTooLarge: Row(431, "head-too-large", "The head of the request is too long", headers=(_CLOSE,)),
     MethodNotAllowed: Row(405, "method-not-allowed", "This address does not have this method"),
     Exception: Row(500, "unexpected", "Something went wrong here", "It is in the log under the id of this request."),
