@@ -46,6 +46,10 @@ class RedisServer:
         """A client of its own, to look behind the store."""
         return redis.Redis(port=self.port)
 
+    def listen(self) -> tuple[str, ...]:
+        """The options that say where."""
+        return "--port", str(self.port)
+
     def flush(self) -> None:
         """Remove all that is kept."""
         self.client().flushall()
@@ -54,7 +58,7 @@ class RedisServer:
         """Start and wait until it answers."""
         program = shutil.which("redis-server")
         assert program, "the tests need redis-server: apt-get install redis-server"
-        command = [program, *self.options, "--port", str(self.port), "--dir", str(self.folder), "--save", ""]
+        command = [program, *self.options, *self.listen(), "--dir", str(self.folder), "--save", ""]
         self.process = subprocess.Popen(command, stdout=subprocess.DEVNULL)
         deadline = time.monotonic() + 10
         while not self._answers():

@@ -142,7 +142,9 @@ class Node:
             async with asyncio.timeout(self._timeout):
                 self._connection = await self._open()
                 self._connection.settle, self._connection.on_idle = self._settle, self._release
-        except (OSError, TimeoutError, StoreUnavailable):  # ssl.SSLError is an OSError
+        except StoreUnavailable as refused:  # the password is wrong, say: whoever watches must be able to tell
+            failure = refused
+        except (OSError, TimeoutError):  # ssl.SSLError is an OSError
             failure = StoreUnavailable("Redis is out of reach.")
         self._connecting = None
         waiting, self._waiting = still_wanted(self._waiting), []
