@@ -7,7 +7,7 @@ LINTERS := .venv-containers/bin
 URL ?= http://127.0.0.1:5000
 CLUSTER := */stores/redis_cluster.py,*/stores/redis_replicated.py,*/stores/redis_sentinel.py,*/stores/redis_shards.py
 # Folders of tests/ that have a target of their own.
-OWN_TARGET := cluster browser nodes monitoring containers
+OWN_TARGET := attack cluster browser nodes monitoring containers
 
 .PHONY: help install run test test-cluster failover bench-cluster test-browser pictures test-operations lint contract lock
 .PHONY: clean
@@ -61,6 +61,10 @@ lint-containers: $(LINTERS)/checkov ## Check the Dockerfiles and the compose fil
 	$(LINTERS)/hadolint Dockerfile deploy/*/Dockerfile
 	$(LINTERS)/check-jsonschema --builtin-schema vendor.compose-spec docker-compose.yml docker-compose.dev.yml
 	$(LINTERS)/checkov --quiet --compact --skip-download --framework dockerfile -d .
+
+.PHONY: attack audit
+attack: $(BIN)/pytest servers ## Attack a running service for some minutes; prints the figures of docs/security.md.
+	$(BIN)/pytest -s -q tests/attack $(TESTS)
 
 lint: $(BIN)/pytest ## Check style, types and shape.
 	$(BIN)/ruff check

@@ -9,6 +9,7 @@ from pathlib import Path
 import httpx
 import pytest
 
+from tests.attack.normal import attacking, served
 from tests.raw import Raw, raw
 from tests.servers import redis_running
 from tests.service import Running, sample, serving, wait_for
@@ -218,3 +219,15 @@ def test_those_who_leave_early_leave_no_trace(tmp_path: Path) -> None:
                 hasty.send(b"GET /msg/00000000-0000-4000-8000-000000000000 HTTP/1.1\r\naccept: text/plain\r\n\r\n" * 3)
         wait_for(lambda: sample(service.ops_url, "messaging_worker_connections", worker="0") == 0)
         assert '"event":"library"' not in service.console.read_text()
+
+
+def test_slow_clients_keep_nobody_waiting(tmp_path: Path) -> None:
+    """With ninety slow connections a normal client is served as before; `make attack` has the figures for more."""
+    with shielded(tmp_path, "--head-timeout", "1", "--body-timeout", "1") as service:
+        with attacking("slow", service.url, "90"):
+            wait_for(lambda: (sample(service.ops_url, "messaging_worker_connections", worker="0") or 0) >= 80)
+            attacked = served(service.url, 3)
+        assert attacked.refused == []
+        assert len(attacked.times) > 100
+        assert refusals(service, "slow_head")
+        assert refusals(service, "slow_body")
