@@ -66,6 +66,14 @@ lint-containers: $(LINTERS)/checkov ## Check the Dockerfiles and the compose fil
 attack: $(BIN)/pytest servers ## Attack a running service for some minutes; prints the figures of docs/security.md.
 	$(BIN)/pytest -s -q tests/attack $(TESTS)
 
+audit: .venv-audit/bin/pip-audit ## Ask osv.dev about known vulnerabilities of every package that is pinned.
+	scripts/audit .venv-audit/bin/pip-audit
+
+.venv-audit/bin/pip-audit: requirements-audit.lock
+	$(PYTHON) -m venv .venv-audit
+	.venv-audit/bin/pip install --quiet --disable-pip-version-check --require-hashes -r requirements-audit.lock
+	@touch $@
+
 lint: $(BIN)/pytest ## Check style, types and shape.
 	$(BIN)/ruff check
 	$(BIN)/ruff format --check
@@ -81,11 +89,11 @@ lock: ## Write the lock files anew from pyproject.toml (needs uv).
 	  --extra tracing --group dev pyproject.toml -o requirements-dev.lock
 	uv pip compile --universal --python-version 3.11 --generate-hashes --no-header --no-annotate \
 	  --group browser -c requirements-dev.lock -o requirements-browser.lock
-	for group in containers reload; do uv pip compile --universal --python-version 3.11 --generate-hashes --no-header \
+	for group in audit containers reload; do uv pip compile --universal --python-version 3.11 --generate-hashes --no-header \
 	  --no-annotate --group $$group -o requirements-$$group.lock; done
 
 clean: ## Remove what the targets above made.
-	rm -rf .venv .venv-containers dist build .coverage* .mypy_cache .ruff_cache .hypothesis
+	rm -rf .venv .venv-audit .venv-containers dist build .coverage* .mypy_cache .ruff_cache .hypothesis
 
 .PHONY: servers chromium
 servers:
