@@ -24,6 +24,10 @@ class Served(NamedTuple):
         """So many of the answers took no longer; ms."""
         return self.times[min(int(len(self.times) * share), len(self.times) - 1)]
 
+    def and_also(self, other: "Served") -> "Served":
+        """Both together."""
+        return Served(sorted(self.times + other.times), self.refused + other.refused)
+
     def __str__(self) -> str:
         p50, p99 = self.quantile(0.5), self.quantile(0.99)
         return f"{len(self.times)} requests, {len(self.refused)} refused, p50 {p50:.2f} ms, p99 {p99:.2f} ms"
