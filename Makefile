@@ -9,7 +9,7 @@ CLUSTER := */stores/redis_cluster.py,*/stores/redis_replicated.py,*/stores/redis
 # Folders of tests/ that have a target of their own.
 OWN_TARGET := attack cluster browser nodes monitoring containers
 
-.PHONY: help install run test test-cluster failover bench-cluster test-browser pictures test-operations lint contract lock
+.PHONY: help install run test test-cluster failover bench bench-cluster test-browser pictures test-operations lint contract lock
 .PHONY: clean
 
 help: ## Show this.
@@ -74,6 +74,9 @@ audit: .venv-audit/bin/pip-audit ## Ask osv.dev about known vulnerabilities of e
 	.venv-audit/bin/pip install --quiet --disable-pip-version-check --require-hashes -r requirements-audit.lock
 	@touch $@
 
+bench: .venv/bench servers wrk ## Measure what a request costs; ARGS="growth" and ARGS="endurance" take long, ARGS=--help.
+	@$(BIN)/python -m benchmarks $(ARGS)
+
 lint: $(BIN)/pytest ## Check style, types and shape.
 	$(BIN)/ruff check
 	$(BIN)/ruff format --check
@@ -91,11 +94,15 @@ lock: ## Write the lock files anew from pyproject.toml (needs uv).
 	  --group browser -c requirements-dev.lock -o requirements-browser.lock
 	for group in audit containers reload; do uv pip compile --universal --python-version 3.11 --generate-hashes --no-header \
 	  --no-annotate --group $$group -o requirements-$$group.lock; done
+	uv pip compile --universal --python-version 3.11 --generate-hashes --no-header --no-annotate \
+	  --group bench -c requirements-dev.lock -o requirements-bench.lock
 
 clean: ## Remove what the targets above made.
 	rm -rf .venv .venv-audit .venv-containers dist build .coverage* .mypy_cache .ruff_cache .hypothesis
 
-.PHONY: servers chromium
+.PHONY: servers chromium wrk
+wrk:
+	@command -v wrk >/dev/null || scripts/need wrk
 servers:
 	@command -v redis-server >/dev/null || scripts/need redis-server
 	@command -v haproxy >/dev/null || scripts/need haproxy
@@ -116,6 +123,10 @@ $(BIN)/messaging-api: .venv/made requirements.lock pyproject.toml $(PAGES)
 
 $(BIN)/pytest: $(BIN)/messaging-api requirements-dev.lock
 	$(BIN)/pip install --quiet --disable-pip-version-check --require-hashes -r requirements-dev.lock
+	@touch $@
+
+.venv/bench: $(BIN)/pytest requirements-bench.lock
+	$(BIN)/pip install --quiet --disable-pip-version-check --require-hashes -r requirements-bench.lock
 	@touch $@
 
 $(BIN)/playwright: $(BIN)/pytest requirements-browser.lock

@@ -11,6 +11,7 @@ from dataclasses import asdict
 from pathlib import Path
 
 from benchmarks import servers
+from benchmarks.bulk import stock
 from benchmarks.load import Figures, fill, measure, wait_ready
 
 FEW = 10_000
@@ -62,8 +63,8 @@ def _grow(kind: str, many: int) -> dict[str, object]:
         fill(url, FEW, paths, SMALL)
         few = _cost(url, work, paths)
         begin = time.monotonic()
-        fill(url, many - FEW, paths, SMALL, keep=50_000)
-        print(f"{kind}: {many} messages kept in {time.monotonic() - begin:.0f} s", flush=True)
+        stock(url, many - FEW, SMALL)
+        print(f"{kind}: {many} messages kept after {time.monotonic() - begin:.0f} s", flush=True)
         most = _cost(url, work, paths)
         told: dict[str, object] = {"messages": many, "expiry p99 ms": _while_expiring(url, work, paths)}
         for what in few:

@@ -73,16 +73,14 @@ def fill(  # noqa: PLR0913 each is a dimension of what is kept
     ttl: int = 604_800,
     *,
     spread: int = 1,
-    keep: int = 1_000_000,
 ) -> None:
-    """Keep this many different messages in the store, and write where (at most `keep` of) them are read.
+    """Keep this many different messages in the store, and write where they are read.
 
     They live `ttl` seconds, or up to `spread` seconds less.
     """
     lines = asyncio.run(_fill(store_url, range(count), size, ttl, spread))
     if paths is not None:
-        step = max(1, count // keep)
-        paths.write_text("\n".join(lines[::step]) + "\n")
+        paths.write_text("\n".join(lines) + "\n")
 
 
 async def _fill(store_url: str, numbers: range, size: int, ttl: int, spread: int) -> list[str]:

@@ -1,0 +1,66 @@
+"""Very many stored messages, quickly: records of the shape and size that the service writes, which nobody can read."""
+
+import os
+import sqlite3
+import time
+
+import redis
+
+from messaging_api.message import RECEIPT_EXTRA_MS
+from messaging_api.record import HEAD
+from messaging_api.stores import sqlite_file
+from messaging_api.stores.redis_address import PREFIX
+
+LIFE_MS = 604_800_000
+_NONCE_AND_TAG = 28
+RECEIPT = 26 + _NONCE_AND_TAG
+"""Bytes of a receipt's value."""
+_STEP = 100_000
+
+_LUA = """
+local from, to, size = tonumber(ARGV[1]), tonumber(ARGV[2]), tonumber(ARGV[3])
+local text, ticket = string.rep('x', size), string.rep('x', tonumber(ARGV[4]))
+for n = from, to do
+  local digest = redis.sha1hex(n)
+  local function place(at)
+    return (string.gsub(string.sub(digest, at, at + 15), '..', function(two) return string.char(tonumber(two, 16)) end))
+  end
+  local first, second = place(1), place(17)
+  redis.call('SET', KEYS[1] .. first .. second, text, 'PX', ARGV[5])
+  redis.call('SET', KEYS[1] .. second .. first, ticket, 'PX', ARGV[6])
+end
+"""
+
+
+def stock(url: str, count: int, size: int) -> None:
+    """Keep `count` messages of `size` bytes, each with its receipt."""
+    value = HEAD + _NONCE_AND_TAG + size
+    if url.startswith("sqlite:"):
+        _stock_sqlite(sqlite_file(url).path, count, value)
+    else:
+        _stock_redis(url, count, value)
+
+
+def _stock_sqlite(path: str, count: int, value: int) -> None:
+    database = sqlite3.connect(path, isolation_level=None)
+    ends = time.time_ns() // 1_000_000 + LIFE_MS
+    for start in range(0, count, _STEP):
+        rows = [
+            row
+            for _ in range(min(_STEP, count - start))
+            for row in (
+                (os.urandom(16), ends, os.urandom(value)),
+                (os.urandom(16), ends + RECEIPT_EXTRA_MS, os.urandom(RECEIPT)),
+            )
+        ]
+        database.execute("BEGIN")
+        database.executemany("INSERT INTO records VALUES (?, ?, ?)", rows)
+        database.execute("COMMIT")
+    database.close()
+
+
+def _stock_redis(url: str, count: int, value: int) -> None:
+    with redis.Redis.from_url(url, socket_timeout=600) as client:
+        for start in range(0, count, _STEP):
+            last = min(start + _STEP, count) - 1
+            client.eval(_LUA, 1, PREFIX, start, last, value, RECEIPT, LIFE_MS, LIFE_MS + RECEIPT_EXTRA_MS)
