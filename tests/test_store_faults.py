@@ -13,6 +13,7 @@ from pathlib import Path
 
 import pytest
 
+from messaging_api import record
 from messaging_api.errors import StoreFull, StoreUnavailable
 from messaging_api.store import Entry, Store
 from tests.servers import RedisServer, free_port, redis_running
@@ -126,6 +127,21 @@ class TestRedis:
             assert sum(one is not None for one in taken) == 4
 
         on_store(redis_server.url, work)
+
+    def test_turned_into_a_replica(self, tmp_path: Path) -> None:
+        """A master that became a replica takes no writes; once it is a master again it is used without a restart."""
+        with redis_running(tmp_path) as server:
+
+            async def work(store: Store) -> None:
+                kept = message(reads=1)
+                await store.create(kept, receipt())
+                server.client().replicaof("127.0.0.1", free_port())
+                await refused_in_time(store.take(kept.locator))
+                await refused_in_time(store.create(message(), receipt()))
+                server.client().replicaof("NO", "ONE")
+                assert await store.take(kept.locator) == record.unpack(kept.value)
+
+            on_store(server.url, work)
 
     def test_full(self, tmp_path: Path) -> None:
         """maxmemory: a create is refused whole; reading, counting and burning go on."""
