@@ -112,7 +112,7 @@ def test_failover_to_a_replica_that_was_behind(cluster: Cluster, waits: str) -> 
     read, late = messages_on(cluster, master, 2, reads=1)
 
     async def work(store: Store) -> None:
-        await store.create(read, receipt())
+        await works(lambda: store.create(read, receipt()))
         with stopped(replica):
             master.client().client_kill_filter(_type="replica")  # what is written now will not reach it
             told = await asyncio.gather(store.take(read.locator), store.create(late, receipt()), return_exceptions=True)

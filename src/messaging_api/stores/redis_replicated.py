@@ -14,7 +14,7 @@ from messaging_api.stores.redis_node import Node
 from messaging_api.stores.redis_refusals import NotExecuted
 from messaging_api.stores.resp import Command, Reply
 
-_PATIENCE, _PROBE = 0.4, 0.1
+_PATIENCE, _PROBE = 0.4, 0.15
 """The parts of a store's timeout that replicas have to confirm a batch, which may wait for one before it, and to show
 that they are there; short, because a replica that joins while a WAIT waits is not asked by it."""
 
