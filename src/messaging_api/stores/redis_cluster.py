@@ -40,7 +40,10 @@ class Router:
 
     async def submit(self, command: Command) -> Reply:
         """The reply to come."""
-        return await self.finish(command, self.begin(command))
+        try:
+            return await self.begin(command)
+        except StoreUnavailable as failure:
+            return await self._recover(command, failure)
 
     def begin(self, command: Command) -> Awaitable[Reply]:
         """The reply of the node that should serve the key; to be handed to `finish`."""
@@ -51,11 +54,8 @@ class Router:
         """The reply that `begun` gives, or that of another node if the first did not serve the key."""
         try:
             return await begun
-        except NotExecuted as refused:
-            return await self._again(command, refused)
-        except StoreUnavailable:  # perhaps it was done: not twice; but another may have taken the node's place
-            self._shards.refresh()
-            raise
+        except StoreUnavailable as failure:
+            return await self._recover(command, failure)
 
     async def aclose(self) -> None:
         await self._shards.aclose()
@@ -66,6 +66,12 @@ class Router:
         if shard is None:
             raise StoreUnavailable("The cluster is out of reach.")
         return await self._pick(shard).submit(command)
+
+    async def _recover(self, command: Command, failure: StoreUnavailable) -> Reply:
+        if isinstance(failure, NotExecuted):
+            return await self._again(command, failure)
+        self._shards.refresh()  # perhaps it was done: not twice; but another may have taken the node's place
+        raise failure
 
     async def _again(self, command: Command, refused: NotExecuted) -> Reply:
         with contextlib.suppress(TimeoutError):
@@ -151,7 +157,7 @@ class ClusterStore(RedisStore):
             command = ("SET", self._prefix + entry.locator, entry.value, "PX", str(entry.ttl))
             begun.append((entry, command, self._router.begin(command)))
         kept, failure = [], None
-        for entry, command, reply in begun:
+        for entry, command, reply in begun:  # all are on their way
             try:
                 await self._router.finish(command, reply)
                 kept.append(entry)
