@@ -22,6 +22,7 @@ QUIET = (
     "--disable-background-networking",
     "--disable-component-update",
     "--disable-sync",
+    "--host-resolver-rules=MAP plain.test 127.0.0.1",
 )
 Person = Callable[..., BrowserContext]
 

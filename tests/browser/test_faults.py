@@ -203,6 +203,31 @@ def test_without_javascript_and_refused(scriptless: Browser, tmp_path: Path) -> 
         expect(page.get_by_label("Message", exact=True)).to_have_value("more than ten bytes")
 
 
+def test_without_https(chromium: Browser, person: Person, relay: Relay) -> None:
+    """Where browsers do not encrypt the page says so and still posts; an encrypted message is not even asked for."""
+    plain = relay.url.replace("127.0.0.1", "plain.test")
+    links = write(person(), TEXT)
+    with chromium.new_context(base_url=plain, locale="en-GB") as who:
+        page = who.new_page()
+        page.goto("/")
+        assert page.evaluate("isSecureContext") is False
+        expect(page.get_by_label("Encrypt in this browser")).to_be_disabled()
+        expect(page.get_by_text("browsers encrypt only on pages that came over HTTPS")).to_be_visible()
+        page.get_by_label("Message", exact=True).fill(TEXT)
+        page.get_by_role("button", name="Create link").click()
+        expect(page.get_by_text("Not encrypted in the browser")).to_be_visible()
+        opened = open_link(who, page.get_by_label("Link", exact=True).input_value())
+        reveal(opened)
+        reads(opened, TEXT)
+        says(
+            open_link(who, links.message.replace("127.0.0.1", "plain.test")),
+            "decrypt only on pages that came over HTTPS",
+        )
+    opened = open_link(person(), links.message)
+    reveal(opened)
+    reads(opened, TEXT)
+
+
 def test_a_script_that_does_not_come_sends_nothing(chromium: Browser, relay: Relay) -> None:
     """Where there is JavaScript and its file is missing, the form cannot send the message unencrypted by accident."""
     with chromium.new_context(base_url=relay.url) as who:

@@ -6,8 +6,15 @@ const MOST_ITERATIONS = 10_000_000;
 const HEAD = 33; // flags 1, iterations 4, salt 16, nonce 12
 const TAG = 16;
 const utf8 = new TextEncoder();
+const random = (bytes) => crypto.getRandomValues(new Uint8Array(bytes));
 
-/** Why an envelope does not open. `reason` is one of the names in docs/encryption.md. */
+/** Whether this browser can encrypt here: none does on a page that came over plain HTTP from another machine. */
+export const able = Boolean(crypto.subtle);
+
+/** A name nobody else has. */
+export const token = () => encode(random(16));
+
+/** Why an envelope does not open. `reason` is one of the names in docs/encryption.md, or "unable". */
 export class Unopened extends Error {
   constructor(reason) {
     super(reason);
@@ -17,7 +24,6 @@ export class Unopened extends Error {
 
 /** Seals `text`, under a `password` too unless it is empty: what to post, and what to put after the # of the link. */
 export async function seal(text, password) {
-  const random = (bytes) => crypto.getRandomValues(new Uint8Array(bytes));
   const secret = random(32);
   const iterations = password ? ITERATIONS : 0;
   const envelope = await envelop(text, { secret, password, iterations, salt: random(16), nonce: random(12) });
@@ -41,6 +47,7 @@ export async function open(envelope, key, password) {
   const bytes = parse(envelope);
   if (!bytes && !key) return envelope;
   if (!bytes) throw new Unopened("not-an-envelope");
+  if (!able) throw new Unopened("unable");
   if (!key) throw new Unopened("key-missing");
   const head = bytes.subarray(0, HEAD);
   const locked = head[0] === 1;

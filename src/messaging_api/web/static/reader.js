@@ -1,7 +1,7 @@
 // The page at /msg/<id>: says what will happen, and reads nothing until Reveal is pressed.
 
 import { ask, Failure, json, tell } from "./api.js";
-import { key, open, Unopened } from "./encryption.js";
+import { able, key, open, Unopened } from "./encryption.js";
 import { $, copies, once, painted, say, when } from "./page.js";
 
 const fragment = location.hash.slice(1);
@@ -74,13 +74,21 @@ async function reveal() {
 /** The key of the link, or of the one that was pasted because the link had none. */
 const usedKey = () => key($("ask-key").hidden ? fragment : $("key").value.trim().replace(/^.*#/, ""));
 
+const ENDS = {
+  "bad-link": "brokenLink",
+  "not-an-envelope": "notEncrypted",
+  "unknown-version": "newer",
+  "wrong-password": "damaged",
+  unable: "unable",
+};
+
 function explain(reason) {
   const pasted = !$("ask-key").hidden;
   if (reason === "key-missing") return need($("key"), say("reader.keyMissing"));
   if (reason === "password-missing") return need($("password"), say("reader.passwordMissing"));
   if (reason === "wrong-password" && !$("ask-password").hidden) return need($("password"), say("reader.wrongPassword"));
   if (pasted) return need($("key"), say("reader.wrongKey"));
-  return end(say({ "not-an-envelope": "reader.notEncrypted", "unknown-version": "reader.newer" }[reason] ?? "reader.damaged"));
+  return end(say(`reader.${ENDS[reason]}`));
 }
 
 function present(text) {
@@ -99,8 +107,9 @@ addEventListener("hashchange", () => location.reload());
 $("no-key").hidden = fragment !== "";
 try {
   $("ask-password").hidden = !key(fragment)?.locked;
+  if (fragment && !able) throw new Unopened("unable");
   look();
-} catch {
-  end(say("reader.brokenLink"));
+} catch (failure) {
+  explain(failure.reason);
 }
 $("before").classList.remove("waiting");

@@ -1,7 +1,7 @@
 // The page at /: write a message, get a link.
 
 import { ask, Failure, json, tell } from "./api.js";
-import { longest, seal } from "./encryption.js";
+import { able, longest, seal, token } from "./encryption.js";
 import { $, copies, limits, once, painted, say, when } from "./page.js";
 
 const form = $("form");
@@ -22,6 +22,11 @@ function checkSize() {
   const text = used > room() * 0.8 ? say("write.full", values) : say("write.room", { n: room() });
   if ($("room").textContent !== text) $("room").textContent = text;
   message.setCustomValidity(used > room() ? say("write.tooLong", values) : "");
+}
+
+function chooseEncryption() {
+  $("password").disabled = $("show-password").disabled = !$("encrypt").checked;
+  checkSize();
 }
 
 function local(milliseconds) {
@@ -65,7 +70,7 @@ async function prepare() {
     ? await seal(message.value, password)
     : { envelope: message.value, fragment: "" };
   const body = JSON.stringify({ message: envelope, ...choices() });
-  return { body, fragment, key: crypto.randomUUID(), locked: password !== "" };
+  return { body, fragment, key: token(), locked: password !== "" };
 }
 
 async function post() {
@@ -134,18 +139,20 @@ function writeAnother() {
   $("copied").textContent = "";
   form.hidden = false;
   for (const select of [$("life"), $("reads")]) select.dispatchEvent(new Event("change"));
-  $("encrypt").dispatchEvent(new Event("change"));
+  chooseEncryption();
   message.focus();
 }
 
+if (!able) {
+  $("encrypt").defaultChecked = false;
+  $("encrypt").disabled = true;
+  $("encrypt-hint").textContent = say("write.unable");
+}
 offerMore();
 form.addEventListener("input", ({ target }) => { if (target.id !== "token") pending = null; });
 form.addEventListener("submit", once(send, post));
 message.addEventListener("input", checkSize);
-$("encrypt").addEventListener("change", () => {
-  $("password").disabled = $("show-password").disabled = !$("encrypt").checked;
-  checkSize();
-});
+$("encrypt").addEventListener("change", chooseEncryption);
 $("show-password").addEventListener("click", () => {
   const show = $("password").type === "password";
   $("password").type = show ? "text" : "password";
@@ -154,5 +161,5 @@ $("show-password").addEventListener("click", () => {
 copies($("copy-link"), $("link"), $("copied"), "write");
 copies($("copy-receipt"), $("receipt"), $("copied"), "write");
 $("again").addEventListener("click", writeAnother);
-checkSize();
+chooseEncryption();
 send.disabled = false;
