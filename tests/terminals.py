@@ -29,13 +29,13 @@ CTRL_C = "\x03"
 
 def at_terminal(
     arguments: Sequence[str],
-    answers: Sequence[tuple[str, str]] = (),
+    answers: Sequence[tuple[str, str | signal.Signals]] = (),
     *,
     stdin: bytes | None = None,
     out: bool = False,
     env: Mapping[str, str],
 ) -> Ran:
-    """Run the command with a terminal; type each answer once its question is on the screen.
+    """Run the command with a terminal; type each answer, or send that signal, once its question is shown.
 
     `stdin` is piped in if given, else the terminal; standard output is caught apart unless `out` puts it on the screen.
     """
@@ -61,7 +61,10 @@ def at_terminal(
             process.stdin.close()
         for question, reply in answers:
             screen.wait_for(question)
-            os.write(master, reply.encode() + (b"" if reply == CTRL_C else b"\n"))
+            if isinstance(reply, signal.Signals):
+                process.send_signal(reply)
+            else:
+                os.write(master, reply.encode() + (b"" if reply == CTRL_C else b"\n"))
         screen.wait_for(None)
         given = process.stdout.read() if process.stdout else b""
         return Ran(process.wait(10), given, screen.text)

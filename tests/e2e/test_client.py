@@ -191,6 +191,16 @@ def test_a_read_that_may_be_spent_is_not_repeated(
         assert proxy.seen() == ["GET", "HEAD"]
 
 
+def test_a_read_has_a_connection_of_its_own(service: Running) -> None:
+    """One that was kept may be closed by the server just then, and a read must not be lost to that."""
+    with Client(service.url) as client:
+        sent = client.send("hello")
+        client.read(sent.link)
+        client.receipt(sent.receipt)
+        kept, fresh = (http._transport._pool.connections for http in (client._kept, client._fresh))  # type: ignore[attr-defined]
+        assert (len(kept), len(fresh)) == (1, 0)
+
+
 def test_a_read_that_spends_nothing_is_repeated(service: Running, colour: Any) -> None:
     """A message with any number of reads is asked for until it comes whole."""
     with colour(service.url, patience=EAGER) as client, proxied(service.url, "lose", "pass", "half") as proxy:

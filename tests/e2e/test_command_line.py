@@ -3,6 +3,7 @@
 import json
 import os
 import re
+import signal
 import ssl
 import stat
 import subprocess
@@ -182,12 +183,14 @@ def test_a_mistyped_password_costs_nothing(env: dict[str, str], service: Running
     [
         ([("Password: ", "wrong")] * 3, 4),
         ([("Password: ", "wrong"), ("Password: ", CTRL_C)], 130),
+        ([("Password: ", "wrong"), ("Password: ", signal.SIGHUP)], 129),
+        ([("Password: ", "wrong"), ("Password: ", signal.SIGTERM)], 143),
     ],
 )
 def test_a_message_that_does_not_open_is_kept(
     env: dict[str, str], service: Running, tmp_path: Path, answers: Any, code: int
 ) -> None:
-    """After three tries, or when somebody gives up: its file is for its owner alone, and opens later."""
+    """After three tries, or when somebody gives up or leaves: its file is for its owner alone, and opens later."""
     right = password_file(tmp_path, "a", "right")
     told = sent(env, service, "hello", "--reads", "1", "--password-file", right)
     ran = at_terminal(["read", told["link"]], answers, env=env)
@@ -251,6 +254,16 @@ def test_what_cannot_be_written_is_kept(env: dict[str, str], service: Running) -
     assert run(env, "read", told["link"], "--envelope", str(kept(env)[0])).out == b"hello"
 
 
+@pytest.mark.parametrize("closed", ["<&-", ">&-"])
+def test_closed_streams(env: dict[str, str], service: Running, closed: str) -> None:
+    """A stream that is not there is told before anything is spent or sent."""
+    told = sent(env, service, "hello", "--reads", "1")
+    for command in (f"read {told['link']}", f"send --to {service.url}"):
+        ran = subprocess.run(["bash", "-c", f"exec {COMMAND} {command} {closed}"], env=env, check=False)
+        assert ran.returncode == 2
+    assert state(env, told["receipt"]) == "available"
+
+
 def test_nowhere_to_keep_it(env: dict[str, str], service: Running, tmp_path: Path) -> None:
     """When no file can be made, the message is shown as it came rather than lost."""
     told = sent(env, service, "hello", "--reads", "1")
@@ -280,6 +293,13 @@ def test_a_terminal_is_not_played_with(env: dict[str, str], service: Running) ->
     told = sent(env, service, "\x1b]0;title\x07 a\rb \x9b31m \x7f\n\tend")
     ran = at_terminal(["read", told["link"]], env=env, out=True)
     assert "␛]0;title␇ a␍b �31m ␡\r\n\tend\r\n" in ran.screen
+
+
+def test_a_server_cannot_play_with_the_terminal(env: dict[str, str], service: Running) -> None:
+    """What a server says of an error may be anybody's words."""
+    said = '{"type": "/docs#invalid", "title": "\\u001b[2Jcleared"}'
+    with proxied(service.url, answer("400 Bad Request", said, content_type="application/problem+json")) as proxy:
+        assert run(env, "send", "--to", proxy.url, stdin=b"x") == (6, b"", "messaging-api: ␛[2Jcleared.\n")
 
 
 def test_exit_codes(env: dict[str, str], service: Running, tmp_path: Path) -> None:
@@ -383,8 +403,26 @@ def test_tokens(env: dict[str, str], tmp_path: Path) -> None:
         assert run({**env, "MESSAGING_API_CLIENT_TOKEN_FILE": str(tmp_path / "token")}, *to, stdin=b"x").code == 0
         assert run(env, *to, "--token-file", str(tmp_path / "token"), stdin=b"x").code == 0
         config(env, f'token = "{token}"')
-        link = run(env, *to, stdin=b"x").out.decode().strip()
+        assert run(env, *to, stdin=b"x").code == 6
+        config(env, f'server = "{service.url}"\ntoken = "{token}"')
+        link = run(env, "send", stdin=b"x").out.decode().strip()
         assert run(env, "read", link).out == b"x"
+
+
+@pytest.mark.parametrize("kind", ["token", "token_file"])
+def test_a_token_in_the_config_file_is_for_its_server(
+    env: dict[str, str], service: Running, tmp_path: Path, kind: str
+) -> None:
+    """It does not go to one that is named elsewhere."""
+    (tmp_path / "token").write_text("hush")
+    value = "hush" if kind == "token" else tmp_path / "token"
+    with proxied(service.url) as its_own, proxied(service.url) as another:
+        config(env, f'server = "{its_own.url}"\n{kind} = "{value}"')
+        assert run(env, "send", stdin=b"x").code == 0
+        assert run(env, "send", "--to", another.url, stdin=b"x").code == 0
+        assert run({**env, "MESSAGING_API_CLIENT_SERVER": another.url}, "send", stdin=b"x").code == 0
+        assert [b"bearer hush" in request.lower() for request in its_own.requests] == [True]
+        assert [b"bearer" in request.lower() for request in another.requests] == [False, False]
 
 
 def test_certificates(env: dict[str, str], service: Running, tmp_path: Path) -> None:

@@ -45,6 +45,10 @@ class ClientSettings:
     wait: float = setting(30.0, _seconds, "seconds", "How long to try again when the server is busy or away; 0: never.")
 
 
+_TOKEN = ("token", "token_file")
+"""What the config file says for its own server, and must not go to another."""
+
+
 def config_path() -> Path:
     """Where the config file is, if there is one."""
     return platformdirs.user_config_path("messaging_api") / "config.toml"
@@ -52,11 +56,12 @@ def config_path() -> Path:
 
 def client_settings(options: Mapping[str, str | None]) -> ClientSettings:
     """What holds for this command. Options come first, then variables, then the config file. Raises SettingsError."""
-    path = config_path()
-    given = {name: text for name, text in options.items() if text is not None}
+    given = Place.options({name: text for name, text in options.items() if text is not None})
     environ = Place.environment(CLIENT_PREFIX, os.environ)
-    values, _ = gather(ClientSettings, [Place.options(given), environ, Place.config(path, _config(path))])
-    return ClientSettings(**values)
+    config = Place.config(config_path(), _config(config_path()))
+    if {**environ.texts, **given.texts}.get("server") not in (None, config.texts.get("server")):
+        config = config._replace(texts={name: text for name, text in config.texts.items() if name not in _TOKEN})
+    return ClientSettings(**gather(ClientSettings, [given, environ, config])[0])
 
 
 def _config(path: Path) -> dict[str, str]:

@@ -7,6 +7,7 @@ from typing import ParamSpec
 
 import rich_click as click
 
+from messaging_api.cli.terminal import shown
 from messaging_api.client import errors
 from messaging_api.errors import SettingsError
 
@@ -47,6 +48,8 @@ def exits(command: Callable[P, None]) -> Callable[P, None]:
 
     @wraps(command)
     def run(*args: P.args, **kwargs: P.kwargs) -> None:
+        if None in (sys.stdin, sys.stdout):
+            raise click.UsageError("Standard input and output must be open; /dev/null will do.")
         try:
             command(*args, **kwargs)
         except (KeyboardInterrupt, click.Abort):
@@ -54,13 +57,14 @@ def exits(command: Callable[P, None]) -> Callable[P, None]:
             sys.exit(STOPPED)
         except tuple(EXITS) as error:
             code = next(EXITS[kind] for kind in type(error).__mro__ if kind in EXITS)
-            click.echo(f"messaging-api: {_told(error)}", err=True)
+            click.echo(f"messaging-api: {shown(_told(error))}", err=True, nl=False)
             sys.exit(code)
 
     return run
 
 
 def _told(error: Exception) -> str:
+    """In words for the terminal; some are a server's, which may be anybody's."""
     if isinstance(error, OSError):
         return f"{error.filename or 'Output'}: {error.strerror}."
     text = str(error)

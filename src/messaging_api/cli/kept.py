@@ -1,12 +1,13 @@
 """Where a message goes, and where it is kept when it cannot go there: it may be the only copy."""
 
 import os
+import signal
 import sys
 import tempfile
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
 from pathlib import Path
-from typing import Self
+from typing import NoReturn, Self
 
 import platformdirs
 import rich_click as click
@@ -52,23 +53,39 @@ def keeping(message: Message) -> Iterator[None]:
 
     One with any number of reads needs no keeping: it can be read again.
     """
+    before = {number: signal.signal(number, _leave) for number in (signal.SIGTERM, signal.SIGHUP)}
     try:
         yield
     except BaseException:
         if message.reads_left is not None:
             _keep(message.text)
         raise
+    finally:
+        for number, handler in before.items():
+            signal.signal(number, handler)
+
+
+def _leave(number: int, _frame: object) -> NoReturn:
+    """A closed terminal must not lose the message either."""
+    sys.exit(128 + number)
 
 
 def _keep(text: str) -> None:
     for folder in (platformdirs.user_state_path("messaging_api"), Path.cwd()):
-        try:
-            folder.mkdir(parents=True, exist_ok=True, mode=0o700)
-            handle, name = tempfile.mkstemp(".envelope", "message-", folder)
-            with os.fdopen(handle, "wb") as file:
-                file.write(text.encode())
-        except OSError:
-            continue
-        click.echo(f"The message is kept, as it came. Later: messaging-api read --envelope {name} LINK", err=True)
-        return
+        with suppress(OSError):
+            name = _write(folder, text)
+            click.echo(f"The message is kept, as it came. Later: messaging-api read --envelope {name} LINK", err=True)
+            return
     click.echo(f"The message could not be kept in a file. This is it, as it came:\n{text}", err=True)
+
+
+def _write(folder: Path, text: str) -> str:
+    folder.mkdir(parents=True, exist_ok=True, mode=0o700)
+    handle, name = tempfile.mkstemp(".envelope", "message-", folder)
+    try:
+        with os.fdopen(handle, "wb") as file:
+            file.write(text.encode())
+    except OSError:
+        Path(name).unlink()
+        raise
+    return name
