@@ -209,6 +209,19 @@ def test_a_read_that_spends_nothing_is_repeated(service: Running, colour: Any) -
         assert proxy.seen() == ["GET", "HEAD", "GET", "HEAD", "GET"]
 
 
+def test_a_message_that_never_comes_whole(service: Running, colour: Any) -> None:
+    """A path that breaks each answer is given up after a while, however much patience there is."""
+    with (
+        colour(service.url) as sender,
+        proxied(service.url, *["half", "pass"] * 4) as proxy,
+        colour(patience=Patience(tries=1000)) as client,
+    ):
+        sent = sender.send("hello")
+        with pytest.raises(ReadInterrupted, match="each time"):
+            client.read(proxy.through(sent.link))
+        assert proxy.seen() == ["GET", "HEAD"] * 4
+
+
 def test_nobody_to_ask_after_a_break(service: Running, colour: Any) -> None:
     """When not even the number of reads can be asked for, nothing is claimed."""
     with (

@@ -15,8 +15,12 @@ from typing import Any, NamedTuple
 
 import pytest
 
+from messaging_api.cli.config import ClientSettings
+from messaging_api.cli.connecting import connect
 from messaging_api.cli.exits import EXITS, MEANINGS
+from messaging_api.cli.terminal import Progress
 from messaging_api.client import ClientError
+from messaging_api.client.exchange import Answer
 from tests.faults import answer, proxied
 from tests.servers import free_port
 from tests.service import COMMAND, Running, serving
@@ -324,6 +328,7 @@ def test_exit_codes(env: dict[str, str], service: Running, tmp_path: Path) -> No
             "no life": run(env, "send", "--ttl", "soon", stdin=b"x").code,
             "no server": run(env, "send", stdin=b"x").code,
             "no link": run(env, "read", "hello").code,
+            "no text for a link": run(env, "read", stdin=b"\xff").code,
         }
     assert codes == {
         "interrupted": 7,
@@ -340,6 +345,7 @@ def test_exit_codes(env: dict[str, str], service: Running, tmp_path: Path) -> No
         "no life": 2,
         "no server": 2,
         "no link": 2,
+        "no text for a link": 2,
     }
     assert set(codes.values()) | {0, 3, 4, 130} == set(MEANINGS)
 
@@ -453,6 +459,17 @@ def test_certificates(env: dict[str, str], service: Running, tmp_path: Path) -> 
             link = run({**env, **vouched}, "send", "--to", proxy.url, *options, stdin=b"x").out.decode().strip()
             read = run({**env, **vouched}, "read", proxy.through(link), *options)
             assert read.out == b"x"
+
+
+@pytest.mark.parametrize("wait", [0.0, 300.0])
+def test_waiting_as_long_as_is_said(wait: float) -> None:
+    """--wait counts, not the number of tries; 0 is one try."""
+    busy = Answer(503, {}, b"")
+    with connect(ClientSettings(wait=wait), Progress("")) as client:
+        patience = client.works._patience
+        assert (patience.pause(1, 0, busy) is None) == (wait == 0)
+        assert (patience.pause(1000, wait - 10, busy) is None) == (wait == 0)
+        assert patience.pause(1, wait + 1, busy) is None
 
 
 def test_what_takes_long_is_told_at_a_terminal(env: dict[str, str], service: Running) -> None:

@@ -1,5 +1,6 @@
 """What the commands that talk to a server share: their options, their client, their file for a password."""
 
+import sys
 from collections.abc import Callable
 from pathlib import Path
 from typing import TypeVar
@@ -35,7 +36,7 @@ password_file = click.option(
 
 def connect(settings: ClientSettings, progress: Progress) -> Client:
     """A client as it is set."""
-    patience = Patience(seconds=settings.wait, tries=8 if settings.wait else 1)
+    patience = Patience(seconds=settings.wait, tries=sys.maxsize if settings.wait else 1)
     try:
         return Client(
             settings.server, token=settings.token, ca=settings.ca, patience=patience, on_wait=progress.waiting

@@ -14,6 +14,8 @@ from messaging_api.cli.terminal import Progress, ask_hidden, has_terminal, notes
 from messaging_api.client import CannotOpen, Damaged, Key, Link, Message, PasswordMissing, WrongPassword, decrypt
 
 _TRIES = 3
+_LONGEST = 4096
+"""Bytes of a link."""
 
 
 @click.command()
@@ -62,7 +64,9 @@ def link_from(argument: str) -> str:
     """A link from the command line, from standard input, or typed."""
     if argument != "-":
         return argument
-    return ask_hidden("Link: ") if sys.stdin.isatty() else sys.stdin.readline()
+    return (
+        ask_hidden("Link: ") if sys.stdin.isatty() else sys.stdin.buffer.readline(_LONGEST).decode("ascii", "replace")
+    )
 
 
 def opened(text: str, key: Key | None, password: str | None, passwords: "Passwords") -> str:

@@ -22,6 +22,8 @@ from messaging_api.client.results import Limits, Message, Receipt, Sent
 
 _UNASKED = 4096
 """Bytes up to which a message is sent without asking for the limit first; a server that takes less says so itself."""
+_HANDOVERS = 4
+"""How often a message with any number of reads is asked for when its answer breaks."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -88,7 +90,7 @@ def fetch(link: str, patience: Patience) -> Work[Message]:
     """
     parsed = Link.parse(link, "msg")
     doubt = False
-    for _ in range(patience.tries):
+    for _ in range(_HANDOVERS):
         outcome = yield from persist(exchange.read(parsed), patience)
         if isinstance(outcome, Answer) and outcome.status not in (500, 502, 504):
             return _handed_over(outcome, doubt=doubt)
