@@ -9,7 +9,7 @@ import signal
 import subprocess
 import termios
 import time
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from typing import NamedTuple
 
@@ -42,6 +42,7 @@ def at_terminal(
     master, slave = pty.openpty()
 
     def take_terminal() -> None:
+        signal.signal(signal.SIGINT, signal.default_int_handler)  # whoever runs the tests in the background ignores it
         os.setsid()
         fcntl.ioctl(slave, termios.TIOCSCTTY, 0)
 
@@ -65,7 +66,7 @@ def at_terminal(
                 process.send_signal(reply)
             else:
                 os.write(master, reply.encode() + (b"" if reply == CTRL_C else b"\n"))
-        screen.wait_for(None)
+        screen.wait_for(None, _insist(process, answers))
         given = process.stdout.read() if process.stdout else b""
         return Ran(process.wait(10), given, screen.text)
     finally:
@@ -75,6 +76,14 @@ def at_terminal(
         if process.stdout:
             process.stdout.close()
         os.close(master)
+
+
+def _insist(
+    process: subprocess.Popen[bytes], answers: Sequence[tuple[str, str | signal.Signals]]
+) -> Callable[[], None]:
+    """Sends the last answer again if it was a signal: one that comes between prompt and read is seen after the read."""
+    last = {CTRL_C: signal.SIGINT}.get(str(answers[-1][1]), answers[-1][1]) if answers else None
+    return lambda: process.send_signal(last) if isinstance(last, signal.Signals) else None
 
 
 class Screen:
@@ -89,16 +98,22 @@ class Screen:
     def text(self) -> str:
         return self._raw.decode(errors="replace")
 
-    def wait_for(self, question: str | None) -> None:
-        """Until `question` shows up after what was waited for before; None: until the terminal is let go."""
+    def wait_for(self, question: str | None, nudge: Callable[[], None] = lambda: None) -> None:
+        """Until `question` shows up after what was waited for before; None: until the terminal is let go.
+
+        `nudge` is called for each second in which nothing shows up.
+        """
         deadline = time.monotonic() + 30
         while question is None or question not in self.text[self._seen :]:
             assert time.monotonic() < deadline, f"not on the screen: {question}\n{self.text}"
             ready, _, _ = select.select([self._master], [], [], 1)
+            if not ready:
+                nudge()
+                continue
             chunk = b""
             with contextlib.suppress(OSError):  # EIO: nobody has it open any more
-                chunk = os.read(self._master, 65_536) if ready else b" " * 0
-            if ready and not chunk:
+                chunk = os.read(self._master, 65_536)
+            if not chunk:
                 assert question is None, f"it ended without asking: {question}\n{self.text}"
                 return
             self._raw += chunk

@@ -193,12 +193,10 @@ def test_a_read_that_may_be_spent_is_not_repeated(
 
 def test_a_read_has_a_connection_of_its_own(service: Running) -> None:
     """One that was kept may be closed by the server just then, and a read must not be lost to that."""
-    with Client(service.url) as client:
-        sent = client.send("hello")
-        client.read(sent.link)
-        client.receipt(sent.receipt)
-        kept, fresh = (http._transport._pool.connections for http in (client._kept, client._fresh))  # type: ignore[attr-defined]
-        assert (len(kept), len(fresh)) == (1, 0)
+    with Client(service.url) as sender, Client() as reader:
+        reader.read(sender.send("hello").link)
+        pools = [http._transport._pool for http in (sender._kept, reader._kept, reader._fresh)]  # type: ignore[attr-defined]
+        assert [len(pool.connections) for pool in pools] == [1, 0, 0]
 
 
 def test_a_read_that_spends_nothing_is_repeated(service: Running, colour: Any) -> None:
