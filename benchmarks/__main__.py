@@ -3,19 +3,22 @@
 table      CPU, latency and memory of every row against the bare server (the default)
 growth     the same request on a store with few and with very many messages, and while many expire
 endurance  memory over a million requests, and the time from start to first answer
+profile    where the time of a request goes, by file
 """
 
 import argparse
 from pathlib import Path
 
-from benchmarks import endurance, growth, table
+from benchmarks import endurance, growth, profiling, table
+
+_WHAT = {"table": table.main, "growth": growth.main, "endurance": endurance.main, "profile": profiling.main}
 
 
 def main() -> None:
     parser = argparse.ArgumentParser(
         prog="make bench", description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
     )
-    parser.add_argument("what", nargs="?", choices=["table", "growth", "endurance"], default="table")
+    parser.add_argument("what", nargs="?", choices=_WHAT, default="table")
     parser.add_argument("--rounds", type=int, default=5, help="runs of which the medians are shown")
     parser.add_argument("--seconds", type=int, default=2, help="length of one measurement")
     parser.add_argument("--connections", type=int, nargs="+", default=[1, 32, 256])
@@ -26,7 +29,7 @@ def main() -> None:
     parser.add_argument("--out", type=Path, default=Path("docs/performance"), help="folder of the results")
     asked = parser.parse_args()
     asked.out.mkdir(parents=True, exist_ok=True)
-    {"table": table.main, "growth": growth.main, "endurance": endurance.main}[asked.what](asked)
+    _WHAT[asked.what](asked)
 
 
 if __name__ == "__main__":
