@@ -4,7 +4,7 @@ function init(args)
   if args[1] == "create" then
     wrk.method = "POST"
     wrk.headers["Content-Type"] = "application/json"
-    wrk.body = '{"message":"' .. string.rep("0123456789abcdef", tonumber(args[2]) / 16) .. '"}'
+    wrk.body = '{"ttl":1,"message":"' .. string.rep("0123456789abcdef", tonumber(args[2]) / 16) .. '"}'  -- gone before Redis is full
   else
     wrk.path = args[2]
   end

@@ -14,7 +14,7 @@ from tests.containers.stack import Stack, running, without_limits
 
 SCRIPT = str(Path(__file__).with_name("edge.lua"))
 SIZES = {"1 KiB": 1024, "60 KiB": 61_440}
-SECONDS = 5
+SECONDS = 3
 
 
 def wrk(url: str, connections: int, *arguments: str) -> dict[str, float]:

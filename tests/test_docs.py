@@ -52,6 +52,19 @@ def test_changelog_tells_of_this_version() -> None:
     assert found[1] == __version__
 
 
+def test_the_image_is_labelled_with_this_version() -> None:
+    """What the Dockerfile says when it is not told otherwise."""
+    assert f"ARG VERSION={__version__}\n" in (ROOT / "Dockerfile").read_text()
+
+
+def test_redis_is_given_the_same_rights_everywhere() -> None:
+    """The page on security and the containers' template give the service's user the same."""
+    given = [re.findall("user messaging_api .*(~.*)", (ROOT / name).read_text()) for name in
+             ("docs/security.md", "deploy/redis/users.acl.template")]  # fmt: skip
+    assert len(given[0]) == 1
+    assert given[0] == given[1]
+
+
 def test_links_lead_somewhere() -> None:
     """Each relative link in a document leads to a file."""
     for document in (*ROOT.glob("*.md"), *ROOT.glob("docs/**/*.md")):

@@ -61,9 +61,13 @@ def test_http2(stack: Stack) -> None:
 
 
 def test_in_the_clear_there_is_only_the_way_to_https(stack: Stack) -> None:
-    """Port 80 redirects."""
-    answer = httpx.get(f"http://localhost:{stack.http_port}/docs")
-    assert (answer.status_code, answer.headers["location"]) == (308, "https://localhost/docs")
+    """Port 80 leads to the page; a link or a message that was sent there is refused, so that its sender notices."""
+    plain = f"http://localhost:{stack.http_port}"
+    led = httpx.get(plain)
+    assert (led.status_code, led.headers["location"]) == (308, "https://localhost/")
+    for refused in (httpx.post(plain, data={"message": "x"}), httpx.get(f"{plain}/msg/x")):
+        assert (refused.status_code, refused.json()["type"]) == (403, "/docs#plain-http")
+        assert "strict-transport-security" not in refused.headers
 
 
 @pytest.mark.parametrize(
