@@ -70,7 +70,7 @@ def test_sentinel(tmp_path: Path) -> None:
     """rediss+sentinel:// with a user of the servers and another of the sentinels."""
     options = protected(tmp_path)
     watcher = tmp_path / "watcher"
-    watcher.write_text(f"{EVERYONE}user watcher on >t@p +sentinel|get-master-addr-by-name\n")
+    watcher.write_text(f"{EVERYONE}user watcher on >t@p +sentinel|master +sentinel|get-master-addr-by-name\n")
     with trio_running(tmp_path, *options, sentinel=("--aclfile", str(watcher))) as trio:
         where = f"{hosts(*trio.sentinels)}/{NAME}/0?{tls(tmp_path)}"
         for sentinel in ("sentinel_user=watcher&sentinel_password=t%40p", ""):

@@ -14,7 +14,7 @@ from messaging_api.stores.redis_address import RedisAddress
 from messaging_api.stores.redis_cluster import ClusterStore
 from messaging_api.stores.redis_node import Node, connect
 from messaging_api.stores.redis_replicated import Replicated
-from messaging_api.stores.redis_sentinel import connect_to_master
+from messaging_api.stores.redis_sentinel import SentinelStore
 from messaging_api.stores.shared_counters import SharedCounters
 from messaging_api.stores.sqlite import File, SqliteStore
 
@@ -60,9 +60,8 @@ def _open_redis(address: RedisAddress, patience: Patience, instruments: Instrume
     if address.kind == "cluster":
         return ClusterStore(address, timeout, instruments, replicas)
     if address.kind == "sentinel":
-        open_ = partial(connect_to_master, address, timeout)
-    else:
-        open_ = partial(connect, address.hosts[0], address.login, address.tls, timeout)
+        return SentinelStore(address, timeout, instruments, replicas)
+    open_ = partial(connect, address.hosts[0], address.login, address.tls, timeout)
     reads = Node(open_, timeout, instruments)
     writes = Replicated(Node(open_, timeout, instruments), replicas, timeout) if replicas else reads
     return RedisStore(reads, writes, address.prefix, address.login.db)
