@@ -106,7 +106,7 @@ def failures(row: Row, report: Report) -> list[str]:
     found = [f"{row.what}: odd answers: {told.odd}"] if told.odd else []
     if row.replicas_to_wait and (told.lost or told.doubled or told.back):
         found.append(f"{row.what}: lost {told.lost}, shown twice {told.doubled}, back {told.back}")
-    if row.fate is die and max(report.outages) > MAY_LAST:
+    if row.replicas_to_wait and row.fate is die and max(report.outages) > MAY_LAST:
         found.append(f"{row.what}: refusals lasted {max(report.outages):.2f} s")
     return found
 
