@@ -105,6 +105,7 @@ wrk:
 	@command -v wrk >/dev/null || scripts/need wrk
 servers:
 	@command -v redis-server >/dev/null || scripts/need redis-server
+	@command -v openssl >/dev/null || scripts/need openssl
 	@command -v haproxy >/dev/null || scripts/need haproxy
 	@command -v kubectl >/dev/null || scripts/need kubernetes-client
 	@command -v promtool >/dev/null || scripts/need prometheus
