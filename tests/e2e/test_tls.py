@@ -283,8 +283,12 @@ def test_connections_over_the_ceiling_over_tls(tmp_path: Path, certificates: Pat
 
 
 def test_a_stop_under_load_over_tls(tmp_path: Path, certificates: Path) -> None:
-    """Those who are connected are answered; nothing is left behind."""
-    with secured(tmp_path, certificates) as service, Load(service.url, trusting(certificates)) as load:
+    """Those who are connected are answered; one who never shook hands is not waited for; nothing is left behind."""
+    with (
+        secured(tmp_path, certificates) as service,
+        raw(service.url),
+        Load(service.url, trusting(certificates)) as load,
+    ):
         load.goes_on()
         workers = children(service.process.pid)
         assert service.stop() == 0

@@ -6,6 +6,7 @@ import os
 import socket
 import ssl
 from collections.abc import Callable
+from pathlib import Path
 
 from cryptography import x509
 
@@ -18,6 +19,8 @@ _GOODBYE = 5.0
 """Seconds that a client has to confirm the end of a connection."""
 _AT_ONCE = 16
 """Connections that are accepted in one turn of the loop."""
+_LAST = 2.0
+"""Seconds that handshakes under way get when the service stops."""
 _PAUSE = 0.5
 """Seconds without accepting when this process has no descriptor left."""
 
@@ -49,16 +52,12 @@ class Identity:
             return
         self._signature = signature
         try:
-            self.context = _context(*self._paths)
+            context, expires = _context(*self._paths), _last_day(self._paths[0])
         except (OSError, ValueError) as error:
             self.tell("tls_kept", "error", reason=_reason(error))
         else:
-            self.tell("tls_renewed", expires=self.expires())
-
-    def expires(self) -> str:
-        """The last day of the certificate."""
-        with open(self._paths[0], "rb") as file:  # noqa: PTH123
-            return f"{x509.load_pem_x509_certificate(file.read()).not_valid_after_utc:%Y-%m-%d}"
+            self.context = context
+            self.tell("tls_renewed", expires=expires)
 
     def _sign(self) -> _Signature:
         """What changes when a file is written, or another is put in its place."""
@@ -80,6 +79,10 @@ def _context(certificate: str, key: str) -> ssl.SSLContext:
     context.num_tickets = 0
     context.load_cert_chain(certificate, key, password="")
     return context
+
+
+def _last_day(certificate: str) -> str:
+    return f"{x509.load_pem_x509_certificate(Path(certificate).read_bytes()).not_valid_after_utc:%Y-%m-%d}"
 
 
 def _reason(error: Exception) -> str:
@@ -111,28 +114,32 @@ class TlsListener:
         self._gate = gate
         self._seconds = seconds
         self._handshakes: set[asyncio.Task[None]] = set()
+        self._closed = False
         self._loop = asyncio.get_running_loop()
         self._descriptor = listener.fileno()
         self._resume()
 
     def close(self) -> None:
         """Accept no more."""
+        self._closed = True
         self._loop.remove_reader(self._descriptor)
 
     async def wait_closed(self) -> None:
-        """Wait for the handshakes under way."""
-        if self._handshakes:
-            await asyncio.wait(self._handshakes)
+        """End the handshakes under way: whoever asks in them has asked for nothing yet."""
+        for handshake in tuple(self._handshakes):
+            handshake.cancel()
 
     async def accept_all(self) -> None:
-        """Those who connected already, until their handshakes are over."""
+        """Those who connected already, as far as they shake hands at once."""
         with contextlib.suppress(OSError):
             while True:
                 self._take(*self._listener.accept())
-        await self.wait_closed()
+        if self._handshakes:
+            await asyncio.wait(self._handshakes, timeout=_LAST)
 
     def _resume(self) -> None:
-        self._loop.add_reader(self._descriptor, self._accept)
+        if not self._closed:
+            self._loop.add_reader(self._descriptor, self._accept)
 
     def _accept(self) -> None:
         try:
@@ -141,7 +148,7 @@ class TlsListener:
         except BlockingIOError:
             pass
         except OSError:  # no descriptor left: the socket would stay readable, and the loop busy
-            self.close()
+            self._loop.remove_reader(self._descriptor)
             self._loop.call_later(_PAUSE, self._resume)
 
     def _take(self, accepted: socket.socket, address: tuple[str, int]) -> None:
