@@ -41,6 +41,8 @@ from messaging_api.web.pages import Pages
 from messaging_api.web.tokens import Tokens
 
 _HEARTBEAT = 1.0
+HELD_BODIES = 64 * 2**20
+"""Bytes that a worker holds of bodies that are not complete; more where messages may be long."""
 SPARE_DESCRIPTORS = 64
 """Open files that a process needs besides its connections: store, log, pipes."""
 
@@ -134,7 +136,9 @@ class Instance:
 
     def _server(self, sites: Sequence[Site], refusals: Refusals) -> HttpServer:
         settings = self._settings
-        return HttpServer(sites, Gate(refusals, settings.max_connections, settings.max_in_flight), seconds(settings))
+        held = max(HELD_BODIES, 32 * settings.max_message_bytes)
+        gate = Gate(refusals, settings.max_connections, settings.max_in_flight, held)
+        return HttpServer(sites, gate, seconds(settings))
 
     def _sites(self, app: object, journal: Journal, refusals: Refusals) -> Iterator[Site]:
         """What a worker serves."""

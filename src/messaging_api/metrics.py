@@ -25,8 +25,8 @@ REFUSALS = (
         "full",
         "unexpected",
     ),
-    *("connections", "pipelined", "malformed", "incomplete", "head_too_large", "slow_head", "slow_body", "slow_reader"),
-    *("tls_failed", "plain_http"),
+    *("connections", "pipelined", "bodies", "malformed", "incomplete", "head_too_large"),
+    *("slow_head", "slow_body", "slow_reader", "tls_failed", "plain_http"),
 )
 """Why requests and connections are turned away."""
 BOUNDS = (0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1.0, 2.5)

@@ -1,5 +1,6 @@
 """Too much, too slow, too long: what the service does with it, and that others do not notice."""
 
+import contextlib
 import json
 import signal
 from collections.abc import Iterator
@@ -9,8 +10,8 @@ from pathlib import Path
 import httpx
 import pytest
 
-from tests.attack.normal import attacking, served
-from tests.raw import Raw, raw
+from tests.attack.normal import attacking, resident, served
+from tests.raw import raw
 from tests.servers import redis_running
 from tests.service import Running, sample, serving, wait_for
 
@@ -95,19 +96,18 @@ def test_line_breaks_do_not_keep_an_idle_connection(tmp_path: Path) -> None:
 def test_a_client_that_takes_no_answer_is_cut(tmp_path: Path) -> None:
     """Answers that nobody reads do not gather for ever."""
     with shielded(tmp_path, "--send-timeout", "0.5") as service, raw(service.url) as (deaf,):
-        wait_for(lambda: flooded(deaf))
-        wait_for(lambda: refusals(service, "slow_reader") == 1)
+        asked = 0
+        while not refusals(service, "slow_reader"):
+            with contextlib.suppress(OSError):
+                deaf.send(b"GET /openapi.json HTTP/1.1\r\nhost: x\r\n\r\n" * 50)
+            asked += 50
+            wait_for(lambda: answered(service) == asked or refusals(service, "slow_reader"))  # noqa: B023
         wait_for(lambda: sample(service.ops_url, "messaging_worker_connections", worker="0") == 0)
 
 
-def flooded(deaf: Raw) -> bool:
-    """Ask without reading until the other side takes no more, or cuts."""
-    deaf.socket.settimeout(0.2)
-    try:
-        deaf.send(b"GET /openapi.json HTTP/1.1\r\nhost: x\r\n\r\n" * 20)
-    except OSError:
-        return True
-    return False
+def answered(service: Running) -> float | None:
+    """How often the contract was handed over."""
+    return sample(service.ops_url, "messaging_requests_total", route="/openapi.json", method="GET", status="200")
 
 
 def test_connections_over_the_ceiling_are_503_at_once(tmp_path: Path) -> None:
@@ -162,6 +162,26 @@ def test_bodies_under_way_take_no_place(tmp_path: Path) -> None:
         for one in slow[:2]:
             one.send(b"cde")
             assert one.answer().status == 200
+
+
+def test_bodies_that_stop_short_do_not_fill_the_memory(tmp_path: Path) -> None:
+    """Past 64 MiB of them large ones are refused, while small ones are taken as ever."""
+    json_post = POST.replace(b"text/plain", b"application/json") + b"content-length: 390000\r\n\r\n"
+    with shielded(tmp_path) as service:
+        before = resident(service)
+        with raw(service.url, 250) as many, raw(service.url, 600) as small:
+            for one in many:
+                with contextlib.suppress(ConnectionError):
+                    one.send(json_post + b"x" * 389_000)
+            wait_for(lambda: (refusals(service, "bodies") or 0) >= 60)
+            refused = refusals(service, "bodies")
+            for one in small:
+                one.send(json_post + b"x" * 8000)
+            assert httpx.post(service.url, json={"message": "x"}).status_code == 200
+            assert refusals(service, "bodies") == refused
+            assert httpx.post(service.url, json={"message": "x" * 60_000}).status_code == 503
+            assert resident(service) - before < 110
+        wait_for(lambda: httpx.post(service.url, json={"message": "x" * 60_000}).status_code == 200)
 
 
 @pytest.mark.parametrize(

@@ -211,17 +211,18 @@ def test_a_renewed_certificate_is_taken_up_under_load(tmp_path: Path, certificat
 
 
 def test_a_pair_that_does_not_fit_is_left_aside(tmp_path: Path, certificates: Path) -> None:
-    """A key that is not the certificate's, or half a file, changes nothing but the log; what follows is taken up."""
+    """A certificate that is not the key's, or half a file, changes nothing but the log; what follows is taken up."""
     with secured(tmp_path, certificates) as service, Load(service.url, trusting(certificates)) as load:
         load.goes_on()
         before = serial(service, certificates)
-        _, other = make(certificates, file="other")
-        shutil.copy(other, certificates / "server.key")
+        certificate, key = make(certificates, file="other")
+        shutil.copy(certificate, certificates / "server.pem")
         wait_for(lambda: service.log.read_text().count('"reason":"KEY_VALUES_MISMATCH"') == 2)
-        (certificates / "server.pem").write_bytes((certificates / "other.pem").read_bytes()[:300])
+        (certificates / "server.key").write_bytes(key.read_bytes()[:100])
         wait_for(lambda: service.log.read_text().count('"event":"tls_kept"') == 4)
+        load.goes_on()
         assert serial(service, certificates) == before
-        shutil.copy(certificates / "other.pem", certificates / "server.pem")
+        shutil.copy(key, certificates / "server.key")
         wait_for(lambda: service.log.read_text().count('"event":"tls_renewed"') == 2)
         assert serial(service, certificates) != before
         load.goes_on()

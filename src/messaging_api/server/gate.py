@@ -16,6 +16,9 @@ class Gate:
     refusals: Refusals
     max_connections: int
     max_in_flight: int
+    max_held: int
+    """Bytes of bodies that are not complete; past it, large ones are refused."""
     slow: int = 0
+    held: int = 0
     leaving: set[object] = field(default_factory=set)
     """Connections over the ceiling that are being told so."""

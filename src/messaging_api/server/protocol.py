@@ -7,6 +7,7 @@ from typing import Any, cast
 import httptools
 from uvicorn import Config
 from uvicorn._types import ASGI3Application
+from uvicorn.protocols.http.flow_control import HIGH_WATER_LIMIT
 from uvicorn.protocols.http.httptools_impl import HttpToolsProtocol, RequestResponseCycle
 from uvicorn.protocols.utils import get_remote_addr, is_ssl
 from uvicorn.server import ServerState
@@ -24,6 +25,8 @@ MAX_HEAD = 65_536
 """Bytes that a request's head may have."""
 MAX_PIPELINED = 100
 """Requests that may wait on one connection for those before them."""
+SMALL = 8192
+"""Bytes of a body that are taken however much others hold."""
 _BITE = 16_384
 """Bytes that are parsed at once; the ceilings above are looked at in between."""
 
@@ -39,6 +42,7 @@ class Protocol(HttpToolsProtocol):
 
     _stopping = False
     _head = 0
+    _held = 0
     _running: RequestResponseCycle | None = None
 
     def __init__(self, config: Config, state: ServerState, app: ASGI3Application, gate: Gate) -> None:
@@ -55,6 +59,7 @@ class Protocol(HttpToolsProtocol):
     def connection_lost(self, exc: Exception | None) -> None:
         """Tell the request that is being served; uvicorn tells the newest, which may still wait behind it."""
         self._abandon()
+        self._release()
         super().connection_lost(exc)
 
     def data_received(self, data: bytes) -> None:
@@ -94,6 +99,31 @@ class Protocol(HttpToolsProtocol):
         else:
             self.flow.pause_reading()
             self.pipeline.appendleft((cycle, self.app))
+
+    def on_body(self, body: bytes) -> None:
+        """Hand on; many bodies that stop short of their end must not fill the memory."""
+        cycle = self.cycle
+        if cycle.response_complete or cycle.disconnected:
+            return
+        self._held += len(body)
+        self._gate.held += len(body)
+        if self._gate.held > self._gate.max_held and self._held > SMALL:
+            self._refuse(Overloaded(), "bodies")
+            return
+        cycle.body += body
+        if len(cycle.body) > HIGH_WATER_LIMIT:
+            self.flow.pause_reading()
+        cycle.message_event.set()
+
+    def on_message_complete(self) -> None:
+        self._release()
+        self.cycle.more_body = False
+        self.cycle.message_event.set()
+
+    def _release(self) -> None:
+        if self._held:
+            self._gate.held -= self._held
+            self._held = 0
 
     def on_response_complete(self) -> None:
         """Go on with what the client sent meanwhile."""
@@ -161,6 +191,7 @@ class Protocol(HttpToolsProtocol):
         self.transport.write(last_words(error, request_id, secure=self.scheme == "https"))
         self.transport.close()
         self._abandon()
+        self._release()
 
     def _abandon(self) -> None:
         """Whatever is being served, nobody waits for its answer."""
