@@ -4,6 +4,7 @@ import asyncio
 import contextlib
 import datetime as dt
 import logging
+import socket
 import sqlite3
 import threading
 import time
@@ -299,6 +300,22 @@ def test_nobody_there(colour: Any) -> None:
         with pytest.raises(Unreachable, match=r"^Connection refused$"):
             client.send("hello")
         assert waits == [0.0025, 0.005]
+
+
+def test_a_read_that_never_got_there(colour: Any) -> None:
+    """With no connection nothing can be spent, and that is what is told."""
+    link = f"http://127.0.0.1:{free_port()}/msg/{'0' * 8}-0000-4000-8000-{'0' * 12}"
+    with colour(patience=Patience(tries=1)) as client, pytest.raises(Unreachable, match="refused"):
+        client.read(link)
+
+
+def test_no_answer(colour: Any) -> None:
+    """A server that takes the request and says nothing is given up after a while."""
+    with socket.create_server(("127.0.0.1", 0)) as listener:
+        url = f"http://127.0.0.1:{listener.getsockname()[1]}"
+        patience = Patience(tries=2)
+        with colour(url, timeout=0.1, patience=patience) as client, pytest.raises(Unreachable, match="in time"):
+            client.send("hello")
 
 
 def test_an_answer_without_end(service: Running, colour: Any, monkeypatch: pytest.MonkeyPatch) -> None:
