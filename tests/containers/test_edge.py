@@ -133,6 +133,34 @@ def test_slow_clients_are_ended_and_disturb_nobody(unlimited: Stack) -> None:
     assert statistics.median(among_them) < 5 * alone
 
 
+LONG = "lorem ipsum " * 25_000
+COSTLY: dict[str, tuple[str, dict[str, Any]]] = {
+    "many fields": ("/", {"json": {f"a{n}": "lorem" for n in range(10_000)}}),
+    "many fields in a form": ("/", {"data": {f"a{n}": "lorem" for n in range(10_000)}}),
+    "a long field": ("/", {"json": {"message": "x", "note": LONG}}),
+    "a long name": ("/", {"json": {LONG: 1}}),
+    "a text that is none": ("/?x=1", {"json": {"message": LONG}}),
+    "another address": ("/docs", {"json": {"message": LONG}}),
+    "another content type": ("/", {"content": LONG.encode(), "headers": {"content-type": "application/octet-stream"}}),
+}
+
+
+@pytest.mark.parametrize("name", COSTLY)
+def test_inspection_is_no_lever(unlimited: Stack, name: str) -> None:
+    """Nothing that the firewall looks into costs many times what a long message does: it is refused before that."""
+    address, options = COSTLY[name]
+
+    def seconds(address: str, options: dict[str, Any], statuses: set[int]) -> float:
+        begin = time.perf_counter()
+        assert client.post(address, **options).status_code in statuses
+        return time.perf_counter() - begin
+
+    with unlimited.client() as client:
+        ordinary = [seconds("/", {"json": {"message": "x" * 60_000}}, {200}) for _ in range(5)]
+        costly = [seconds(address, options, {400, 413}) for _ in range(5)]
+    assert statistics.median(costly) < 10 * statistics.median(ordinary)
+
+
 def test_a_slow_body_within_its_deadline_is_taken(client: httpx.Client) -> None:
     """A client that needs some seconds for its message is no slow client."""
 
