@@ -3,15 +3,22 @@
 table      CPU, latency and memory of every row against the bare server (the default)
 growth     the same request on a store with few and with very many messages, and while many expire
 endurance  memory over a million requests, and the time from start to first answer
+capacity   bytes and CPU that one message costs: what docs/scaling.md reckons with
 profile    where the time of a request goes, by file
 """
 
 import argparse
 from pathlib import Path
 
-from benchmarks import endurance, growth, profiling, table
+from benchmarks import capacity, endurance, growth, profiling, table
 
-_WHAT = {"table": table.main, "growth": growth.main, "endurance": endurance.main, "profile": profiling.main}
+_WHAT = {
+    "table": table.main,
+    "growth": growth.main,
+    "endurance": endurance.main,
+    "capacity": capacity.main,
+    "profile": profiling.main,
+}
 
 
 def main() -> None:
