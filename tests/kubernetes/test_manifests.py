@@ -1,5 +1,6 @@
 """The manifests are valid, hardened and closed, and what they start with is what the programs take."""
 
+import hashlib
 import re
 import subprocess
 from collections.abc import Callable
@@ -205,12 +206,8 @@ def test_redis_takes_what_it_is_started_with(tmp_path: Path) -> None:
     """A real Redis starts with these arguments and a real ACL; the probe's command and the service's login work."""
     box = container(pod(manifests(), "StatefulSet", "redis"))
     acl = tmp_path / "users.acl"
-    acl.write_text(
-        "user default off resetpass ~* &* +@all\n"
-        "user health on nopass resetkeys resetchannels -@all +ping\n"
-        "user messaging_api on >hush ~messaging_api:* -@all"
-        " +ping +info +get +set +setrange +pttl +incrby +pexpire +evalsha +eval\n"
-    )
+    rights = (FOLDER.parent / "redis" / "users.acl.template").read_text()
+    acl.write_text(rights.replace("@PASSWORD_SHA256@", hashlib.sha256(b"hush").hexdigest()))
     said = {"--port": None, "--dir": None, "--bind": None, "--aclfile": str(acl)}
     options = [said.get(before, argument) for before, argument in zip(["", *box["args"]], box["args"], strict=False)]
     pairs = list(zip(options[::2], options[1::2], strict=True))
@@ -222,6 +219,7 @@ def test_redis_takes_what_it_is_started_with(tmp_path: Path) -> None:
         with serving(tmp_path, f"redis://messaging_api:hush@127.0.0.1:{redis.port}") as service:
             link = httpx.post(service.url, json={"message": "x", "reads": 1}).headers["location"]
             assert httpx.get(link, headers={"accept": "text/plain"}).text == "x"
+            assert "messaging_store_full_ratio" in httpx.get(f"{service.ops_url}/metrics").text
 
 
 def test_the_service_takes_what_it_is_started_with(tmp_path: Path) -> None:

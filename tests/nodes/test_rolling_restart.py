@@ -1,4 +1,4 @@
-"""Three nodes behind HAProxy with the configuration we ship: what clients see while nodes come and go."""
+"""Three nodes on a Redis Cluster, behind HAProxy as we set it up: what clients see while nodes come and go."""
 
 import contextlib
 import re
@@ -13,7 +13,7 @@ from pathlib import Path
 import httpx
 import pytest
 
-from tests.servers import free_port, redis_running
+from tests.servers import free_port
 from tests.service import Running, answers, serving, wait_for
 
 CONFIG = Path(__file__).parents[2] / "deploy" / "haproxy" / "haproxy.cfg"
@@ -106,9 +106,10 @@ class Load:
 
 @pytest.fixture
 def nodes(request: pytest.FixtureRequest, tmp_path: Path) -> Iterator[list[Node]]:
-    """Three running nodes on one Redis; its parameter is how long they drain, in seconds."""
-    with redis_running(tmp_path) as redis, ExitStack() as running:
-        made = [Node(tmp_path / f"node{n}", redis.url, getattr(request, "param", 0)) for n in range(3)]
+    """Three running nodes on one Redis Cluster; its parameter is how long they drain, in seconds."""
+    url = request.getfixturevalue("cluster").url
+    with ExitStack() as running:
+        made = [Node(tmp_path / f"node{n}", url, getattr(request, "param", 0)) for n in range(3)]
         for node in made:
             running.callback(node.stop)
             node.start()
