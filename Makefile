@@ -57,10 +57,15 @@ test-containers: $(BIN)/pytest ## Run the container tests on the Docker engine t
 bench-edge: $(BIN)/pytest ## Measure what the edge costs; needs a Docker engine and wrk.
 	$(BIN)/python -m benchmarks.edge
 
-lint-containers: $(LINTERS)/checkov ## Check the Dockerfiles and the compose files.
+lint-containers: $(LINTERS)/checkov ## Check Dockerfiles, compose files and the Kubernetes manifests.
 	$(LINTERS)/hadolint Dockerfile deploy/*/Dockerfile
 	$(LINTERS)/check-jsonschema --builtin-schema vendor.compose-spec docker-compose.yml docker-compose.dev.yml
 	$(LINTERS)/checkov --quiet --compact --skip-download --framework dockerfile -d .
+# Not checked of Kubernetes: pull policy and digests (versions are pinned), user ids above 10,000 (431 is the image's user).
+	@command -v kubectl >/dev/null || scripts/need kubernetes-client
+	kubectl kustomize deploy/kubernetes > .venv-containers/kubernetes.yaml
+	$(LINTERS)/checkov --quiet --compact --skip-download --framework kubernetes \
+	  --skip-check CKV_K8S_15,CKV_K8S_40,CKV_K8S_43 -f .venv-containers/kubernetes.yaml
 
 .PHONY: attack audit
 attack: $(BIN)/pytest servers ## Attack a running service for some minutes; prints the figures of docs/security.md.
