@@ -141,6 +141,17 @@ def test_a_flood_of_refusals_fills_no_disk(tmp_path: Path) -> None:
         assert 'messaging_refusals_total{reason="limit_create"} 1000.0' in httpx.get(f"{service.ops_url}/metrics").text
 
 
+def test_a_log_folder_that_cannot_be_written_stops_nothing(tmp_path: Path) -> None:
+    """Requests are served and refused as ever; the console has the lines, and says once that the file has not."""
+    options = ("--workers", "1", "--limit-create", "1", "--log-dir", "/dev/null/logs")
+    with serving(tmp_path, sqlite(tmp_path), *options) as service, httpx.Client(base_url=service.url) as client:
+        assert [client.post("/", json={"message": "x"}).status_code for _ in range(3)] == [200, 429, 429]
+        assert client.get("/docs").status_code == 200
+        wait_for(lambda: '"reason":"limit_create"' in service.console.read_text())
+        assert "log_file_failed" in service.console.read_text()
+        assert "messaging_log_failures_total 0.0" not in httpx.get(f"{service.ops_url}/metrics").text
+
+
 FORGED = b'{"event":"forged"}'
 
 
