@@ -7,6 +7,7 @@ from functools import lru_cache, partial
 from messaging_api.errors import StoreError, StoreUnavailable
 from messaging_api.ratelimit import WINDOW_MS, Kind, Standing
 from messaging_api.stores.redis_node import Lane, Script
+from messaging_api.stores.resp import Command
 from messaging_api.stores.tallies import Tallies, Tally
 
 LIMIT = Script("limit.lua")
@@ -23,17 +24,16 @@ class RedisCounters:
 
     def _count(self, tallies: list[Tally]) -> None:
         for tally in tallies:
-            client, add, look = tally.ask
-            keys = _keys(self._prefix, client, add, look)
-            more = (str(len(tally.tells)), "0") if add else ("0",)
-            reply = self._lane.submit(LIMIT.call(len(keys), *keys, _WINDOW, *more[: len(keys)]))
-            asyncio.ensure_future(reply).add_done_callback(partial(_settle, tally))
+            command = _command(self._prefix, *tally.ask, len(tally.tells))
+            asyncio.ensure_future(self._lane.submit(command)).add_done_callback(partial(_settle, tally))
 
 
 @lru_cache(4096)
-def _keys(prefix: bytes, client: bytes, *kinds: Kind | None) -> tuple[bytes, ...]:
+def _command(prefix: bytes, client: bytes, add: Kind | None, look: Kind | None, more: int) -> Command:
     """The counters of one client lie in one slot of a cluster."""
-    return tuple(b"%blimit:{%b}:%b" % (prefix, client.hex().encode(), kind.encode()) for kind in kinds if kind)
+    asked = {kind: count for kind, count in ((add, more), (look, 0)) if kind is not None}
+    keys = [b"%blimit:{%b}:%b" % (prefix, client.hex().encode(), kind.encode()) for kind in asked]
+    return LIMIT.call(len(keys), *keys, _WINDOW, *map(str, asked.values()))
 
 
 def _settle(tally: Tally, reply: "Future[list[int]]") -> None:
