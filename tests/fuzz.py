@@ -2,6 +2,7 @@
 
 import asyncio
 import json
+import random
 import re
 from collections import Counter
 from collections.abc import Iterator
@@ -17,8 +18,8 @@ from tests.service import Running, serving
 _STATUS = re.compile(rb"HTTP/1\.1 ([0-9]{3}) ")
 _LENGTH = re.compile(rb"\r\ncontent-length: ([0-9]+)\r\n", re.IGNORECASE)
 
-BATCH = 20
-"""Requests that are sent at once."""
+BATCH, MUTANTS, AT_ONCE = 20, 9, 50
+"""Requests that are made together, others that are made of each by changing bytes, and connections at a time."""
 TELLTALES = (b"Traceback", b'File "', b".py", b"Error(", b"Exception", b"sqlite", b"redis", b"0x7f")
 """What only a text of an exception, or of a library, would hold."""
 
@@ -119,6 +120,17 @@ def _requests(draw: st.DrawFn) -> bytes:
     return b"\r\n".join([*lines, b"", body])
 
 
+def _mutant(request: bytes, chance: random.Random) -> bytes:
+    """The same with a few bytes changed, put in, left out or doubled."""
+    data = bytearray(request)
+    for _ in range(chance.randint(1, 4)):
+        at = chance.randrange(len(data) + 1)
+        some = data[at : at + chance.randint(1, 9)]
+        odd = bytes([chance.choice((0, 9, 10, 13, 32, 34, 37, 44, 58, 59, 127, 128, 255, chance.randrange(256)))])
+        data[at : at + len(some)] = chance.choice((b"", odd, odd + some, some + some))
+    return bytes(data)
+
+
 @contextmanager
 def unshaken(folder: Path, store: str) -> Iterator[Running]:
     """A service that must be the same at the end: its workers alive, nothing unexpected in its log."""
@@ -142,12 +154,16 @@ def fuzz(service: Running, batches: int) -> Counter[int]:
         phases=[Phase.generate],
         suppress_health_check=list(HealthCheck),
     )
-    @given(st.lists(_requests(), min_size=BATCH, max_size=BATCH))
-    def run(batch: list[bytes]) -> None:
-        for sent, (statuses, came) in zip(batch, asyncio.run(replies(service.url, batch)), strict=True):
-            seen.update(statuses or [0])
-            assert not [status for status in statuses if status >= 500], (sent, came)
-            assert not [word for word in TELLTALES if word.lower() in came.lower()], (sent, came)
+    @given(st.lists(_requests(), min_size=BATCH, max_size=BATCH), st.integers(0, 2**32))
+    def run(made: list[bytes], seed: int) -> None:
+        chance = random.Random(seed)
+        batch = made + [_mutant(one, chance) for one in made for _ in range(MUTANTS)]
+        for start in range(0, len(batch), AT_ONCE):
+            some = batch[start : start + AT_ONCE]
+            for sent, (statuses, came) in zip(some, asyncio.run(replies(service.url, some)), strict=True):
+                seen.update(statuses or [0])
+                assert not [status for status in statuses if status >= 500], (sent, came)
+                assert not [word for word in TELLTALES if word.lower() in came.lower()], (sent, came)
 
     run()
     assert {200, 400, 404, 405} <= set(seen), "the requests are not as odd as they should be"

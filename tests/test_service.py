@@ -117,7 +117,7 @@ def test_whatever_is_no_id_asks_the_store_all_the_same(serve: Callable[[Work], N
             await service.receipt(name)
         with pytest.raises(Missing):
             await service.burn(name)
-        assert len(statements) == 3
+        assert len([one for one in statements if "FROM records" in one]) == 3
 
     serve(work)
 

@@ -8,4 +8,4 @@ from tests.fuzz import fuzz, unshaken
 def test_odd_requests(tmp_path: Path, store_url: str) -> None:
     """No 5xx, no word of an exception in any answer, no worker that dies."""
     with unshaken(tmp_path, store_url) as service:
-        fuzz(service, 60)
+        fuzz(service, 8)
