@@ -44,7 +44,11 @@ class Cycle(RequestResponseCycle):
         self.body = bytearray()
 
     async def respond(self, status: int, lines: bytes, body: bytes) -> None:
-        """Send the whole answer in one write. `lines` end with CR LF each and hold the length GET would give."""
+        """Send the whole answer in one write. `lines` end with CR LF each and hold the length GET would give.
+
+        There is one, so the scope lets go of this method: else each request is garbage that holds itself.
+        """
+        self.scope["extensions"].clear()
         if self.flow.write_paused and not self.disconnected:
             await self.flow.drain()
         if self.disconnected:
