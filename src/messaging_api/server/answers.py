@@ -5,15 +5,15 @@ import os
 from uvicorn.protocols.http.httptools_impl import STATUS_LINE
 
 from messaging_api.errors import Overloaded
-from messaging_api.web.app import fixed_lines
-from messaging_api.web.http import WHOLE, Receive, Response, Scope, Send, joined
+from messaging_api.web.app import header_lines
+from messaging_api.web.http import WHOLE, Receive, Response, Scope, Send
 from messaging_api.web.problems import problem
 
 
 def last_words(error: Exception, request_id: str, *, secure: bool) -> bytes:
     """The bytes that tell `error`, as any other problem, and end the connection."""
     response = problem(error)
-    lines = _lines(response, request_id, "https" if secure else "http")
+    lines = header_lines(response, "https" if secure else "http", request_id)
     close = b"" if b"connection: close" in lines else b"connection: close\r\n"
     return b"%b%b%b\r\n%b" % (STATUS_LINE[response.status], lines, close, response.body)
 
@@ -26,15 +26,9 @@ async def overloaded(scope: Scope, _receive: Receive, _send: Send) -> None:
 async def respond(scope: Scope, response: Response, request_id: str) -> None:
     """Answer the request of `scope`, on which `whole` is offered."""
     body = response.body if scope["method"] != "HEAD" else b""
-    await scope["extensions"][WHOLE](response.status, _lines(response, request_id, scope["scheme"]), body)
+    await scope["extensions"][WHOLE](response.status, header_lines(response, scope["scheme"], request_id), body)
 
 
 def new_id() -> str:
     """A request id."""
     return os.urandom(8).hex()
-
-
-def _lines(response: Response, request_id: str, scheme: str) -> bytes:
-    fixed = fixed_lines(response.headers, scheme)
-    own = joined(response.extra)
-    return b"%b%bcontent-length: %d\r\nx-request-id: %b\r\n" % (fixed, own, len(response.body), request_id.encode())

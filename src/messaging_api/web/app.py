@@ -92,7 +92,7 @@ class App:
         if self._cors is not None:
             response = response._replace(extra=(*response.extra, *self._cors.fields(request)))
         body = response.body if request.method != "HEAD" else b""
-        lines = _lines(request, response, self._guard.quota_lines(request))
+        lines = header_lines(response, request.scope["scheme"], request.request_id, self._guard.quota_lines(request))
         await scope["extensions"][WHOLE](response.status, lines, body)
         self._tell(request, route, response, time.perf_counter() - begin)
 
@@ -154,20 +154,19 @@ def _ms(seconds: float) -> str:
     return f"{whole}{_THOUSANDTHS[thousandths]}"
 
 
-def _lines(request: Request, response: Response, quota: bytes) -> bytes:
-    fixed = fixed_lines(response.headers, request.scope["scheme"])
-    own = joined(response.extra) if response.extra else b""
+def header_lines(response: Response, scheme: str, own_id: str, more: bytes = b"") -> bytes:
+    """All header lines of an answer to the request `own_id`, with `more` lines among them."""
     return b"%b%b%bcontent-length: %d\r\nx-request-id: %b\r\n" % (
-        fixed,
-        own,
-        quota,
+        _fixed_lines(response.headers, scheme),
+        joined(response.extra) if response.extra else b"",
+        more,
         len(response.body),
-        request.request_id.encode(),
+        own_id.encode(),
     )
 
 
 @lru_cache(256)
-def fixed_lines(headers: tuple[Header, ...], scheme: str) -> bytes:
+def _fixed_lines(headers: tuple[Header, ...], scheme: str) -> bytes:
     """What answers of one kind have in common, made once."""
     own = {name for name, _ in headers}
     security = [header for header in SECURITY if header[0] not in own]
