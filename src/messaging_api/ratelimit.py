@@ -164,6 +164,9 @@ class Permit:
     async def granted(self) -> None:
         """Wait for the answer. Nothing that cannot be undone is done before. Raises LimitReached."""
 
+    async def missed(self) -> None:
+        """Count that nothing was found. Raises LimitReached when that was one too many: exactly `miss` are told so."""
+
 
 UNLIMITED = Permit()
 
@@ -202,7 +205,6 @@ class Asking(Permit):
             raise
 
     async def missed(self) -> None:
-        """Count that nothing was found. Raises LimitReached when that was one too many: exactly `miss` are told so."""
         miss = self._limiter.miss(self._ask[0])
         try:
             miss.ask()

@@ -8,11 +8,11 @@ Answers are handed over whole (`http.WHOLE`).
 
 import os
 import time
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from functools import lru_cache
 from typing import NamedTuple
 
-from messaging_api.errors import MessagingError, StoreError, StoreFull
+from messaging_api.errors import LimitReached, MessagingError, Missing, StoreError, StoreFull
 from messaging_api.logs import Journal, request_id, where
 from messaging_api.metrics import METHODS, Row
 from messaging_api.refusals import Refusals
@@ -35,20 +35,27 @@ HSTS: Header = (b"strict-transport-security", b"max-age=63072000; includeSubDoma
 """On every answer over TLS (RFC 6797, section 7.2: never over plain HTTP)."""
 
 
+class Operation(NamedTuple):
+    """What answers a method at an address, and what is asked before it."""
+
+    handler: Handler
+    admit: Callable[[Request], None] = lambda _: None
+
+
 class Route(NamedTuple):
     """An address. `label` names it in logs and metrics, without what was asked for."""
 
     label: str
-    methods: dict[str, Handler]
+    methods: dict[str, Operation]
 
-    def handler(self, method: str) -> Handler:
+    def operation(self, method: str) -> Operation:
         """What answers `method`. Raises UnknownAddress, MethodNotAllowed."""
         if method in self.methods:
             return self.methods[method]
         raise MethodNotAllowed(", ".join(self.methods)) if self.methods else UnknownAddress
 
 
-def _route(label: str, **methods: Handler) -> Route:
+def _route(label: str, **methods: Operation) -> Route:
     head = {"HEAD": methods["GET"]} if "GET" in methods else {}
     return Route(label, {**methods, **head})
 
@@ -68,16 +75,17 @@ class App:
         self._journal = journal
         self._row = row
         self._ids = _request_ids()
-        look_up = guard.looking_up
+        look_up = guard.look_up
         self._fixed = {
-            "/": _route("/", GET=handlers.describe, POST=guard.creating(handlers.post)),
-            "/openapi.json": _route("/openapi.json", GET=handlers.contract),
-            "/docs": _route("/docs", GET=handlers.docs),
+            "/": _route("/", GET=Operation(handlers.describe), POST=Operation(handlers.post, guard.create)),
+            "/openapi.json": _route("/openapi.json", GET=Operation(handlers.contract)),
+            "/docs": _route("/docs", GET=Operation(handlers.docs)),
         }
+        receipt = {"GET": Operation(handlers.receipt, look_up), "DELETE": Operation(handlers.burn, look_up)}
         self._named = {
-            "/msg": _route("/msg", GET=look_up(handlers.read)),
-            "/receipt": _route("/receipt", GET=look_up(handlers.receipt), DELETE=look_up(handlers.burn)),
-            "/assets": _route("/assets", GET=handlers.asset),
+            "/msg": _route("/msg", GET=Operation(handlers.read, look_up)),
+            "/receipt": _route("/receipt", **receipt),
+            "/assets": _route("/assets", GET=Operation(handlers.asset)),
         }
 
     async def __call__(self, scope: Scope, receive: Receive, _send: Send) -> None:
@@ -86,7 +94,18 @@ class App:
         request = Request(scope, receive, next(self._ids), self._clients.of(scope))
         request_id.set(request.request_id)
         route, name = self.find(request.path)
-        response = await self._answer(request, route, name)
+        try:
+            if request.method == "OPTIONS" and self._cors is not None and route.methods:
+                response = self._cors.preflight(request, route.methods)
+            else:
+                handler, admit = route.operation(request.method)
+                admit(request)
+                response = await handler(request, name)
+        except MessagingError as error:
+            response = problem(await self._noted(request, error))
+        except Exception as error:  # noqa: BLE001 the outermost edge: whatever it is, the client gets an answer
+            self._journal.event("unexpected", "error", **where(error))
+            response = problem(error)
         if response.reason is not None:
             response = self._refused(request, response)
         if self._cors is not None:
@@ -104,23 +123,18 @@ class App:
         head, _, name = path.rpartition("/")
         return self._named.get(head, _OTHER), name
 
-    async def _answer(self, request: Request, route: Route, name: str) -> Response:
-        try:
-            if request.method == "OPTIONS" and self._cors is not None and route.methods:
-                return self._cors.preflight(request, route.methods)
-            return await route.handler(request.method)(request, name)
-        except MessagingError as error:
-            self._note(request, error)
-            return problem(error)
-        except Exception as error:  # noqa: BLE001 the outermost edge: whatever it is, the client gets an answer
-            self._journal.event("unexpected", "error", **where(error))
-            return problem(error)
-
-    def _note(self, request: Request, error: MessagingError) -> None:
+    async def _noted(self, request: Request, error: MessagingError) -> MessagingError:
+        """What to tell the client: of a look-up that found nothing, perhaps that it was one too many."""
+        if isinstance(error, Missing):
+            try:
+                await request.permit.missed()
+            except LimitReached as too_many:
+                return too_many
         if isinstance(error, StoreError):
             reason = "full" if isinstance(error, StoreFull) else "unavailable"
             self._row.count("messaging_store_failures", reason)
             self._refusals.fault("store_failed", reason, request.client.address, detail=str(error))
+        return error
 
     def _tell(self, request: Request, route: Route, response: Response, seconds: float) -> None:
         method = request.method if request.method in METHODS else "other"

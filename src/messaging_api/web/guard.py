@@ -1,10 +1,9 @@
 """What stands before the handlers that create and look up: who may, and how often."""
 
-from messaging_api.errors import Missing
 from messaging_api.ratelimit import WINDOW_MS, Kind, Limiter
 from messaging_api.web.clients import Clients
 from messaging_api.web.cors import Cors
-from messaging_api.web.http import Handler, Request, Response
+from messaging_api.web.http import Request
 from messaging_api.web.tokens import Tokens
 
 
@@ -25,30 +24,15 @@ class Guard:
             "miss": self._lines("miss", "read", "miss"),
         }
 
-    def creating(self, handler: Handler) -> Handler:
-        """A limit on what `handler` makes: asked first, so that what is refused leaves nothing behind."""
+    def create(self, request: Request) -> None:
+        """Before a creation: ask for the permit that its handler waits for. Raises Unauthorized, LimitReached."""
+        self._tokens.check(request.headers.get(b"authorization"))
+        request.permit = self._limiter.create(request.client.key)
+        request.permit.ask()
 
-        async def guarded(request: Request, name: str) -> Response:
-            self._tokens.check(request.headers.get(b"authorization"))
-            permit = request.permit = self._limiter.create(request.client.key)
-            permit.ask()
-            await permit.granted()
-            return await handler(request, name)
-
-        return guarded
-
-    def looking_up(self, handler: Handler) -> Handler:
-        """A limit on what `handler` looks up, which it asks `request.permit` for, and on what it does not find."""
-
-        async def guarded(request: Request, name: str) -> Response:
-            permit = request.permit = self._limiter.read(request.client.key)
-            try:
-                return await handler(request, name)
-            except Missing:
-                await permit.missed()
-                raise
-
-        return guarded
+    def look_up(self, request: Request) -> None:
+        """Before a look-up: give it the permit that it asks for beside its first look."""
+        request.permit = self._limiter.read(request.client.key)
 
     def quota_lines(self, request: Request) -> bytes:
         """What the client has left, as header lines (draft-ietf-httpapi-ratelimit-headers-11)."""
