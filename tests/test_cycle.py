@@ -31,35 +31,64 @@ class Sink(asyncio.Transport):
     def write(self, data: Any) -> None:
         self.written += data
 
+    def pause_reading(self) -> None: ...
+
+    def resume_reading(self) -> None: ...
+
+    def close(self) -> None: ...
+
 
 async def whole(scope: Scope, _receive: Receive, _send: Send) -> None:
     await scope["extensions"][WHOLE](200, b"content-length: 0\r\n", b"")
+
+
+def connected() -> tuple[Protocol, Sink]:
+    """A connection to an application that answers 200."""
+    config = Config(cast("Any", whole), http="httptools", ws="none", lifespan="off", log_config=None)
+    config.load()
+    gate = Gate(cast("Refusals", None), 10, 10, 100)
+    protocol, sink = Protocol(config, ServerState(), cast("Any", whole), gate), Sink()
+    protocol.connection_made(sink)
+    return protocol, sink
+
+
+async def ask(protocol: Protocol, sink: Sink, times: int = 1) -> set[Any]:
+    """Ask so many times at once, and wait for the last answer; the tasks that served."""
+    due = sink.written.count(b"200 OK") + times
+    protocol.data_received(b"GET / HTTP/1.1\r\nHost: x\r\n\r\n" * times)
+    serving = {*protocol.tasks}
+    while sink.written.count(b"200 OK") < due or protocol.tasks:
+        await asyncio.sleep(0)
+    return serving
 
 
 def test_a_request_leaves_no_garbage_that_holds_itself() -> None:
     """So the collector may run rarely, as it does: nothing waits for it."""
 
     async def main() -> None:
-        config = Config(cast("Any", whole), http="httptools", ws="none", lifespan="off", log_config=None)
-        config.load()
-        gate = Gate(cast("Refusals", None), 10, 10, 100)
-        protocol, sink = Protocol(config, ServerState(), cast("Any", whole), gate), Sink()
-        protocol.connection_made(sink)
-
-        async def ask() -> None:
-            before = sink.written.count(b"200 OK")
-            protocol.data_received(b"GET / HTTP/1.1\r\nHost: x\r\n\r\n")
-            while sink.written.count(b"200 OK") == before or protocol.tasks:
-                await asyncio.sleep(0)
-
-        await ask()
+        protocol, sink = connected()
+        await ask(protocol, sink)
         gc.collect()
         gc.disable()
         try:
             for _ in range(REQUESTS):
-                await ask()
+                await ask(protocol, sink)
             assert gc.collect() < REQUESTS
         finally:
             gc.enable()
+
+    asyncio.run(main())
+
+
+def test_a_connection_has_one_task_which_ends_with_it() -> None:
+    """Whether its requests come one by one or at once, and however many there are."""
+
+    async def main() -> None:
+        protocol, sink = connected()
+        (task,) = await ask(protocol, sink)
+        assert await ask(protocol, sink) == await ask(protocol, sink, 5) == {task}
+        protocol.connection_lost(None)
+        await asyncio.wait([task], timeout=5)
+        assert asyncio.all_tasks() == {asyncio.current_task()}
 
     asyncio.run(main())

@@ -8,10 +8,12 @@ header tuples and one write to the socket; `docs/performance.md` has the figures
 
 import asyncio
 from functools import lru_cache
+from operator import attrgetter
 from typing import Any, Final
 from urllib.parse import unquote
 
 import httptools
+from uvicorn._types import ASGI3Application
 from uvicorn.protocols.http.httptools_impl import STATUS_LINE, HttpToolsProtocol, RequestResponseCycle
 
 from messaging_api.web.http import WHOLE, Header, joined
@@ -29,19 +31,44 @@ class Cycle(RequestResponseCycle):
     chunked_encoding = None
     expected_content_length = 0
     more_body = True
+    _event: asyncio.Event | None = None
+
+    transport = property(attrgetter("_protocol.transport"))
+    flow = property(attrgetter("_protocol.flow"))
+    logger = property(attrgetter("_protocol.logger"))
+    default_headers = property(attrgetter("_protocol.server_state.default_headers"))
+    on_response = property(attrgetter("_protocol.on_response_complete"))
 
     def __init__(self, protocol: HttpToolsProtocol) -> None:
         version = protocol.parser.get_http_version()
+        self._protocol = protocol
         self.scope = _scope(protocol, version, self.respond)
-        self.transport = protocol.transport
-        self.flow = protocol.flow
-        self.logger = protocol.logger
-        self.default_headers = protocol.server_state.default_headers
-        self.message_event = asyncio.Event()
-        self.on_response = protocol.on_response_complete
         self.keep_alive = version != "1.0" and protocol.parser.should_keep_alive()
         self.waiting_for_100_continue = protocol.expect_100_continue
         self.body = bytearray()
+
+    @property
+    def message_event(self) -> asyncio.Event:  # type: ignore[override]  # uvicorn's is made for each request
+        """For what comes of the body, or its end; most requests have none, and nobody waits."""
+        if self._event is None:
+            self._event = asyncio.Event()
+            if self.body or not self.more_body or self.disconnected or self.response_complete:
+                self._event.set()
+        return self._event
+
+    def wake(self) -> None:
+        """Tell whoever waits, if anyone does."""
+        if self._event is not None:
+            self._event.set()
+
+    async def run_asgi(self, app: ASGI3Application) -> None:
+        """As uvicorn's, for applications that answer whole."""
+        try:
+            await app(self.scope, self.receive, self.send)
+        except BaseException:
+            self.logger.exception("The application failed.")
+        if not self.response_complete and not self.disconnected:
+            await self.send_500_response()
 
     async def respond(self, status: int, lines: bytes, body: bytes) -> None:
         """Send the whole answer in one write. `lines` end with CR LF each and hold the length GET would give.
@@ -49,8 +76,9 @@ class Cycle(RequestResponseCycle):
         There is one, so the scope lets go of this method: else each request is garbage that holds itself.
         """
         self.scope["extensions"].clear()
-        if self.flow.write_paused and not self.disconnected:
-            await self.flow.drain()
+        protocol = self._protocol
+        if protocol.flow.write_paused and not self.disconnected:
+            await protocol.flow.drain()
         if self.disconnected:
             return
         self.response_started = self.response_complete = True
@@ -59,12 +87,12 @@ class Cycle(RequestResponseCycle):
             self.keep_alive = False
         elif not self.keep_alive:
             lines += b"connection: close\r\n"
-        default = _default_lines(tuple(self.default_headers))
-        self.transport.write(b"".join((STATUS_LINE[status], default, lines, b"\r\n", body)))
-        self.message_event.set()
+        default = _default_lines(tuple(protocol.server_state.default_headers))
+        protocol.transport.write(b"".join((STATUS_LINE[status], default, lines, b"\r\n", body)))
+        self.wake()
         if not self.keep_alive:
-            self.transport.close()
-        self.on_response()
+            protocol.transport.close()
+        protocol.on_response_complete()
 
 
 def _scope(protocol: HttpToolsProtocol, version: str, respond: Any) -> Any:  # noqa: ANN401 ASGI's types are looser

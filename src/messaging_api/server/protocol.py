@@ -14,6 +14,7 @@ from uvicorn.server import ServerState
 
 from messaging_api.errors import Incomplete, Invalid, MessagingError, Overloaded
 from messaging_api.server.answers import last_words, new_id, overloaded
+from messaging_api.server.connection_task import ConnectionTask
 from messaging_api.server.cycle import Cycle
 from messaging_api.server.deadlines import Phase, State
 from messaging_api.server.gate import Gate
@@ -43,12 +44,14 @@ class Protocol(HttpToolsProtocol):
     _stopping = False
     _head = 0
     _held = 0
-    _running: RequestResponseCycle | None = None
+    _running: Cycle | None = None
+    cycle: Cycle
 
     def __init__(self, config: Config, state: ServerState, app: ASGI3Application, gate: Gate) -> None:
         super().__init__(config, state, {})
         self.app = app
         self._gate = gate
+        self._task = ConnectionTask(self.loop, self.tasks)
 
     def connection_made(self, transport: asyncio.Transport) -> None:  # type: ignore[override]  # as uvicorn has it
         if len(self.connections) < self._gate.max_connections:
@@ -60,6 +63,7 @@ class Protocol(HttpToolsProtocol):
         """Tell the request that is being served; uvicorn tells the newest, which may still wait behind it."""
         self._abandon()
         self._release()
+        self._task.end()
         super().connection_lost(exc)
 
     def data_received(self, data: bytes) -> None:
@@ -113,12 +117,12 @@ class Protocol(HttpToolsProtocol):
         cycle.body += body
         if len(cycle.body) > HIGH_WATER_LIMIT:
             self.flow.pause_reading()
-        cycle.message_event.set()
+        cycle.wake()
 
     def on_message_complete(self) -> None:
         self._release()
         self.cycle.more_body = False
-        self.cycle.message_event.set()
+        self.cycle.wake()
 
     def _release(self) -> None:
         if self._held:
@@ -139,10 +143,8 @@ class Protocol(HttpToolsProtocol):
         if len(self.tasks) - self._gate.slow >= self._gate.max_in_flight:
             self._note("overloaded")
             app = cast("ASGI3Application", overloaded)
-        self._running = cycle
-        task = self.loop.create_task(cycle.run_asgi(app))
-        task.add_done_callback(self.tasks.discard)
-        self.tasks.add(task)
+        self._running = cast("Cycle", cycle)
+        self._task.serve(cycle, app)
 
     def shutdown(self) -> None:
         """Finish what was begun; whatever is still asked is answered, and is the last."""
@@ -197,7 +199,7 @@ class Protocol(HttpToolsProtocol):
         """Whatever is being served, nobody waits for its answer."""
         if self._running is not None and not self._running.response_complete:
             self._running.disconnected = True
-            self._running.message_event.set()
+            self._running.wake()
 
     def _note(self, reason: str, request_id: str | None = None) -> None:
         self._gate.refusals.note(reason, self.client[0] if self.client else "", request_id=request_id)
