@@ -34,9 +34,11 @@ def test_one_turn_is_one_batch() -> None:
 
         assert await asyncio.gather(*map(ask, range(5))) == [0, 2, 4, 6, 8]
         assert await ask(7) == 14
+        behind, ahead = batcher.submit(8), batcher.submit(9, ahead=True)
+        assert (await behind, await ahead) == (16, 18)
 
     asyncio.run(main())
-    assert batches == [[0, 1, 2, 3, 4], [7]]
+    assert batches == [[0, 1, 2, 3, 4], [7], [9, 8]]
 
 
 def test_whoever_has_gone_disturbs_nobody() -> None:

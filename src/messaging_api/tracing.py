@@ -85,9 +85,9 @@ class TracedBatcher(Batcher[Any, Any]):
         self._tracer = tracer
         self._spans: list[Span] = []
 
-    def submit(self, operation: object) -> "Future[Any]":
-        """The future answer of `operation`."""
-        answer = super().submit(operation)
+    def submit(self, operation: object, *, ahead: bool = False) -> "Future[Any]":
+        """See `Batcher`."""
+        answer = super().submit(operation, ahead=ahead)
         if get_current_span().get_span_context().is_valid:  # what no request asked for, as a sweep, is no trace
             span = self._tracer.start_span("store", kind=SpanKind.CLIENT)
             self._spans.append(span)

@@ -45,14 +45,17 @@ class Batcher(Generic[Operation, Answer]):
         self._run = run
         self._observe = observe
         self._batch: list[Ticket[Operation, Answer]] = []
+        self._loop = asyncio.get_running_loop()  # which asks the kernel for the process: not with each operation
 
-    def submit(self, operation: Operation) -> "asyncio.Future[Answer]":
-        """The future answer of `operation`."""
-        loop = asyncio.get_running_loop()
-        ticket: Ticket[Operation, Answer] = Ticket(operation, loop.create_future())
+    def submit(self, operation: Operation, *, ahead: bool = False) -> "asyncio.Future[Answer]":
+        """The future answer of `operation`, which goes behind what this turn has submitted, or `ahead` of it."""
+        ticket: Ticket[Operation, Answer] = Ticket(operation, self._loop.create_future())
         if not self._batch:
-            loop.call_soon(self._flush)
-        self._batch.append(ticket)
+            self._loop.call_soon(self._flush)
+        if ahead:
+            self._batch.insert(0, ticket)
+        else:
+            self._batch.append(ticket)
         return ticket.answer
 
     def _flush(self) -> None:

@@ -38,17 +38,17 @@ class Router:
         self._pick = pick
         self._patience = patience
 
-    async def submit(self, command: Command) -> Reply:
+    async def submit(self, command: Command, *, ahead: bool = False) -> Reply:
         """The reply to come."""
         try:
-            return await self.begin(command)
+            return await self.begin(command, ahead=ahead)
         except StoreUnavailable as failure:
             return await self._recover(command, failure)
 
-    def begin(self, command: Command) -> Awaitable[Reply]:
+    def begin(self, command: Command, *, ahead: bool = False) -> Awaitable[Reply]:
         """The reply of the node that should serve the key; to be handed to `finish`."""
         shard = self._shards.at[_slot(command)]
-        return self._find(command) if shard is None else self._pick(shard).submit(command)
+        return self._find(command) if shard is None else self._pick(shard).submit(command, ahead=ahead)
 
     async def finish(self, command: Command, begun: Awaitable[Reply]) -> Reply:
         """The reply that `begun` gives, or that of another node if the first did not serve the key."""

@@ -20,8 +20,8 @@ from messaging_api.stores.resp import Command, Connection, Reply, Sent
 class Lane(Protocol):
     """Where commands go in and their replies come out. A reply that is an error is raised, as a StoreError."""
 
-    def submit(self, command: Command) -> Awaitable[Any]:
-        """The reply to come."""
+    def submit(self, command: Command, *, ahead: bool = False) -> Awaitable[Any]:
+        """The reply to come; where replies come one by one, `ahead` of those to what else this turn has submitted."""
 
     async def aclose(self) -> None:
         """Finish what was begun and let go."""

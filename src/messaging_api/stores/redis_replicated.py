@@ -32,7 +32,7 @@ class Replicated:
         self._working: asyncio.Task[None] | None = None
         self._sure = False
 
-    def submit(self, command: Command) -> "asyncio.Future[Reply]":
+    def submit(self, command: Command, *, ahead: bool = False) -> "asyncio.Future[Reply]":
         """The reply to come, once enough replicas have what the command wrote."""
         ticket: Ticket[Command, Reply] = Ticket(command, asyncio.get_running_loop().create_future())
         self._gathered.append(ticket)
