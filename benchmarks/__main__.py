@@ -26,8 +26,8 @@ def main() -> None:
         prog="make bench", description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
     )
     parser.add_argument("what", nargs="?", choices=_WHAT, default="table")
-    parser.add_argument("--rounds", type=int, default=5, help="runs of which the medians are shown")
-    parser.add_argument("--seconds", type=int, default=2, help="length of one measurement")
+    parser.add_argument("--rounds", type=int, default=9, help="runs of which the medians are shown")
+    parser.add_argument("--seconds", type=int, default=1, help="length of one measurement")
     parser.add_argument("--connections", type=int, nargs="+", default=[1, 32, 256])
     parser.add_argument("--only", default="", help="a regular expression: the servers to measure, besides the floor")
     parser.add_argument("--redis-messages", type=int, default=10_000_000, help="of growth")

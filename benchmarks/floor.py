@@ -1,6 +1,6 @@
 """The floor: a raw ASGI app on uvicorn as it comes (httptools, uvloop), answering the bytes that the service would.
 
-    python -m benchmarks.floor raw|falcon <answers.json>
+    python -m benchmarks.floor raw|falcon <answers.json> <workers>
 
 Prints its URL. `answers.json` holds one recorded answer of the service for GET and POST: headers and body.
 """
@@ -8,6 +8,7 @@ Prints its URL. `answers.json` holds one recorded answer of the service for GET 
 import asyncio
 import base64
 import json
+import multiprocessing
 import socket
 import sys
 from pathlib import Path
@@ -64,15 +65,23 @@ def falcon_app(answers: dict[str, Answer]) -> Any:
     return app
 
 
-async def main(app: Any) -> None:
+def serve(kind: str, answers: dict[str, Answer], listener: socket.socket) -> None:
     """Serve until told to stop."""
+    app = Raw(answers) if kind == "raw" else falcon_app(answers)
     config = uvicorn.Config(app, http="httptools", ws="none", lifespan="off", log_config=None, access_log=False)
+    with asyncio.Runner(loop_factory=uvloop.new_event_loop) as runner:
+        runner.run(uvicorn.Server(config).serve([listener]))
+
+
+def main(kind: str, answers: str, workers: str) -> None:
+    """This process serves, and is joined by as many others as are asked for."""
     listener = socket.create_server(("127.0.0.1", 0), backlog=2048)
     print(f"http://127.0.0.1:{listener.getsockname()[1]}", flush=True)
-    await uvicorn.Server(config).serve([listener])
+    serving = (kind, recorded(answers), listener)
+    for _ in range(int(workers) - 1):
+        multiprocessing.get_context("fork").Process(target=serve, args=serving, daemon=True).start()
+    serve(*serving)
 
 
 if __name__ == "__main__":
-    kind, answers = sys.argv[1], recorded(sys.argv[2])
-    with asyncio.Runner(loop_factory=uvloop.new_event_loop) as runner:
-        runner.run(main(Raw(answers) if kind == "raw" else falcon_app(answers)))
+    main(*sys.argv[1:])

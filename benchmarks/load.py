@@ -22,7 +22,8 @@ SCRIPT = str(Path(__file__).with_name("load.lua"))
 class Figures:
     """`cpu_us`: CPU of all the server's processes for a request; latencies in ms; `memory` in MiB.
 
-    `trips` is the number of reads from its clients' sockets that Redis did for 32 requests, 0 where there is no Redis.
+    `ratio` is CPU in units of the bare server's in the same round, 0 where there is none to compare with. `trips` is
+    the number of reads from its clients' sockets that Redis did for 32 requests, 0 where there is no Redis.
     """
 
     rps: float
@@ -32,6 +33,7 @@ class Figures:
     errors: int
     memory: float
     trips: float = 0.0
+    ratio: float = 0.0
     requests: int = 0
 
 

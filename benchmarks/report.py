@@ -19,12 +19,6 @@ _COLUMNS = (
 )
 
 
-def ratio(rows: dict[str, Figures], name: str) -> float:
-    """CPU for a request, in units of the floor's for the same load."""
-    _, what, connections = name.split(" | ")
-    return rows[name].cpu_us / rows[f"floor | {what} | {connections}"].cpu_us
-
-
 def write_table(rows: dict[str, Figures], path: Path) -> str:
     """Markdown, also written to `path`."""
     lines = [
@@ -35,7 +29,7 @@ def write_table(rows: dict[str, Figures], path: Path) -> str:
         server, what, connections = name.split(" | ")
         figures = f"{row.cpu_us:.1f} | {row.rps:,.0f} | {row.p50:.2f} | {row.p99:.2f} | {row.errors} | {row.memory:.0f}"
         trips = f"{row.trips:.1f}" if row.trips else "-"
-        lines.append(f"| {server} | {what} | {connections} | **{ratio(rows, name):.2f}** | {figures} | {trips} |")
+        lines.append(f"| {server} | {what} | {connections} | **{row.ratio:.2f}** | {figures} | {trips} |")
     table = "\n".join(lines) + "\n"
     path.write_text(table)
     return table
@@ -50,7 +44,7 @@ def write_plot(rows: dict[str, Figures], path: Path) -> None:
 
     names = [name for name in rows if name.endswith("| 32")] or list(rows)
     figure, axes = plt.subplots(figsize=(8, 0.4 * len(names) + 1))
-    axes.barh([name.rsplit(" | ", 1)[0] for name in names], [ratio(rows, name) for name in names], color="#4477aa")
+    axes.barh([name.rsplit(" | ", 1)[0] for name in names], [rows[name].ratio for name in names], color="#4477aa")
     axes.invert_yaxis()
     axes.axvline(1, color="black", linewidth=0.8)
     axes.set_xlabel("CPU for a request, in units of the bare server's (32 connections)")

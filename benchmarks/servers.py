@@ -67,9 +67,9 @@ def process(command: list[str], core: int | None) -> Iterator[subprocess.Popen[s
 
 
 @contextlib.contextmanager
-def floor(kind: str, answers: Path) -> Iterator[Measured]:
+def floor(kind: str, answers: Path, workers: int = 1) -> Iterator[Measured]:
     """The bare server, raw or behind Falcon."""
-    with process([sys.executable, "-m", "benchmarks.floor", kind, str(answers)], SERVER_CORE) as started:
+    with process([sys.executable, "-m", "benchmarks.floor", kind, str(answers), str(workers)], SERVER_CORE) as started:
         assert started.stdout is not None
         yield Measured(started.stdout.readline().strip(), started.pid)
 

@@ -3,13 +3,14 @@
 import argparse
 import base64
 import contextlib
+import itertools
 import json
 import re
 import statistics
 import tempfile
 from collections.abc import Callable, Iterator
 from contextlib import AbstractContextManager
-from dataclasses import asdict
+from dataclasses import asdict, replace
 from pathlib import Path
 from typing import NamedTuple
 
@@ -21,6 +22,7 @@ from benchmarks.report import write_plot, write_table
 from benchmarks.servers import Measured
 
 MESSAGES = 50_000
+FLOOR = "floor"
 
 
 class Candidate(NamedTuple):
@@ -57,15 +59,16 @@ def candidates(work: Path) -> Iterator[dict[str, Candidate]]:
             wait_ready(server.url)
             record(server, work / "answers.json")
 
-        def floor(kind: str) -> Candidate:
-            return Candidate(lambda: servers.floor(kind, work / "answers.json"), sqlite)
+        def floor(kind: str, workers: int = 1) -> Candidate:
+            return Candidate(lambda: servers.floor(kind, work / "answers.json", workers), sqlite)
 
         def service(url: str, *options: str, workers: int = 1) -> Candidate:
             paths, behind = (redis, url) if url == redis_url else (sqlite, None)
             return Candidate(lambda: servers.service(url, work / "logs", *options, workers=workers), paths, behind)
 
         yield {
-            "floor": floor("raw"),
+            FLOOR: floor("raw"),
+            "floor, 2 workers": floor("raw", 2),
             "falcon, no store": floor("falcon"),
             "SQLite": service(sqlite_url),
             "Redis": service(redis_url),
@@ -77,26 +80,33 @@ def candidates(work: Path) -> Iterator[dict[str, Candidate]]:
 
 
 def run(asked: argparse.Namespace) -> dict[str, list[Figures]]:
-    """All measurements, by "server | read or create | connections"; each round visits all of them in turn."""
+    """All measurements, by "server | read or create | connections".
+
+    All servers stand ready from the beginning and are asked in turn, so that what slows the machine for a while slows
+    the floor and them alike; each figure is compared with the floor's of the same round.
+    """
     rows: dict[str, list[Figures]] = {}
-    with tempfile.TemporaryDirectory() as folder, candidates(Path(folder)) as measured:
-        chosen = {name: one for name, one in measured.items() if name == "floor" or re.search(asked.only, name)}
+    with tempfile.TemporaryDirectory() as folder, candidates(Path(folder)) as measured, contextlib.ExitStack() as stack:
+        chosen = {name: one for name, one in measured.items() if name == FLOOR or re.search(asked.only, name)}
+        running = {name: stack.enter_context(one.start()) for name, one in chosen.items()}
+        for name, server in running.items():
+            wait_ready(server.url)
+            measure(server, 32, 1, chosen[name].paths)
         for round_ in range(asked.rounds):
-            for name, candidate in chosen.items():
-                print(f"round {round_ + 1} of {asked.rounds}: {name}", flush=True)
-                with candidate.start() as server:
-                    wait_ready(server.url)
-                    measure(server, 32, 1, candidate.paths)
-                    for count in asked.connections:
-                        for what, paths in (("read", candidate.paths), ("create", None)):
-                            figures = measure(server, count, asked.seconds, paths, candidate.redis)
-                            rows.setdefault(f"{name} | {what} | {count}", []).append(figures)
+            print(f"round {round_ + 1} of {asked.rounds}", flush=True)
+            for count, what in itertools.product(asked.connections, ("read", "create")):
+                for name, one in chosen.items():
+                    paths = one.paths if what == "read" else None
+                    figures = measure(running[name], count, asked.seconds, paths, one.redis)
+                    floor = figures if name == FLOOR else rows[f"{FLOOR} | {what} | {count}"][-1]
+                    paired = replace(figures, ratio=figures.cpu_us / floor.cpu_us)
+                    rows.setdefault(f"{name} | {what} | {count}", []).append(paired)
     return rows
 
 
 def medians(runs: list[Figures]) -> Figures:
     """The median of each figure; errors are added up."""
-    names = ("rps", "cpu_us", "p50", "p99", "trips")
+    names = ("rps", "cpu_us", "ratio", "p50", "p99", "trips")
     middle = {name: statistics.median(getattr(one, name) for one in runs) for name in names}
     return Figures(**middle, errors=sum(one.errors for one in runs), memory=max(one.memory for one in runs))
 
