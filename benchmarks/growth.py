@@ -9,6 +9,7 @@ import time
 from collections.abc import Iterator
 from dataclasses import asdict
 from pathlib import Path
+from typing import NamedTuple
 
 from benchmarks import servers
 from benchmarks.bulk import stock
@@ -18,59 +19,67 @@ FEW = 10_000
 SMALL = 64
 """Bytes of a message."""
 EXPIRING = 100_000
-ROUNDS = 5
+ROUNDS = 9
+
+
+class Stocked(NamedTuple):
+    """A store, the paths of what can be read there, and where the logs of its service go."""
+
+    url: str
+    paths: Path
+    logs: Path
 
 
 @contextlib.contextmanager
-def _store(kind: str, work: Path) -> Iterator[str]:
-    if kind == "sqlite":
-        yield f"sqlite://{work}/growth.db"
-    else:
-        with servers.redis(work) as url:
-            yield url
+def _stocked(kind: str, count: int) -> Iterator[Stocked]:
+    """A store that holds so many messages, of which the first `FEW` can be read."""
+    with tempfile.TemporaryDirectory() as folder, contextlib.ExitStack() as stack:
+        work = Path(folder)
+        url = f"sqlite://{work}/growth.db" if kind == "sqlite" else stack.enter_context(servers.redis(work))
+        fill(url, FEW, work / "paths", SMALL)
+        begin = time.monotonic()
+        stock(url, count - FEW, SMALL)
+        print(f"{kind}: {count} messages kept after {time.monotonic() - begin:.0f} s", flush=True)
+        yield Stocked(url, work / "paths", work / "logs")
 
 
-def _cost(url: str, work: Path, paths: Path) -> dict[str, Figures]:
-    """Medians of CPU per request for reads and creates."""
-    with servers.service(url, work / "logs") as server:
-        wait_ready(server.url)
-        measure(server, 32, 1, paths)
-        runs = {what: [measure(server, 32, 2, listed) for _ in range(ROUNDS)] for what, listed in _asks(paths)}
-    return {what: sorted(figures, key=lambda one: one.cpu_us)[ROUNDS // 2] for what, figures in runs.items()}
+def _costs(few: Stocked, many: Stocked) -> dict[str, list[tuple[Figures, Figures]]]:
+    """What reads and creates cost on the one and on the other, measured in turn."""
+    runs: dict[str, list[tuple[Figures, Figures]]] = {"read": [], "create": []}
+    with servers.service(few.url, few.logs) as small, servers.service(many.url, many.logs) as large:
+        pair = ((small, few.paths), (large, many.paths))
+        for server, paths in pair:
+            wait_ready(server.url)
+            measure(server, 32, 1, paths)
+        for what, taken in runs.items():
+            for _ in range(ROUNDS):
+                one, other = (measure(server, 32, 1, paths if what == "read" else None) for server, paths in pair)
+                taken.append((one, other))
+    return runs
 
 
-def _asks(paths: Path) -> list[tuple[str, Path | None]]:
-    return [("read", paths), ("create", None)]
-
-
-def _while_expiring(url: str, work: Path, paths: Path) -> dict[str, float]:
+def _while_expiring(many: Stocked) -> dict[str, float]:
     """p99 of reads in ms: before, and the worst and the median of the seconds in which 100,000 messages expire."""
-    fill(url, EXPIRING, size=SMALL, ttl=90, spread=60)
+    fill(many.url, EXPIRING, size=SMALL, ttl=90, spread=60)
     ends = time.monotonic() + 90
-    with servers.service(url, work / "logs") as server:
+    with servers.service(many.url, many.logs) as server:
         wait_ready(server.url)
-        before = [measure(server, 32, 2, paths).p99 for _ in range(ROUNDS)]
+        before = [measure(server, 32, 2, many.paths).p99 for _ in range(ROUNDS)]
         time.sleep(max(0.0, ends - 60 - time.monotonic()))
         during = []
         while time.monotonic() < ends:
-            during.append(measure(server, 32, 2, paths).p99)
+            during.append(measure(server, 32, 2, many.paths).p99)
     return {"before": statistics.median(before), "during": statistics.median(during), "worst": max(during)}
 
 
-def _grow(kind: str, many: int) -> dict[str, object]:
-    with tempfile.TemporaryDirectory() as folder, _store(kind, Path(folder)) as url:
-        work, paths = Path(folder), Path(folder) / "paths"
-        fill(url, FEW, paths, SMALL)
-        few = _cost(url, work, paths)
-        begin = time.monotonic()
-        stock(url, many - FEW, SMALL)
-        print(f"{kind}: {many} messages kept after {time.monotonic() - begin:.0f} s", flush=True)
-        most = _cost(url, work, paths)
-        told: dict[str, object] = {"messages": many, "expiry p99 ms": _while_expiring(url, work, paths)}
-        for what in few:
-            ratio = most[what].cpu_us / few[what].cpu_us
-            told[what] = {"few": asdict(few[what]), "many": asdict(most[what]), "cpu ratio": ratio}
-            print(f"{kind} {what}: CPU at {many} messages is {ratio:.2f} of that at {FEW}", flush=True)
+def _grow(kind: str, count: int) -> dict[str, object]:
+    told: dict[str, object] = {"messages": count}
+    with _stocked(kind, FEW) as few, _stocked(kind, count) as many:
+        for what, runs in _costs(few, many).items():
+            ratio = statistics.median(most.cpu_us / least.cpu_us for least, most in runs)
+            told[what] = {"cpu ratio": ratio, "runs": [(asdict(least), asdict(most)) for least, most in runs]}
+            print(f"{kind} {what}: CPU at {count} messages is {ratio:.2f} of that at {FEW}", flush=True)
+        told["expiry p99 ms"] = _while_expiring(many)
     print(f"{kind}: p99 of reads while messages expire: {told['expiry p99 ms']}", flush=True)
     return told
 
