@@ -59,17 +59,15 @@ def _costs(few: Stocked, many: Stocked) -> dict[str, list[tuple[Figures, Figures
 
 
 def _while_expiring(many: Stocked) -> dict[str, float]:
-    """p99 of reads in ms: before, and the worst and the median of the seconds in which 100,000 messages expire."""
+    """p99 of reads in ms: before, and over the minute in which 100,000 messages expire."""
     fill(many.url, EXPIRING, size=SMALL, ttl=90, spread=60)
     ends = time.monotonic() + 90
     with servers.service(many.url, many.logs) as server:
         wait_ready(server.url)
         before = [measure(server, 32, 2, many.paths).p99 for _ in range(ROUNDS)]
         time.sleep(max(0.0, ends - 60 - time.monotonic()))
-        during = []
-        while time.monotonic() < ends:
-            during.append(measure(server, 32, 2, many.paths).p99)
-    return {"before": statistics.median(before), "during": statistics.median(during), "worst": max(during)}
+        during = measure(server, 32, int(ends - time.monotonic()), many.paths).p99
+    return {"before": statistics.median(before), "during": during}
 
 
 def _grow(kind: str, count: int) -> dict[str, object]:

@@ -53,8 +53,8 @@ def measure(server: Measured, connections: int, seconds: int, paths: Path | None
         told["p99"],
         told["errors"],
         server.memory(),
-        read / requests * 32,
-        requests,
+        trips=read / requests * 32,
+        requests=requests,
     )
 
 
