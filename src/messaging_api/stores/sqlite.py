@@ -28,8 +28,10 @@ from messaging_api.stores.sqlite_writer import Group, Operation, Writer, failure
 from messaging_api.stores.tallies import Tallies, Tally
 
 SWEEP_EVERY = 1.0
-SWEEP_STEP = 200
+SWEEP_STEP = 50
 """Rows removed in one transaction: small, so that a sweep never holds up a request for long."""
+SWEEP_PAUSE = 4
+"""How many times as long as a step took is waited before the next, so that requests have most of the processor."""
 
 _SCHEMA = """
 CREATE TABLE IF NOT EXISTS records (locator BLOB PRIMARY KEY, gone_at INTEGER NOT NULL, value BLOB NOT NULL);
@@ -111,10 +113,13 @@ class SqliteStore:
     async def sweep(self) -> int:
         """Remove what has expired, in small steps; the number of rows removed. Raises StoreUnavailable."""
         now, swept = self._clock(), 0
+        loop = asyncio.get_running_loop()
         while await self._looks_expired(now):
+            begun = loop.time()
             gone: list[tuple[int, bytes]] = await self._writes.submit(partial(_sweep, now))
             swept += len(gone)
             self._expired_unread(sum(unread(head, gone_at) for gone_at, head in gone))
+            await asyncio.sleep(SWEEP_PAUSE * (loop.time() - begun))
         return swept
 
     async def stats(self) -> Stats:
