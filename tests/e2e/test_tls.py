@@ -4,7 +4,6 @@ import contextlib
 import json
 import os
 import re
-import shutil
 import socket
 import ssl
 import subprocess
@@ -169,7 +168,7 @@ class Load:
 
     def _ask(self, keep: bool) -> None:  # noqa: FBT001
         while not self._enough.is_set():
-            with httpx.Client(verify=self._context) as client:
+            with httpx.Client(verify=self._context, timeout=30) as client:  # none may fail, however busy the machine
                 self._ask_with(client, keep)
 
     def _ask_with(self, client: httpx.Client, keep: bool) -> None:  # noqa: FBT001
@@ -210,19 +209,26 @@ def test_a_renewed_certificate_is_taken_up_under_load(tmp_path: Path, certificat
     assert load.failed == []
 
 
+def put(path: Path, content: bytes) -> None:
+    """Write a file in one step, so that each worker sees one change of it."""
+    aside = path.with_suffix(".aside")
+    aside.write_bytes(content)
+    aside.replace(path)
+
+
 def test_a_pair_that_does_not_fit_is_left_aside(tmp_path: Path, certificates: Path) -> None:
     """A certificate that is not the key's, or half a file, changes nothing but the log; what follows is taken up."""
     with secured(tmp_path, certificates) as service, Load(service.url, trusting(certificates)) as load:
         load.goes_on()
         before = serial(service, certificates)
         certificate, key = make(certificates, file="other")
-        shutil.copy(certificate, certificates / "server.pem")
+        put(certificates / "server.pem", certificate.read_bytes())
         wait_for(lambda: service.log.read_text().count('"reason":"KEY_VALUES_MISMATCH"') == 2)
-        (certificates / "server.key").write_bytes(key.read_bytes()[:100])
+        put(certificates / "server.key", key.read_bytes()[:100])
         wait_for(lambda: service.log.read_text().count('"event":"tls_kept"') == 4)
         load.goes_on()
         assert serial(service, certificates) == before
-        shutil.copy(key, certificates / "server.key")
+        put(certificates / "server.key", key.read_bytes())
         wait_for(lambda: service.log.read_text().count('"event":"tls_renewed"') == 2)
         assert serial(service, certificates) != before
         load.goes_on()
