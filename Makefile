@@ -108,6 +108,7 @@ clean: ## Remove what the targets above made.
 .PHONY: servers chromium wrk
 wrk:
 	@command -v wrk >/dev/null || scripts/need wrk
+	@command -v valgrind >/dev/null || scripts/need valgrind
 servers:
 	@command -v redis-server >/dev/null || scripts/need redis-server
 	@command -v openssl >/dev/null || scripts/need openssl

@@ -1,22 +1,24 @@
 """`make bench`: what a request costs. Everything in one table comes from one run on one machine.
 
-table      CPU, latency and memory of every row against the bare server (the default)
-growth     the same request on a store with few and with very many messages, and while many expire
-endurance  memory over a million requests, and the time from start to first answer
-capacity   bytes and CPU that one message costs: what docs/scaling.md reckons with
-profile    where the time of a request goes, by file
+table         CPU, latency and memory of every row against the bare server (the default)
+growth        the same request on a store with few and with very many messages, and while many expire
+endurance     memory over a million requests, and the time from start to first answer
+capacity      bytes and CPU that one message costs: what docs/scaling.md reckons with
+instructions  what one costs without the kernel, counted by valgrind
+profile       where the time of a request goes, by file
 """
 
 import argparse
 from pathlib import Path
 
-from benchmarks import capacity, endurance, growth, profiling, table
+from benchmarks import capacity, endurance, growth, instructions, profiling, table
 
 _WHAT = {
     "table": table.main,
     "growth": growth.main,
     "endurance": endurance.main,
     "capacity": capacity.main,
+    "instructions": instructions.main,
     "profile": profiling.main,
 }
 

@@ -15,6 +15,8 @@ from benchmarks.servers import Measured
 RATE = 500
 """Samples a second."""
 SECONDS = 8
+_WAITING = re.compile(r"(Writer\.run|Queue\._lock) \(")
+"""Where the SQLite writer's thread waits for work, or for its turn: py-spy takes that for work."""
 _PLACE = re.compile(r"\((?:.*(?:site-packages|src|python3\.\d+)/)?([^:)]+)(?::\d+)?\)$")
 
 
@@ -39,8 +41,10 @@ def _sampled(server: Measured, paths: Path | None) -> Counter[str]:
         samples: Counter[str] = Counter()
         for line in file:
             stack, _, count = line.rpartition(" ")
-            place = _PLACE.search(stack.rpartition(";")[2])
-            samples[place[1] if place else "other"] += int(count)
+            innermost = stack.rpartition(";")[2]
+            place = _PLACE.search(innermost)
+            if not _WAITING.match(innermost):
+                samples[place[1] if place else "other"] += int(count)
     return samples
 
 
