@@ -42,12 +42,12 @@ async def whole(scope: Scope, _receive: Receive, _send: Send) -> None:
     await scope["extensions"][WHOLE](200, b"content-length: 0\r\n", b"")
 
 
-def connected() -> tuple[Protocol, Sink]:
-    """A connection to an application that answers 200."""
-    config = Config(cast("Any", whole), http="httptools", ws="none", lifespan="off", log_config=None)
+def connected(app: Any = whole) -> tuple[Protocol, Sink]:
+    """A connection to an application, as it comes to one that answers 200."""
+    config = Config(app, http="httptools", ws="none", lifespan="off", log_config=None)
     config.load()
     gate = Gate(cast("Refusals", None), 10, 10, 100)
-    protocol, sink = Protocol(config, ServerState(), cast("Any", whole), gate), Sink()
+    protocol, sink = Protocol(config, ServerState(), app, gate), Sink()
     protocol.connection_made(sink)
     return protocol, sink
 
@@ -90,5 +90,43 @@ def test_a_connection_has_one_task_which_ends_with_it() -> None:
         protocol.connection_lost(None)
         await asyncio.wait([task], timeout=5)
         assert asyncio.all_tasks() == {asyncio.current_task()}
+
+    asyncio.run(main())
+
+
+def test_who_sends_many_at_once_keeps_nobody_waiting() -> None:
+    """Requests that lie ready on two connections are served in turn."""
+    served: list[Protocol] = []
+
+    async def main() -> None:
+        def noting(protocol: Protocol) -> Any:
+            async def app(scope: Scope, receive: Receive, send: Send) -> None:
+                served.append(protocol)
+                await whole(scope, receive, send)
+
+            return app
+
+        both = connected(), connected()
+        for protocol, _ in both:
+            protocol.app = noting(protocol)
+        await asyncio.gather(*(ask(protocol, sink, 5) for protocol, sink in both))
+        assert served == [protocol for protocol, _ in both] * 5
+
+    asyncio.run(main())
+
+
+def test_an_application_that_fails_is_answered_for() -> None:
+    """With 500 and an end of the connection, and what was served is no longer counted."""
+
+    async def fails(_scope: Scope, _receive: Receive, _send: Send) -> None:
+        raise ArithmeticError
+
+    async def main() -> None:
+        protocol, sink = connected(fails)
+        protocol.data_received(b"GET / HTTP/1.1\r\nHost: x\r\n\r\n")
+        while protocol.tasks:
+            await asyncio.sleep(0)
+        assert sink.written.startswith(b"HTTP/1.1 500 ")
+        assert b"connection: close" in sink.written
 
     asyncio.run(main())

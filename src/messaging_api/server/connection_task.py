@@ -40,13 +40,19 @@ class ConnectionTask:
 
     async def _serve(self) -> None:
         task = self._task
-        while self._next is not None:
-            (cycle, app), self._next = self._next, None
-            await cycle.run_asgi(app)
-            if self._next is None:
+        try:
+            while self._next is not None:
+                (cycle, app), self._next = self._next, None
+                await cycle.run_asgi(app)
+                if self._next is not None:
+                    await asyncio.sleep(0)  # who sends many at once must not keep others waiting
+                    continue
                 self._busy.discard(task)
                 if self._ended:
                     return
                 self._waiting = self._loop.create_future()
                 del cycle, app
                 await self._waiting
+        finally:
+            self._busy.discard(task)
+            self._task = None
