@@ -79,7 +79,7 @@ audit: .venv-audit/bin/pip-audit ## Ask osv.dev about known vulnerabilities of e
 	.venv-audit/bin/pip install --quiet --disable-pip-version-check --require-hashes -r requirements-audit.lock
 	@touch $@
 
-bench: .venv/bench servers wrk ## Measure what a request costs; ARGS="growth" and ARGS="endurance" take long, ARGS=--help.
+bench: .venv/bench servers meters ## Measure what a request costs; ARGS="growth" and ARGS="endurance" take long, ARGS=--help.
 	@$(BIN)/python -m benchmarks $(ARGS)
 
 lint: $(BIN)/pytest ## Check style, types and shape.
@@ -105,8 +105,8 @@ lock: ## Write the lock files anew from pyproject.toml (needs uv).
 clean: ## Remove what the targets above made.
 	rm -rf .venv .venv-audit .venv-containers dist build .coverage* .mypy_cache .ruff_cache .hypothesis
 
-.PHONY: servers chromium wrk
-wrk:
+.PHONY: servers chromium meters
+meters:
 	@command -v wrk >/dev/null || scripts/need wrk
 	@command -v valgrind >/dev/null || scripts/need valgrind
 servers:

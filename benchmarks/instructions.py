@@ -3,7 +3,7 @@
 The same requests go to the protocol of either server, 32 at once, on transports that only look for an answer's end;
 so it leaves out the kernel, and is for comparing one version of the service with the next.
 
-    python -m benchmarks.instructions floor|<store> read|create <rounds>    what is counted
+    python -m benchmarks.instructions floor|<store> read|create <rounds> <paths>    what is counted
 """
 
 import argparse
@@ -67,8 +67,8 @@ class Sink(asyncio.Transport):
             self._answered()
 
 
-async def _run(store_url: str, requests: Iterator[bytes], rounds: int) -> None:
-    store, make = (None, _bare()) if store_url == "floor" else _service(store_url)
+async def _run(store_url: str, requests: Iterator[bytes], rounds: int, logs: Path) -> None:
+    store, make = (None, _bare()) if store_url == "floor" else _service(store_url, logs)
     left, done = 0, asyncio.Event()
 
     def answered() -> None:
@@ -102,12 +102,12 @@ def _bare() -> Callable[[], HttpToolsProtocol]:
     return lambda: HttpToolsProtocol(config, ServerState(), {})
 
 
-def _service(url: str) -> tuple[Any, Callable[[], HttpToolsProtocol]]:
+def _service(url: str, logs: Path) -> tuple[Any, Callable[[], HttpToolsProtocol]]:
     """The application with everything on, and what makes its connections."""
     limits = dict.fromkeys(("limit_create", "limit_read", "limit_miss"), "1000000")
     settings, _ = load({"store": url, **limits}, {})
-    row, logs = Board(1).rows[0], tempfile.mkdtemp()
-    journal = Journal(LogFile(logs, 1), console=2)
+    row = Board(1).rows[0]
+    journal = Journal(LogFile(str(logs), 1))
     refusals, store = Refusals(journal, row), open_store(url, now_ms, Patience(60))
     app: Any = assemble(settings, store, refusals, journal, row)
     config = _config(app)
@@ -143,4 +143,5 @@ if __name__ == "__main__":
     url, what, rounds, listed = sys.argv[1:]
     reads = [b"GET %b HTTP/1.1\r\n%b\r\n" % (path.encode(), _HEAD) for path in Path(listed).read_text().split()]
     with asyncio.Runner(loop_factory=uvloop.new_event_loop) as runner:
-        runner.run(_run(url, cycle(reads if what == "read" else [_POST]), int(rounds)))
+        asked = cycle(reads if what == "read" else [_POST])
+        runner.run(_run(url, asked, int(rounds), Path(listed).with_name("logs")))
