@@ -1,5 +1,6 @@
 """Each alert fires for a service that really has the fault, and no other alert does."""
 
+import contextlib
 import os
 import resource
 import signal
@@ -98,13 +99,19 @@ def dying_worker(service: Running, _redis: RedisServer) -> None:
 
 def worker(service: Running) -> int:
     """The one process that serves: the child that holds the service's port and not the ops port."""
-    (found,) = (pid for pid in service.workers() if holds(pid, service.url))
-    return found
+    found: list[int] = []
+    wait_for(lambda: found.extend(pid for pid in service.workers() if holds(pid, service.url)) or found)
+    (one,) = found
+    return one
 
 
 def holds(pid: int, url: str) -> bool:
     """Whether a process listens where `url` leads."""
-    inodes = {str(descriptor.readlink()) for descriptor in Path(f"/proc/{pid}/fd").iterdir()}
+    inodes = set()
+    with contextlib.suppress(FileNotFoundError):  # it has ended
+        for descriptor in Path(f"/proc/{pid}/fd").iterdir():
+            with contextlib.suppress(FileNotFoundError):  # closed since it was listed
+                inodes.add(str(descriptor.readlink()))
     port = f":{int(url.rsplit(':', 1)[1]):04X}"
     lines = [line.split() for line in Path("/proc/net/tcp").read_text().splitlines()[1:]]
     return any(f"socket:[{line[9]}]" in inodes for line in lines if line[1].endswith(port) and line[3] == "0A")
