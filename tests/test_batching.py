@@ -2,10 +2,12 @@
 
 import asyncio
 import contextlib
+import signal
 import socket
 import sqlite3
 import threading
 from collections.abc import Iterator
+from functools import partial
 from pathlib import Path
 
 import pytest
@@ -18,7 +20,7 @@ from tests.stores import locator, message, on_store, receipt
 
 
 def test_one_turn_is_one_batch() -> None:
-    """What tasks of one turn submit is handed over together, in order; the next turn's is another batch."""
+    """What tasks of one turn submit is handed over together, in order; what comes after it is another batch."""
     batches: list[list[int]] = []
 
     def run(batch: list[Ticket[int, int]]) -> None:
@@ -39,6 +41,26 @@ def test_one_turn_is_one_batch() -> None:
 
     asyncio.run(main())
     assert batches == [[0, 1, 2, 3, 4], [7], [9, 8]]
+
+
+def test_several_wait_for_those_of_the_next_turn_and_one_does_not() -> None:
+    """A lone operation goes at once; several go a turn later, with what that turn brings."""
+    batches: list[list[int]] = []
+
+    async def main() -> None:
+        batcher: Batcher[int, int] = Batcher(lambda batch: batches.append([ticket.operation for ticket in batch]))
+        batcher.submit(1)
+        await asyncio.sleep(0)
+        assert batches == [[1]]
+        batcher.submit(2)
+        batcher.submit(3)
+        for n in (4, 5):
+            await asyncio.sleep(0)
+            batcher.submit(n)
+        await asyncio.sleep(0)
+
+    asyncio.run(main())
+    assert batches == [[1], [2, 3, 4], [5]]
 
 
 def test_whoever_has_gone_disturbs_nobody() -> None:
@@ -87,12 +109,17 @@ def counting(port: int) -> Iterator[tuple[int, list[int]]]:
 
         acceptor = threading.Thread(target=serve)
         acceptor.start()
-        yield listener.getsockname()[1], packets
-        listener.shutdown(socket.SHUT_RDWR)
-        for thread in (acceptor, *threads):
-            thread.join()
-        for one in sockets:
-            one.close()
+        try:
+            yield listener.getsockname()[1], packets
+        finally:
+            listener.shutdown(socket.SHUT_RDWR)
+            for one in sockets:
+                with contextlib.suppress(OSError):
+                    one.shutdown(socket.SHUT_RDWR)
+            for thread in (acceptor, *threads):
+                thread.join()
+            for one in sockets:
+                one.close()
 
 
 def test_redis_32_at_once_are_one_round_trip(redis_server: RedisServer) -> None:
@@ -106,6 +133,32 @@ def test_redis_32_at_once_are_one_round_trip(redis_server: RedisServer) -> None:
             assert len(packets) == 1
             await store.look(locator())
             assert len(packets) == 2
+
+        on_store(f"redis://127.0.0.1:{port}", work)
+
+
+def test_what_nobody_waits_for_any_more_is_not_sent(redis_server: RedisServer) -> None:
+    """Of what was held back while Redis was slow, only what is still wanted is asked."""
+    assert redis_server.process is not None
+    stop, go_on = (partial(redis_server.process.send_signal, how) for how in (signal.SIGSTOP, signal.SIGCONT))
+    with counting(redis_server.port) as (port, packets):
+
+        async def work(store: Store) -> None:
+            await store.ping()
+            packets.clear()
+            stop()
+            try:
+                first = asyncio.ensure_future(store.look(locator()))
+                while len(packets) == 0:
+                    await asyncio.sleep(0)
+                late = [asyncio.ensure_future(store.look(locator())) for _ in range(2)]
+                for _ in range(5):
+                    await asyncio.sleep(0)
+                late[0].cancel()
+            finally:
+                go_on()
+            await asyncio.gather(first, late[1])
+            assert packets == [packets[0]] * 2
 
         on_store(f"redis://127.0.0.1:{port}", work)
 

@@ -114,7 +114,7 @@ class Node:
 
     def _release(self, connection: Connection) -> None:
         """The last reply is in, or will never come."""
-        held, self._held = self._held, []
+        held, self._held = still_wanted(self._held), []
         if not held:
             return
         if connection.usable:

@@ -1,10 +1,10 @@
-"""Like asks of one turn of the event loop become one call to the counters."""
+"""Like asks that come together become one call to the counters."""
 
-from asyncio import get_running_loop
 from collections.abc import Callable
 
 from messaging_api.errors import StoreError
 from messaging_api.ratelimit import Ask, Standing, Tell
+from messaging_api.stores.batching import Gathering
 
 
 class Tally:
@@ -25,20 +25,20 @@ class Tally:
 
 
 class Tallies:
-    """Collects asks and hands each turn's lot to `run`, which must settle every tally and never raise."""
+    """Collects asks and hands each lot to `run`, which must settle every tally and never raise."""
 
     def __init__(self, run: Callable[[list[Tally]], None]) -> None:
         self._run = run
         self._open: dict[Ask, Tally] = {}
+        self._gathering = Gathering(self._flush)
 
     def count(self, ask: Ask, tell: Tell) -> None:
         """See `ratelimit.Counters`."""
         tally = self._open.get(ask)
         if tally is None:
-            if not self._open:
-                get_running_loop().call_soon(self._flush)
             tally = self._open[ask] = Tally(ask)
         tally.tells.append(tell)
+        self._gathering.add()
 
     def _flush(self) -> None:
         tallies, self._open = [*self._open.values()], {}
