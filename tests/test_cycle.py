@@ -2,8 +2,10 @@
 
 import asyncio
 import gc
+from collections.abc import Callable
 from typing import Any, cast
 
+import uvloop
 from uvicorn import Config
 from uvicorn.server import ServerState
 
@@ -44,12 +46,17 @@ async def whole(scope: Scope, _receive: Receive, _send: Send) -> None:
 
 def connected(app: Any = whole) -> tuple[Protocol, Sink]:
     """A connection to an application, as it comes to one that answers 200."""
+    protocol, sink = connections(app)(), Sink()
+    protocol.connection_made(sink)
+    return protocol, sink
+
+
+def connections(app: Any) -> Callable[[], Protocol]:
+    """What makes connections to an application."""
     config = Config(app, http="httptools", ws="none", lifespan="off", log_config=None)
     config.load()
     gate = Gate(cast("Refusals", None), 10, 10, 100)
-    protocol, sink = Protocol(config, ServerState(), app, gate), Sink()
-    protocol.connection_made(sink)
-    return protocol, sink
+    return lambda: Protocol(config, ServerState(), app, gate)
 
 
 async def ask(protocol: Protocol, sink: Sink, times: int = 1) -> set[Any]:
@@ -78,6 +85,39 @@ def test_a_request_leaves_no_garbage_that_holds_itself() -> None:
             gc.enable()
 
     asyncio.run(main())
+
+
+def test_a_connection_leaves_no_garbage_that_holds_itself() -> None:
+    """On real sockets: those that have closed do not fill the memory until the collector runs."""
+    found: list[int] = []
+
+    async def main() -> None:
+        server = await asyncio.get_running_loop().create_server(connections(whole), "127.0.0.1", 0)
+        port = server.sockets[0].getsockname()[1]
+
+        async def visit() -> None:
+            reader, writer = await asyncio.open_connection("127.0.0.1", port)
+            writer.write(b"GET / HTTP/1.1\r\nHost: x\r\n\r\n")
+            await reader.readuntil(b"\r\n\r\n")
+            writer.close()
+            await writer.wait_closed()
+            while len(asyncio.all_tasks()) > 1:  # the connection's ends with it
+                await asyncio.sleep(0)
+
+        await visit()
+        gc.collect()
+        gc.disable()
+        try:
+            for _ in range(REQUESTS):
+                await visit()
+            found.append(gc.collect())
+        finally:
+            gc.enable()
+            server.close()
+            await server.wait_closed()
+
+    uvloop.run(main())
+    assert found[0] < REQUESTS
 
 
 def test_a_connection_has_one_task_which_ends_with_it() -> None:

@@ -36,7 +36,7 @@ class ConnectionTask:
         """The connection is gone: finish what is being served."""
         self._ended = True
         if self._waiting is not None:
-            self._waiting.cancel()
+            self._waiting.set_result(None)
 
     async def _serve(self) -> None:
         task = self._task

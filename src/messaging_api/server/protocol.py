@@ -65,6 +65,7 @@ class Protocol(HttpToolsProtocol):
         self._release()
         self._task.end()
         super().connection_lost(exc)
+        self.cycle = self._running = None  # type: ignore[assignment]  # which hold it: it must not wait for the collector
 
     def data_received(self, data: bytes) -> None:
         """Parse; a request whose head is complete is begun from within."""
