@@ -37,7 +37,8 @@ _SCHEMA = """
 CREATE TABLE IF NOT EXISTS records (locator BLOB PRIMARY KEY, gone_at INTEGER NOT NULL, value BLOB NOT NULL);
 CREATE INDEX IF NOT EXISTS records_gone_at ON records (gone_at);
 """
-_MAX_LOOKS = 64
+_MAX_LOOKS = 16
+"""In one statement; each number of looks is a statement that SQLite keeps prepared, and more gain nothing."""
 _LOOK = "SELECT locator, value FROM records WHERE locator = ?"
 _AS_LONG = "SELECT zeroblob(16), zeroblob(12)"
 """Takes as long as to fetch the trace of a message: the time must not tell that nothing lies there."""
