@@ -37,7 +37,7 @@ _SCHEMA = """
 CREATE TABLE IF NOT EXISTS records (locator BLOB PRIMARY KEY, gone_at INTEGER NOT NULL, value BLOB NOT NULL);
 CREATE INDEX IF NOT EXISTS records_gone_at ON records (gone_at);
 """
-_MAX_LOOKS = 16
+_MAX_LOOKS = 32
 """In one statement; each number of looks is a statement that SQLite keeps prepared, and more gain nothing."""
 _LOOK = "SELECT locator, value FROM records WHERE locator = ?"
 _AS_LONG = "SELECT zeroblob(16), zeroblob(12)"
@@ -68,13 +68,13 @@ class SqliteStore:
         self._file = file
         self._expired_unread = instruments.expired_unread
         self._counters = counters
-        self.count = Tallies(self._count).count
         with _opening(file.path):
             self._reader = _connect(file, timeout / 10)
             self._reader.executescript(_SCHEMA)
             self._writer = Writer(
                 partial(_connect, file, timeout * 0.8), f"{file.path}-queue", asyncio.get_running_loop()
             )
+        self.count = Tallies(self._count).count
         self._looks: Batcher[bytes, bytes | None] = instruments.batcher(self._look_up)
         self._writes: Batcher[Operation, Any] = instruments.batcher(self._write)
         self._unsettled: deque[tuple[float, Group]] = deque()
