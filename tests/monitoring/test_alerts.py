@@ -99,10 +99,13 @@ def dying_worker(service: Running, _redis: RedisServer) -> None:
 
 def worker(service: Running) -> int:
     """The one process that serves: the child that holds the service's port and not the ops port."""
-    found: list[int] = []
-    wait_for(lambda: found.extend(pid for pid in service.workers() if holds(pid, service.url)) or found)
-    (one,) = found
-    return one
+
+    def serving() -> list[int]:
+        return [pid for pid in service.workers() if holds(pid, service.url)]
+
+    wait_for(serving)
+    (found,) = serving()
+    return found
 
 
 def holds(pid: int, url: str) -> bool:
