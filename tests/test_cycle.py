@@ -134,6 +134,20 @@ def test_a_connection_has_one_task_which_ends_with_it() -> None:
     asyncio.run(main())
 
 
+def test_a_connection_may_end_after_its_task_was_cancelled() -> None:
+    """As when the loop ends, which cancels every task before the connections hear of it."""
+
+    async def main() -> None:
+        protocol, sink = connected()
+        (task,) = await ask(protocol, sink)
+        task.cancel()
+        protocol.connection_lost(None)
+        await asyncio.wait([task], timeout=5)
+        assert task.cancelled()
+
+    asyncio.run(main())
+
+
 def test_who_sends_many_at_once_keeps_nobody_waiting() -> None:
     """Requests that lie ready on two connections are served in turn."""
     served: list[Protocol] = []

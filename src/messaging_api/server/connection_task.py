@@ -27,15 +27,17 @@ class ConnectionTask:
         self._next = (cycle, app)
         if self._task is None:
             self._task = self._loop.create_task(self._serve())
-        elif self._waiting is not None:
-            self._waiting.set_result(None)
-            self._waiting = None
+        else:
+            self._wake()
         self._busy.add(self._task)
 
     def end(self) -> None:
         """The connection is gone: finish what is being served."""
         self._ended = True
-        if self._waiting is not None:
+        self._wake()
+
+    def _wake(self) -> None:
+        if self._waiting is not None and not self._waiting.done():  # it is when the loop ends and cancels everything
             self._waiting.set_result(None)
 
     async def _serve(self) -> None:
