@@ -5,7 +5,7 @@ PYTHON ?= $(shell for p in python3 python3.13 python3.12 python3.11; do \
 BIN := .venv/bin
 LINTERS := .venv-containers/bin
 URL ?= http://127.0.0.1:5000
-CLUSTER := */stores/redis_cluster.py,*/stores/redis_replicated.py,*/stores/redis_sentinel.py,*/stores/redis_shards.py
+CLUSTER := */stores/redis/cluster.py,*/stores/redis/replication.py,*/stores/redis/sentinel.py,*/stores/redis/topology.py
 # Folders of tests/ that have a target of their own.
 OWN_TARGET := attack cluster browser nodes monitoring containers
 
@@ -122,7 +122,7 @@ chromium:
 .venv/made: scripts/make-venv
 	@scripts/make-venv '$(PYTHON)'
 
-PAGES := $(shell find src/messaging_api/web/static -type f) scripts/pack_pages.py
+PAGES := $(shell find src/messaging_api/web/pages/static -type f) scripts/pack_pages.py
 $(BIN)/messaging-api: .venv/made requirements.lock pyproject.toml $(PAGES)
 	$(BIN)/pip install --quiet --disable-pip-version-check --require-hashes -r requirements.lock
 	$(BIN)/pip install --quiet --disable-pip-version-check --no-deps -e .

@@ -6,10 +6,10 @@ import time
 
 import redis
 
-from messaging_api.message import RECEIPT_EXTRA_MS
-from messaging_api.record import HEAD
+from messaging_api.core.message import RECEIPT_EXTRA_MS
+from messaging_api.core.record import HEAD
 from messaging_api.stores import sqlite_file
-from messaging_api.stores.redis_address import PREFIX
+from messaging_api.stores.redis.url import PREFIX
 
 LIFE_MS = 604_800_000
 _NONCE_AND_TAG = 28

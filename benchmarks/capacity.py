@@ -12,9 +12,9 @@ import redis
 
 from benchmarks import paper, servers
 from benchmarks.load import fill, measure, wait_ready
-from messaging_api.bootstrap import now_ms
-from messaging_api.message import Bounds, Draft
-from messaging_api.service import Service
+from messaging_api.core.message import Bounds, Draft
+from messaging_api.core.service import Service
+from messaging_api.runtime.application import now_ms
 from messaging_api.stores import Patience, open_store
 
 SIZES = {64: 50_000, 1024: 50_000, 16_384: 5_000}

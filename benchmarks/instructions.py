@@ -27,14 +27,14 @@ from uvicorn.server import ServerState
 from benchmarks import servers
 from benchmarks.floor import Raw
 from benchmarks.load import fill
-from messaging_api.bootstrap import assemble, now_ms
-from messaging_api.logfile import LogFile
-from messaging_api.logs import Journal
-from messaging_api.metrics import Board
-from messaging_api.refusals import Refusals
-from messaging_api.server.gate import Gate
+from messaging_api.observability.audit import Refusals
+from messaging_api.observability.logging import Journal
+from messaging_api.observability.metrics import Board
+from messaging_api.observability.rotating_file import LogFile
+from messaging_api.runtime.application import assemble, now_ms
+from messaging_api.server.load import Gate
 from messaging_api.server.protocol import Protocol
-from messaging_api.settings import load
+from messaging_api.settings.server import load
 from messaging_api.stores import Patience, open_store
 
 AT_ONCE = 32

@@ -10,9 +10,9 @@ from pathlib import Path
 import redis
 
 from benchmarks.servers import LOAD_CORE, Measured
-from messaging_api.bootstrap import now_ms
-from messaging_api.message import Bounds, Draft
-from messaging_api.service import Service
+from messaging_api.core.message import Bounds, Draft
+from messaging_api.core.service import Service
+from messaging_api.runtime.application import now_ms
 from messaging_api.stores import Patience, open_store
 
 SCRIPT = str(Path(__file__).with_name("load.lua"))

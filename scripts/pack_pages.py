@@ -21,9 +21,9 @@ class PackPages(BuildHookInterface):  # type: ignore[type-arg]
         """Before anything is put into the wheel."""
         source = Path(self.root, "src")
         sys.path.insert(0, str(source))
-        from messaging_api.web.site import assets  # noqa: PLC0415 can be found only now
+        from messaging_api.web.pages.assets import assets  # noqa: PLC0415 can be found only now
 
-        packed = source / "messaging_api" / "web" / "packed"
+        packed = source / "messaging_api" / "web" / "pages" / "packed"
         shutil.rmtree(packed, ignore_errors=True)
         packed.mkdir()
         for name, content in assets().values():

@@ -8,11 +8,11 @@ from collections.abc import Awaitable, Callable
 from contextlib import asynccontextmanager
 from typing import TypeVar
 
-from messaging_api import record
-from messaging_api.message import RECEIPT_EXTRA_MS
-from messaging_api.store import Entry, Store
+from messaging_api.core import record
+from messaging_api.core.message import RECEIPT_EXTRA_MS
+from messaging_api.core.store import Entry, Store
 from messaging_api.stores import Patience, open_store
-from messaging_api.stores.shared_counters import SharedCounters
+from messaging_api.stores.sqlite.shared_counters import SharedCounters
 
 Result = TypeVar("Result")
 HOUR = 3_600_000

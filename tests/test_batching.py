@@ -12,8 +12,8 @@ from pathlib import Path
 
 import pytest
 
+from messaging_api.core.store import Store
 from messaging_api.errors import StoreUnavailable
-from messaging_api.store import Store
 from messaging_api.stores.batching import Batcher, Ticket
 from tests.servers import RedisServer
 from tests.stores import locator, message, on_store, receipt

@@ -12,10 +12,11 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from messaging_api import client
-from messaging_api.client import BadLink, Client, Link, Patience, errors, exchange
-from messaging_api.client.exchange import PROBLEMS, Answer, Broken, Request, retry_after
+from messaging_api.client import BadLink, Client, Link, Patience, errors
+from messaging_api.client import protocol as exchange
 from messaging_api.client.links import server_address
-from messaging_api.client.patience import Wait, persist
+from messaging_api.client.protocol import PROBLEMS, Answer, Broken, Request, retry_after
+from messaging_api.client.retry import Wait, persist
 from messaging_api.web.problems import TABLE, Row
 from tests.test_web import leaves
 

@@ -10,10 +10,10 @@ from pathlib import Path
 
 import pytest
 
-from messaging_api.cli.config import ClientSettings
-from messaging_api.cli.exits import MEANINGS
+from messaging_api.cli.exit_codes import MEANINGS
 from messaging_api.client import errors
-from messaging_api.settings import CLIENT_PREFIX
+from messaging_api.settings.client import ClientSettings
+from messaging_api.settings.server import CLIENT_PREFIX
 from tests.service import COMMAND, Running, serving
 from tests.terminals import home
 

@@ -7,8 +7,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from messaging_api.ratelimit import client_key
-from messaging_api.web.clients import Clients
+from messaging_api.core.ratelimit import client_key
+from messaging_api.web.client_address import Clients
 
 PROXY = "10.0.0.1"
 TRUSTING = Clients([ip_network("10.0.0.0/8"), ip_network("2001:db8:aa::/48")])

@@ -2,9 +2,9 @@
 
 import pytest
 
-from messaging_api.ratelimit import client_key
+from messaging_api.core.ratelimit import client_key
 from messaging_api.web.cors import Cors
-from messaging_api.web.http import Client, Request
+from messaging_api.web.types import Client, Request
 
 HERE = "https://app.example"
 

@@ -9,10 +9,10 @@ import uvloop
 from uvicorn import Config
 from uvicorn.server import ServerState
 
-from messaging_api.refusals import Refusals
-from messaging_api.server.gate import Gate
+from messaging_api.observability.audit import Refusals
+from messaging_api.server.load import Gate
 from messaging_api.server.protocol import Protocol
-from messaging_api.web.http import WHOLE, Receive, Scope, Send
+from messaging_api.web.types import WHOLE, Receive, Scope, Send
 
 REQUESTS = 100
 

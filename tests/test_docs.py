@@ -7,7 +7,7 @@ from pathlib import Path
 import httpx
 
 from messaging_api import __version__
-from messaging_api.settings import load
+from messaging_api.settings.server import load
 from tests.service import serving
 
 ROOT = Path(__file__).parent.parent

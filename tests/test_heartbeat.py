@@ -6,8 +6,8 @@ from typing import Any
 
 import pytest
 
-from messaging_api import bootstrap
-from messaging_api.metrics import Board
+from messaging_api.observability.metrics import Board
+from messaging_api.runtime import application as bootstrap
 
 
 def test_beats_on_when_the_loop_wakes_early(monkeypatch: pytest.MonkeyPatch) -> None:

@@ -10,8 +10,8 @@ from pathlib import Path
 
 import pytest
 
-from messaging_api.logfile import NAME, LogFile
-from messaging_api.logs import ForeignHandler, Journal, capture_logging, request_id
+from messaging_api.observability.logging import ForeignHandler, Journal, capture_logging, request_id
+from messaging_api.observability.rotating_file import NAME, LogFile
 
 MIDNIGHT = 1_893_456_000.0  # 2030-01-01T00:00:00Z
 DAY = 86_400

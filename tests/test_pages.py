@@ -9,10 +9,10 @@ from typing import Any
 
 import pytest
 
-from messaging_api.message import Bounds
-from messaging_api.web import site
+from messaging_api.core.message import Bounds
 from messaging_api.web.negotiation import accepts, language
-from messaging_api.web.pages import Pages
+from messaging_api.web.pages import assets as site
+from messaging_api.web.pages.pages import Pages
 from messaging_api.web.problems import TABLE, MethodNotAllowed, problem
 
 STATIC = Path(site.__file__).with_name("static")
@@ -63,7 +63,7 @@ def test_each_language_says_all(tongue: str) -> None:
 def test_no_words_are_left_over() -> None:
     """Each word is used by a template, a script or the program."""
     sources = "".join(path.read_text() for path in [*STATIC.glob("*.html"), *STATIC.glob("*.js")])
-    sources += (STATIC.parent / "pages.py").read_text() + (STATIC.parent / "site.py").read_text()
+    sources += (STATIC.parent / "pages.py").read_text() + (STATIC.parent / "assets.py").read_text()
     asked_by_state = {"available", "read", "burned", "expired", *re.findall(r'\d+: "(\w+)"', site.source("api.js"))}
     for group, words in site.words()["en"].items():
         for key in words:

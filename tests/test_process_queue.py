@@ -7,12 +7,12 @@ import sys
 import threading
 from pathlib import Path
 
-from messaging_api.stores.process_queue import Queue
+from messaging_api.stores.sqlite.fair_lock import Queue
 
 TURNS = 100
 WORK = """
 import sys, pathlib, time
-from messaging_api.stores.process_queue import Queue
+from messaging_api.stores.sqlite.fair_lock import Queue
 queue, name, turns = Queue(sys.argv[1]), sys.argv[2], int(sys.argv[3])
 trace = pathlib.Path(sys.argv[1] + ".trace").open("a+")
 while True:
@@ -27,7 +27,7 @@ while True:
 """
 HOLD = """
 import sys, time
-from messaging_api.stores.process_queue import Queue
+from messaging_api.stores.sqlite.fair_lock import Queue
 with Queue(sys.argv[1]).turn():
     print("in", flush=True)
     time.sleep(60)

@@ -7,8 +7,18 @@ from typing import Any
 
 import pytest
 
+from messaging_api.core.ratelimit import (
+    MOST_REFUSED,
+    WINDOW_MS,
+    Ask,
+    Asking,
+    Limiter,
+    Limits,
+    Standing,
+    Tell,
+    client_key,
+)
 from messaging_api.errors import LimitReached, StoreError, StoreUnavailable
-from messaging_api.ratelimit import MOST_REFUSED, WINDOW_MS, Ask, Asking, Limiter, Limits, Standing, Tell, client_key
 
 ONE, OTHER = client_key("192.0.2.1"), client_key("192.0.2.2")
 

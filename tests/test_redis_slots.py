@@ -4,8 +4,8 @@ from hypothesis import example, given
 from hypothesis import strategies as st
 from redis.crc import key_slot
 
-from messaging_api.stores.redis_address import Endpoint
-from messaging_api.stores.redis_slots import SLOTS, located, masters, served, slot_of
+from messaging_api.stores.redis.hash_slot import SLOTS, located, masters, served, slot_of
+from messaging_api.stores.redis.url import Endpoint
 
 ASKED = Endpoint("asked", 7000)
 

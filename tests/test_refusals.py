@@ -6,10 +6,10 @@ from typing import Any
 
 import pytest
 
-from messaging_api.logfile import NAME, LogFile
-from messaging_api.logs import Journal, request_id
-from messaging_api.metrics import Board, Row
-from messaging_api.refusals import MANY, MOST, Refusals
+from messaging_api.observability.audit import MANY, MOST, Refusals
+from messaging_api.observability.logging import Journal, request_id
+from messaging_api.observability.metrics import Board, Row
+from messaging_api.observability.rotating_file import NAME, LogFile
 
 
 @pytest.fixture

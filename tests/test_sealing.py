@@ -7,9 +7,9 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from messaging_api import record
-from messaging_api.message import RECEIPT_EXTRA_MS, format_id, new_id, parse_id
-from messaging_api.sealing import ANSWER, MESSAGE, RECEIPT, BrokenSeal, derive, seal, unseal
+from messaging_api.core import record
+from messaging_api.core.message import RECEIPT_EXTRA_MS, format_id, new_id, parse_id
+from messaging_api.core.sealing import ANSWER, MESSAGE, RECEIPT, BrokenSeal, derive, seal, unseal
 
 KEYS = st.binary(min_size=32, max_size=32)
 EXPIRIES = st.integers(0, 2**64 - 1)

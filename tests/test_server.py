@@ -1,6 +1,6 @@
 """Deadlines on a clock that the test turns."""
 
-from messaging_api.server.deadlines import Deadlines, Phase, State
+from messaging_api.server.timeouts import Deadlines, Phase, State
 
 
 class Connection:

@@ -7,10 +7,10 @@ from pathlib import Path
 
 import pytest
 
+from messaging_api.core.message import Bounds, Draft
+from messaging_api.core.service import ANSWER_TTL_MS, Service
+from messaging_api.core.store import Store
 from messaging_api.errors import Invalid, KeyReused, Missing, TooLarge, Unconfirmed
-from messaging_api.message import Bounds, Draft
-from messaging_api.service import ANSWER_TTL_MS, Service
-from messaging_api.store import Store
 from tests.stores import HOUR, Clock, on_store
 
 DAY = 24 * HOUR

@@ -5,9 +5,9 @@ from pathlib import Path
 import pytest
 
 from messaging_api.errors import SettingsError, StoreUnavailable
-from messaging_api.settings import load
+from messaging_api.settings.server import load
 from messaging_api.stores import Patience, open_store
-from messaging_api.stores.redis_address import RedisAddress
+from messaging_api.stores.redis.url import RedisAddress
 from tests.stores import Clock
 
 

@@ -13,9 +13,9 @@ from pathlib import Path
 
 import pytest
 
-from messaging_api import record
+from messaging_api.core import record
+from messaging_api.core.store import Entry, Store
 from messaging_api.errors import StoreFull, StoreUnavailable
-from messaging_api.store import Entry, Store
 from tests.servers import RedisServer, free_port, redis_running
 from tests.stores import HOUR, locator, message, on_store, receipt
 

@@ -151,7 +151,8 @@ def test_without_traces_nothing_of_it_is_there() -> None:
     """OpenTelemetry is not even imported, and the application is the plain one."""
     check = """
 import sys
-from messaging_api import bootstrap, cli
+from messaging_api import cli
+from messaging_api.runtime import application as bootstrap
 from messaging_api.stores.batching import Batcher
 watching = bootstrap._tracing("")()
 assert watching.wrap("the app") == "the app"

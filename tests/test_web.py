@@ -9,20 +9,20 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from messaging_api import errors
+from messaging_api.core.ratelimit import Limiter, Limits
 from messaging_api.errors import Invalid, MessagingError
-from messaging_api.logs import Journal
-from messaging_api.metrics import METHODS, ROUTES, STATUSES, Board
-from messaging_api.ratelimit import Limiter, Limits
-from messaging_api.refusals import Refusals
+from messaging_api.observability.audit import Refusals
+from messaging_api.observability.logging import Journal
+from messaging_api.observability.metrics import METHODS, ROUTES, STATUSES, Board
 from messaging_api.web import problems
+from messaging_api.web.admission import Guard
 from messaging_api.web.app import App
-from messaging_api.web.clients import Clients
-from messaging_api.web.guard import Guard
-from messaging_api.web.http import WHOLE
+from messaging_api.web.client_address import Clients
 from messaging_api.web.negotiation import media_type, wanted
 from messaging_api.web.problems import INTERNAL, TABLE, problem
-from messaging_api.web.times import format_time, parse_time
+from messaging_api.web.timestamps import format_time, parse_time
 from messaging_api.web.tokens import Tokens
+from messaging_api.web.types import WHOLE
 
 OPEN = Guard(Limiter(Limits(), None), Tokens(), Clients(), None)  # type: ignore[arg-type]
 """Lets everybody through."""

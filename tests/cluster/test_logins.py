@@ -4,8 +4,8 @@ import re
 import subprocess
 from pathlib import Path
 
-from messaging_api.ratelimit import Standing
-from messaging_api.store import Entry, Store
+from messaging_api.core.ratelimit import Standing
+from messaging_api.core.store import Entry, Store
 from tests.cluster.test_topology import read_out
 from tests.clusters import NAME, cluster_running, hosts, trio_running
 from tests.contract.test_counters import answer

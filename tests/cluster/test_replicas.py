@@ -7,9 +7,9 @@ from collections.abc import Iterator
 
 import pytest
 
-from messaging_api import record
+from messaging_api.core import record
+from messaging_api.core.store import Entry, Store
 from messaging_api.errors import StoreUnavailable
-from messaging_api.store import Entry, Store
 from tests.cluster.test_topology import PREFIX, messages_on, read_out, works
 from tests.clusters import Cluster
 from tests.servers import RedisServer

@@ -7,8 +7,8 @@ import time
 
 import pytest
 
+from messaging_api.core.store import Store
 from messaging_api.errors import StoreUnavailable
-from messaging_api.store import Store
 from tests.cluster.test_topology import read_out, works
 from tests.clusters import NAME, Trio, hosts, steady_port
 from tests.service import wait_for

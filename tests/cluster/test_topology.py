@@ -9,10 +9,10 @@ from pathlib import Path
 
 import pytest
 
-from messaging_api import record
+from messaging_api.core import record
+from messaging_api.core.store import Entry, Store
 from messaging_api.errors import StoreFull, StoreUnavailable
-from messaging_api.store import Entry, Store
-from messaging_api.stores.redis_slots import slot_of
+from messaging_api.stores.redis.hash_slot import slot_of
 from tests.clusters import Cluster, cluster_running, steady_port
 from tests.servers import RedisServer
 from tests.service import wait_for

@@ -8,10 +8,10 @@ import time
 from multiprocessing.queues import SimpleQueue
 from pathlib import Path
 
+from messaging_api.core.ratelimit import WINDOW_MS, Ask, Standing
+from messaging_api.core.store import Store
 from messaging_api.errors import StoreError, StoreUnavailable
-from messaging_api.ratelimit import WINDOW_MS, Ask, Standing
-from messaging_api.store import Store
-from messaging_api.stores.shared_counters import PATIENCE, PROBES, SharedCounters
+from messaging_api.stores.sqlite.shared_counters import PATIENCE, PROBES, SharedCounters
 from tests.servers import RedisServer, redis_running
 from tests.stores import on_store
 

@@ -1,4 +1,4 @@
-"""What every store promises (`store.py`), proven of each."""
+"""What every store promises (`core/store.py`), proven of each."""
 
 import asyncio
 import multiprocessing
@@ -7,9 +7,9 @@ from pathlib import Path
 
 import pytest
 
-from messaging_api import record
-from messaging_api.message import RECEIPT_EXTRA_MS
-from messaging_api.store import Entry, Store
+from messaging_api.core import record
+from messaging_api.core.message import RECEIPT_EXTRA_MS
+from messaging_api.core.store import Entry, Store
 from tests.servers import RedisServer
 from tests.stores import HOUR, Clock, locator, message, on_store, receipt
 

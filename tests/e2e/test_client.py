@@ -36,7 +36,7 @@ from messaging_api.client import (
     decrypt,
     wire,
 )
-from messaging_api.client.patience import Compute, Work
+from messaging_api.client.retry import Compute, Work
 from tests.faults import answer, proxied
 from tests.servers import free_port
 from tests.service import Running, serving

@@ -15,12 +15,12 @@ from typing import Any, NamedTuple
 
 import pytest
 
-from messaging_api.cli.config import ClientSettings
-from messaging_api.cli.connecting import connect
-from messaging_api.cli.exits import EXITS, MEANINGS
+from messaging_api.cli.exit_codes import EXITS, MEANINGS
+from messaging_api.cli.options import connect
 from messaging_api.cli.terminal import Progress
 from messaging_api.client import ClientError
-from messaging_api.client.exchange import Answer
+from messaging_api.client.protocol import Answer
+from messaging_api.settings.client import ClientSettings
 from tests.faults import answer, proxied
 from tests.servers import free_port
 from tests.service import COMMAND, Running, serving

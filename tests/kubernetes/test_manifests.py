@@ -11,7 +11,7 @@ import kubernetes_validate
 import pytest
 
 from messaging_api.server import GRACE
-from messaging_api.settings import Settings
+from messaging_api.settings.server import Settings
 from tests.kubernetes.manifests import FOLDER, Manifest, Place, manifests, pod, reaches
 from tests.servers import redis_running
 from tests.service import serving, wait_for

@@ -11,15 +11,15 @@ import rich_click as click
 from messaging_api import __version__
 
 COMMANDS = {
-    "send": "sending",
-    "read": "reading",
-    "receipt": "receipts",
-    "burn": "receipts",
-    "serve": "serving",
-    "settings": "serving",
-    "token": "tokens",
-    "cert": "certifying",
-    "completion": "completing",
+    "send": "send",
+    "read": "read",
+    "receipt": "receipt",
+    "burn": "receipt",
+    "serve": "serve",
+    "settings": "serve",
+    "token": "token",
+    "cert": "cert",
+    "completion": "completion",
 }
 """Every command, in the order help shows them, and the module that holds the function of its name."""
 

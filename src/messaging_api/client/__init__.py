@@ -5,6 +5,7 @@ with Client("https://msg.example") as client:
     print(sent.link)
 """
 
+from messaging_api.client.client import AsyncClient, Client
 from messaging_api.client.envelope import Key, decrypt, encrypt, is_envelope
 from messaging_api.client.errors import (
     BadLink,
@@ -27,9 +28,8 @@ from messaging_api.client.errors import (
     WrongPassword,
 )
 from messaging_api.client.links import Link
-from messaging_api.client.patience import Patience
 from messaging_api.client.results import Limits, Message, Receipt, Sent, State
-from messaging_api.client.shells import AsyncClient, Client
+from messaging_api.client.retry import Patience
 
 __all__ = [
     "AsyncClient",

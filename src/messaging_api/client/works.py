@@ -2,11 +2,11 @@
 
 from datetime import datetime, timedelta
 
-from messaging_api.client import operations
+from messaging_api.client import flows
+from messaging_api.client.flows import Outgoing
 from messaging_api.client.links import server_address
-from messaging_api.client.operations import Outgoing
-from messaging_api.client.patience import Patience, Work
 from messaging_api.client.results import Limits, Message, Receipt, Sent
+from messaging_api.client.retry import Patience, Work
 
 
 class Works:
@@ -34,7 +34,7 @@ class Works:
         Unreachable, NotTheService; ValueError for an empty text or password.
         """
         out = Outgoing(text, ttl, expires_at, reads, password, encrypt)
-        return operations.send(self._to(), self._token, out, self._patience)
+        return flows.send(self._to(), self._token, out, self._patience)
 
     def read(self, link: str, password: str | None = None) -> Work[Message]:
         """Read and decrypt a message; spends one of its reads, if they are counted.
@@ -42,23 +42,23 @@ class Works:
         Raises BadLink, and PasswordMissing if the link asks for a password, before anything is spent; NoMessage,
         ReadInterrupted, Busy, Unreachable, NotTheService; CannotOpen, with the envelope, for `decrypt`.
         """
-        return operations.read(link, password, self._patience)
+        return flows.read(link, password, self._patience)
 
     def fetch(self, link: str) -> Work[Message]:
         """As `read`, without decrypting: the text is the envelope."""
-        return operations.fetch(link, self._patience)
+        return flows.fetch(link, self._patience)
 
     def receipt(self, link: str) -> Work[Receipt]:
         """What became of the message that this receipt's link is for. Raises BadLink, NoMessage, Busy, Unreachable."""
-        return operations.receipt(link, self._patience)
+        return flows.receipt(link, self._patience)
 
     def burn(self, link: str) -> Work[Receipt]:
         """Make the message unreadable now; the state after that: `read` or `expired` if it came too late."""
-        return operations.receipt(link, self._patience, "DELETE")
+        return flows.receipt(link, self._patience, "DELETE")
 
     def limits(self) -> Work[Limits]:
         """What the service accepts."""
-        return operations.limits(self._to(), self._patience)
+        return flows.limits(self._to(), self._patience)
 
     def _to(self) -> str:
         if self._server is None:

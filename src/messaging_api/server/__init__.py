@@ -10,11 +10,11 @@ from typing import Any, NamedTuple, cast
 
 import uvicorn
 
-from messaging_api.server.deadlines import Deadlines, Phase, every
-from messaging_api.server.gate import Gate
+from messaging_api.server.https_redirect import RedirectApp
+from messaging_api.server.load import Gate
 from messaging_api.server.protocol import Protocol
-from messaging_api.server.redirect import RedirectApp
 from messaging_api.server.sockets import bind, raise_descriptors
+from messaging_api.server.timeouts import Deadlines, Phase, every
 from messaging_api.server.tls import Identity, TlsListener
 
 __all__ = ["GRACE", "HttpServer", "Identity", "RedirectApp", "Site", "bind", "raise_descriptors"]

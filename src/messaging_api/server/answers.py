@@ -6,8 +6,8 @@ from uvicorn.protocols.http.httptools_impl import STATUS_LINE
 
 from messaging_api.errors import Overloaded
 from messaging_api.web.app import header_lines
-from messaging_api.web.http import WHOLE, Receive, Response, Scope, Send
 from messaging_api.web.problems import problem
+from messaging_api.web.types import WHOLE, Receive, Response, Scope, Send
 
 
 def last_words(error: Exception, request_id: str, *, secure: bool) -> bytes:

@@ -16,7 +16,7 @@ import httptools
 from uvicorn._types import ASGI3Application
 from uvicorn.protocols.http.httptools_impl import STATUS_LINE, HttpToolsProtocol, RequestResponseCycle
 
-from messaging_api.web.http import WHOLE, Header, joined
+from messaging_api.web.types import WHOLE, Header, joined
 
 _ASGI: Final = {"version": "3.0", "spec_version": "2.3"}
 

@@ -16,8 +16,8 @@ from messaging_api.errors import Incomplete, Invalid, MessagingError, Overloaded
 from messaging_api.server.answers import last_words, new_id, overloaded
 from messaging_api.server.connection_task import ConnectionTask
 from messaging_api.server.cycle import Cycle
-from messaging_api.server.deadlines import Phase, State
-from messaging_api.server.gate import Gate
+from messaging_api.server.load import Gate
+from messaging_api.server.timeouts import Phase, State
 from messaging_api.web.problems import HeadTooLarge
 
 LINGER = 1.0

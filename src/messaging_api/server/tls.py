@@ -11,7 +11,7 @@ from pathlib import Path
 from cryptography import x509
 
 from messaging_api.errors import SettingsError
-from messaging_api.server.gate import Gate
+from messaging_api.server.load import Gate
 
 CIPHERS = "ECDHE+AESGCM:ECDHE+CHACHA20"
 """For TLS 1.2: forward secret and authenticated only. Those of TLS 1.3 all are."""

@@ -5,18 +5,18 @@ from functools import partial
 from typing import NamedTuple
 from urllib.parse import parse_qsl, urlsplit
 
+from messaging_api.core.store import Store
 from messaging_api.errors import SettingsError
-from messaging_api.store import Store
 from messaging_api.stores.batching import UNWATCHED, Instruments
-from messaging_api.stores.redis import RedisStore
-from messaging_api.stores.redis_address import SCHEMES as REDIS
-from messaging_api.stores.redis_address import RedisAddress
-from messaging_api.stores.redis_cluster import ClusterStore
-from messaging_api.stores.redis_node import Node, connect
-from messaging_api.stores.redis_replicated import Replicated
-from messaging_api.stores.redis_sentinel import SentinelStore
-from messaging_api.stores.shared_counters import SharedCounters
-from messaging_api.stores.sqlite import File, SqliteStore
+from messaging_api.stores.redis.cluster import ClusterStore
+from messaging_api.stores.redis.node import Node, connect
+from messaging_api.stores.redis.replication import Replicated
+from messaging_api.stores.redis.sentinel import SentinelStore
+from messaging_api.stores.redis.store import RedisStore
+from messaging_api.stores.redis.url import SCHEMES as REDIS
+from messaging_api.stores.redis.url import RedisAddress
+from messaging_api.stores.sqlite.shared_counters import SharedCounters
+from messaging_api.stores.sqlite.store import File, SqliteStore
 
 SCHEMES = ("sqlite", *REDIS)
 

@@ -13,13 +13,13 @@ from functools import lru_cache
 from typing import NamedTuple
 
 from messaging_api.errors import LimitReached, MessagingError, Missing, StoreError, StoreFull
-from messaging_api.logs import Journal, request_id, where
-from messaging_api.metrics import METHODS, Row
-from messaging_api.refusals import Refusals
-from messaging_api.web.guard import Guard
+from messaging_api.observability.audit import Refusals
+from messaging_api.observability.logging import Journal, request_id, where
+from messaging_api.observability.metrics import METHODS, Row
+from messaging_api.web.admission import Guard
 from messaging_api.web.handlers import Handlers
-from messaging_api.web.http import WHOLE, Handler, Header, Receive, Request, Response, Scope, Send, joined
 from messaging_api.web.problems import MethodNotAllowed, UnknownAddress, problem
+from messaging_api.web.types import WHOLE, Handler, Header, Receive, Request, Response, Scope, Send, joined
 
 SECURITY: tuple[Header, ...] = (
     (b"cache-control", b"no-store"),

@@ -5,7 +5,7 @@ No cookies and no other credentials of the browser play a part here, so none are
 
 from collections.abc import Iterable
 
-from messaging_api.web.http import Header, Request, Response
+from messaging_api.web.types import Header, Request, Response
 
 ANY = "*"
 

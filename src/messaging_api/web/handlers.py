@@ -7,16 +7,16 @@ from typing import Literal
 import msgspec
 
 from messaging_api import __version__
+from messaging_api.core.message import MAX_READS
+from messaging_api.core.service import Posted, Receipt, Service, Shown
 from messaging_api.errors import Invalid
-from messaging_api.message import MAX_READS
-from messaging_api.service import Posted, Receipt, Service, Shown
-from messaging_api.web.bodies import read_draft
-from messaging_api.web.http import HOST, Header, Request, Response
+from messaging_api.web.api_docs import contract
 from messaging_api.web.negotiation import wanted
-from messaging_api.web.pages import Pages
+from messaging_api.web.pages.pages import Pages
 from messaging_api.web.problems import UnknownAddress
-from messaging_api.web.reference import contract
-from messaging_api.web.times import format_time
+from messaging_api.web.request_body import read_draft
+from messaging_api.web.timestamps import format_time
+from messaging_api.web.types import HOST, Header, Request, Response
 
 _KEY = re.compile(rb"[!-~]{1,255}")
 _AS_JSON: tuple[Header, ...] = ((b"content-type", b"application/json"),)

@@ -1,10 +1,10 @@
 """The ops port: /live, /ready and /metrics, never on the public one."""
 
+from messaging_api.core.store import Store
 from messaging_api.errors import StoreError
-from messaging_api.metrics import Board
-from messaging_api.store import Store
-from messaging_api.web.exposition import Exposition
-from messaging_api.web.http import Receive, Scope, Send
+from messaging_api.observability.metrics import Board
+from messaging_api.web.prometheus import Exposition
+from messaging_api.web.types import Receive, Scope, Send
 
 _TEXT = b"text/plain; charset=utf-8"
 _METRICS = b"text/plain; version=0.0.4; charset=utf-8"

@@ -6,7 +6,7 @@ import msgspec
 
 from messaging_api import errors
 from messaging_api.errors import MessagingError
-from messaging_api.web.http import Header, Response
+from messaging_api.web.types import Header, Response
 
 
 class UnknownAddress(MessagingError):

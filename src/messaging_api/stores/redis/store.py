@@ -1,0 +1,60 @@
+"""The store on a Redis (7.0 or later): flat keys with a prefix, values as in core/record.py, life by PX.
+
+Redis must not evict (`maxmemory-policy noeviction`): a message is kept until it expires or is refused at once.
+"""
+
+from messaging_api.core.message import RECEIPT_EXTRA_MS
+from messaging_api.core.record import Kept, find
+from messaging_api.core.store import Entry, Stats
+from messaging_api.stores.redis.counters import RedisCounters
+from messaging_api.stores.redis.node import Lane, Script
+from messaging_api.stores.redis.stats import parse_info
+
+CREATE, TAKE, BURN = Script("create.lua"), Script("take.lua"), Script("burn.lua")
+
+_EXTRA = str(RECEIPT_EXTRA_MS)
+
+
+class RedisStore:
+    """A Store; see `core/store.py`.
+
+    `writes` is a lane of its own where they wait for replicas, else the same as `reads`.
+    """
+
+    def __init__(self, reads: Lane, writes: Lane, prefix: bytes, db: int = 0) -> None:
+        self._reads = reads
+        self._writes = writes
+        self._prefix = prefix
+        self._db = db
+        self.count = RedisCounters(prefix, reads).count
+
+    async def create(self, message: Entry, receipt: Entry, answer: Entry | None = None) -> bytes | None:
+        entries = (message, receipt) if answer is None else (message, receipt, answer)
+        keys = [self._prefix + entry.locator for entry in entries]
+        values = [part for entry in entries for part in (entry.value, str(entry.ttl))]
+        known: bytes | None = await self._writes.submit(CREATE.call(len(keys), *keys, *values))
+        return known
+
+    async def look(self, locator: bytes) -> Kept | None:
+        return find(await self._reads.submit(("GET", self._prefix + locator)))
+
+    async def take(self, locator: bytes) -> Kept | None:
+        return find(await self._writes.submit(TAKE.call(1, self._prefix + locator, _EXTRA)))
+
+    async def burn(self, locator: bytes) -> Kept | None:
+        return find(await self._writes.submit(BURN.call(1, self._prefix + locator, _EXTRA)))
+
+    async def receipt(self, locator: bytes) -> bytes | None:
+        value: bytes | None = await self._reads.submit(("GET", self._prefix + locator))
+        return value
+
+    async def ping(self) -> None:
+        await self._reads.submit(("PING",))
+
+    async def stats(self) -> Stats:
+        return parse_info(await self._reads.submit(("INFO",)), self._db)
+
+    async def aclose(self) -> None:
+        await self._reads.aclose()
+        if self._writes is not self._reads:
+            await self._writes.aclose()

@@ -1,0 +1,278 @@
+"""The embedded store: one SQLite file, shared by all processes of this machine.
+
+    records(locator BLOB PRIMARY KEY, gone_at ms, value BLOB)
+
+Write-ahead log, `synchronous=FULL` (what was acknowledged survives a loss of power), `secure_delete` (what was removed
+is overwritten). Looks of one turn of the loop are one SELECT on the loop's own thread: it costs microseconds, less
+than a hand-over to another thread. Writes go to `sqlite_writer.Writer`.
+"""
+
+import asyncio
+import contextlib
+import fcntl
+import os
+import sqlite3
+from collections import deque
+from collections.abc import Callable, Iterator
+from functools import partial
+from pathlib import Path
+from typing import Any, NamedTuple
+
+from messaging_api.core.message import RECEIPT_EXTRA_MS
+from messaging_api.core.record import HEAD, Kept, counted, emptied, find, unpack, unread
+from messaging_api.core.store import Entry, Stats
+from messaging_api.errors import StoreUnavailable
+from messaging_api.stores.batching import UNWATCHED, Batcher, Instruments, Ticket, Watchdog
+from messaging_api.stores.coalescing import Tallies, Tally
+from messaging_api.stores.sqlite.shared_counters import SharedCounters
+from messaging_api.stores.sqlite.writer import Group, Operation, Writer, failure
+
+SWEEP_EVERY = 1.0
+SWEEP_STEP = 50
+"""Rows removed in one transaction: small, so that a sweep never holds up a request for long."""
+SWEEP_PAUSE = 4
+"""How many times as long as a step took is waited before the next, so that requests have most of the processor."""
+
+_SCHEMA = """
+CREATE TABLE IF NOT EXISTS records (locator BLOB PRIMARY KEY, gone_at INTEGER NOT NULL, value BLOB NOT NULL);
+CREATE INDEX IF NOT EXISTS records_gone_at ON records (gone_at);
+"""
+_MAX_LOOKS = 32
+"""In one statement; each number of looks is a statement that SQLite keeps prepared, and more gain nothing."""
+_LOOK = "SELECT locator, value FROM records WHERE locator = ?"
+_AS_LONG = "SELECT zeroblob(16), zeroblob(12)"
+"""Takes as long as to fetch the trace of a message: the time must not tell that nothing lies there."""
+
+_Look = Ticket[bytes, bytes | None]
+
+
+class File(NamedTuple):
+    """Where the database is. `max_bytes` bounds its size, 0 = by the disk alone."""
+
+    path: str
+    max_bytes: int = 0
+
+
+class SqliteStore:
+    """A Store; see `core/store.py`."""
+
+    def __init__(
+        self,
+        file: File,
+        clock: Callable[[], int],
+        timeout: float,
+        counters: SharedCounters,
+        instruments: Instruments = UNWATCHED,
+    ) -> None:
+        self._clock = clock
+        self._file = file
+        self._expired_unread = instruments.expired_unread
+        self._counters = counters
+        with _opening(file.path):
+            self._reader = _connect(file, timeout / 10)
+            self._reader.executescript(_SCHEMA)
+            self._writer = Writer(
+                partial(_connect, file, timeout * 0.8), f"{file.path}-queue", asyncio.get_running_loop()
+            )
+        self.count = Tallies(self._count).count
+        self._looks: Batcher[bytes, bytes | None] = instruments.batcher(self._look_up)
+        self._writes: Batcher[Operation, Any] = instruments.batcher(self._write)
+        self._unsettled: deque[tuple[float, Group]] = deque()
+        self._watchdog = Watchdog(timeout, self._oldest, self._give_up)
+        self._sweeping = asyncio.create_task(self._keep_sweeping())
+
+    async def create(self, message: Entry, receipt: Entry, answer: Entry | None = None) -> bytes | None:
+        known: bytes | None = await self._writes.submit(partial(_create, self._clock(), message, receipt, answer))
+        return known
+
+    async def look(self, locator: bytes) -> Kept | None:
+        return find(await self._looks.submit(locator))
+
+    async def take(self, locator: bytes) -> Kept | None:
+        return find(await self._writes.submit(partial(_take, locator)))
+
+    async def burn(self, locator: bytes) -> Kept | None:
+        return find(await self._writes.submit(partial(_burn, locator)))
+
+    async def receipt(self, locator: bytes) -> bytes | None:
+        return await self._looks.submit(locator)
+
+    def _count(self, tallies: list[Tally]) -> None:
+        try:
+            standings = self._counters.count([(tally.ask, len(tally.tells)) for tally in tallies])
+        except StoreUnavailable as error:
+            for tally in tallies:
+                tally.settle(error)
+        else:
+            for tally, standing in zip(tallies, standings, strict=True):
+                tally.settle(standing)
+
+    async def ping(self) -> None:
+        """Begins and ends a write, so that a read-only or full disk and a stuck writer show."""
+        await self._writes.submit(_touch)
+
+    async def sweep(self) -> int:
+        """Remove what has expired, in small steps; the number of rows removed. Raises StoreUnavailable."""
+        now, swept = self._clock(), 0
+        loop = asyncio.get_running_loop()
+        while await self._looks_expired(now):
+            begun = loop.time()
+            gone: list[tuple[int, bytes]] = await self._writes.submit(partial(_sweep, now))
+            swept += len(gone)
+            self._expired_unread(sum(unread(head, gone_at) for gone_at, head in gone))
+            await asyncio.sleep(SWEEP_PAUSE * (loop.time() - begun))
+        return swept
+
+    async def stats(self) -> Stats:
+        return await asyncio.to_thread(self._stats)
+
+    async def aclose(self) -> None:
+        self._sweeping.cancel()
+        with contextlib.suppress(asyncio.CancelledError):
+            await self._sweeping
+        await asyncio.to_thread(self._writer.stop)
+        self._reader.close()
+
+    async def _keep_sweeping(self) -> None:
+        while True:
+            await asyncio.sleep(SWEEP_EVERY)
+            with contextlib.suppress(StoreUnavailable):  # the next request says so, the next sweep tries again
+                await self.sweep()
+
+    def _stats(self) -> Stats:
+        try:
+            (records,) = self._reader.execute("SELECT count(*) FROM records").fetchone()
+            names = ("page_size", "page_count", "freelist_count")
+            size, pages, free = (self._reader.execute(f"PRAGMA {name}").fetchone()[0] for name in names)
+            disk = os.statvfs(self._file.path)
+        except sqlite3.Error as error:
+            raise failure(error) from None
+        used, room = (pages - free) * size, free * size + disk.f_bavail * disk.f_frsize
+        if self._file.max_bytes:
+            room = min(room, max(0, self._file.max_bytes - used))
+        return Stats(used / (used + room), used, records)
+
+    async def _looks_expired(self, now: int) -> bool:
+        query = "SELECT 1 FROM records WHERE gone_at <= ? LIMIT 1"
+        try:
+            return self._reader.execute(query, (now,)).fetchone() is not None
+        except sqlite3.Error as error:
+            raise failure(error) from None
+
+    def _look_up(self, batch: list[_Look]) -> None:
+        for start in range(0, len(batch), _MAX_LOOKS):
+            some = batch[start : start + _MAX_LOOKS]
+            query = " UNION ALL ".join([_LOOK] * len(some))  # IN (…) would sort its list into a table of its own first
+            try:
+                found = dict(self._reader.execute(query, [ticket.operation for ticket in some]).fetchall())
+                if len(found) < len(some):
+                    self._reader.execute(_AS_LONG).fetchall()
+            except sqlite3.Error as error:
+                for ticket in some:
+                    ticket.settle(failure(error))
+            else:
+                for ticket in some:
+                    ticket.settle(found.get(ticket.operation))
+
+    def _write(self, group: Group) -> None:
+        self._oldest()
+        self._unsettled.append((asyncio.get_running_loop().time(), group))
+        self._watchdog.wake()
+        self._writer.submit(group)
+
+    def _oldest(self) -> float | None:
+        """When the oldest group without an outcome was submitted; forgets those before it."""
+        while self._unsettled and all(ticket.answer.done() for ticket in self._unsettled[0][1]):
+            self._unsettled.popleft()
+        return self._unsettled[0][0] if self._unsettled else None
+
+    def _give_up(self) -> None:
+        for ticket in self._unsettled.popleft()[1]:
+            ticket.settle(StoreUnavailable("The database did not answer in time."))
+
+
+@contextlib.contextmanager
+def _opening(path: str) -> Iterator[None]:
+    """One process at a time sets the file up; it is readable by its owner alone."""
+    try:
+        folder = Path(path).parent
+        folder.mkdir(mode=0o700, parents=True, exist_ok=True)
+        lock = os.open(folder, os.O_RDONLY)
+        try:
+            fcntl.flock(lock, fcntl.LOCK_EX)
+            with contextlib.suppress(FileExistsError):
+                os.close(os.open(path, os.O_CREAT | os.O_EXCL, 0o600))
+            yield
+        finally:
+            os.close(lock)
+    except (OSError, sqlite3.Error) as error:
+        name = getattr(error, "sqlite_errorname", error.__class__.__name__)
+        raise StoreUnavailable(f"The database file {path} cannot be opened: {name}.") from None
+
+
+def _connect(file: File, timeout: float) -> sqlite3.Connection:
+    """`timeout`, in seconds: how long to wait for the lock of another process."""
+    database = sqlite3.connect(
+        file.path, timeout=timeout, isolation_level=None, check_same_thread=False, cached_statements=256
+    )
+    for pragma in ("journal_mode=WAL", "synchronous=FULL", "secure_delete=ON"):
+        database.execute(f"PRAGMA {pragma}")
+    if file.max_bytes:
+        (page_size,) = database.execute("PRAGMA page_size").fetchone()
+        database.execute(f"PRAGMA max_page_count={max(1, file.max_bytes // page_size)}")
+    return database
+
+
+def _value(database: sqlite3.Connection, locator: bytes) -> bytes | None:
+    row = database.execute("SELECT value FROM records WHERE locator = ?", (locator,)).fetchone()
+    return row[0] if row else None
+
+
+def _create(
+    now: int, message: Entry, receipt: Entry, answer: Entry | None, database: sqlite3.Connection
+) -> bytes | None:
+    entries = [message, receipt]
+    if answer is not None:
+        query = "SELECT value FROM records WHERE locator = ? AND gone_at > ?"
+        known: tuple[bytes] | None = database.execute(query, (answer.locator, now)).fetchone()
+        if known is not None:
+            return known[0]
+        entries.append(answer)
+    rows = [(entry.locator, now + entry.ttl, entry.value) for entry in entries]
+    database.executemany("REPLACE INTO records VALUES (?, ?, ?)", rows)
+    return None
+
+
+def _take(locator: bytes, database: sqlite3.Connection) -> bytes | None:
+    value = _value(database, locator)
+    if value is None:
+        return None
+    kept = unpack(value)
+    if not kept.box:
+        return None
+    if kept.reads is not None:
+        _put(database, locator, counted(value), gone=kept.reads_left == 1)
+    return value
+
+
+def _burn(locator: bytes, database: sqlite3.Connection) -> bytes | None:
+    value = _value(database, locator)
+    if value is not None and unpack(value).box:
+        _put(database, locator, emptied(value), gone=True)
+    return value
+
+
+def _put(database: sqlite3.Connection, locator: bytes, value: bytes, *, gone: bool) -> None:
+    extra = RECEIPT_EXTRA_MS if gone else 0
+    database.execute("UPDATE records SET value = ?, gone_at = gone_at + ? WHERE locator = ?", (value, extra, locator))
+
+
+def _touch(database: sqlite3.Connection) -> None:
+    database.execute("UPDATE records SET gone_at = gone_at WHERE locator = x''")
+
+
+def _sweep(now: int, database: sqlite3.Connection) -> list[tuple[int, bytes]]:
+    """Of each record removed its `gone_at` and the beginning of its value: the head and one byte of the box."""
+    step = "SELECT rowid FROM records WHERE gone_at <= ? ORDER BY gone_at LIMIT ?"
+    query = f"DELETE FROM records WHERE rowid IN ({step}) RETURNING gone_at, substr(value, 1, {HEAD + 1})"  # noqa: S608 constant
+    return database.execute(query, (now, SWEEP_STEP)).fetchall()

@@ -1,0 +1,108 @@
+"""Who is asking: the peer of the connection, or whom a trusted proxy says it speaks for.
+
+Only a peer among the trusted proxies is believed, and of the hops it names the rightmost that is no trusted proxy: what
+stands left of it was written by the client. `Forwarded` (RFC 7239) and `X-Forwarded-For` are read. A proxy writes one
+of them and may pass on the other as the client sent it: if both are there they must agree. Whatever cannot be
+understood leaves the peer.
+"""
+
+import re
+from collections.abc import Iterable
+from functools import lru_cache
+from ipaddress import IPv4Address, IPv4Network, IPv6Address, IPv6Network, ip_address
+
+from messaging_api.core.ratelimit import client_key
+from messaging_api.web.types import Client, Header, Scope
+
+Network = IPv4Network | IPv6Network
+Address = IPv4Address | IPv6Address
+
+_CACHED = 256
+"""Longest header that is remembered, so that nobody fills the memory with long ones."""
+_HOP = re.compile(r"\[([0-9A-Fa-f:.]+)\](?::[0-9]{1,5})?|([0-9.]+)(?::[0-9]{1,5})?|([0-9A-Fa-f:.]+)", re.ASCII)
+_PAIR = re.compile(
+    r'[ \t]*([\w!#$%&\'*+.^`|~-]+)=("(?:[^"\\]|\\.)*"|[\w!#$%&\'*+.^`|~:\[\]-]*)[ \t]*([;,]|$)', re.ASCII
+)
+
+
+class Clients:
+    """Tells clients apart, believing the peers in `trusted`."""
+
+    def __init__(self, trusted: Iterable[Network] = ()) -> None:
+        self._trusted = tuple(trusted)
+        self._of_peer = lru_cache(4096)(self._peer)
+        self._of_hops = lru_cache(4096)(self._hops)
+
+    def of(self, scope: Scope) -> Client:
+        """The client of a request."""
+        peer = scope["client"]
+        if peer is None:
+            return _client("")
+        client, believed = self._of_peer(peer[0])
+        return self._told(client, scope["headers"]) if believed else client
+
+    def _peer(self, address: str) -> tuple[Client, bool]:
+        client = _client(address)
+        return client, bool(self._trusted) and self._is_trusted(ip_address(address))
+
+    def _told(self, peer: Client, headers: Iterable[Header]) -> Client:
+        """The client that a trusted peer names; the peer when it names none, or two."""
+        told = {b"forwarded": b"", b"x-forwarded-for": b""}
+        for name, value in headers:
+            if name in told:
+                told[name] += b"," + value if told[name] else value
+        named = {self._named(peer, name, value) for name, value in told.items() if value}
+        return named.pop() if len(named) == 1 else peer
+
+    def _named(self, peer: Client, name: bytes, value: bytes) -> Client:
+        hops = self._of_hops if len(value) <= _CACHED else self._hops
+        return hops(name, value) or peer
+
+    def _hops(self, name: bytes, value: bytes) -> Client | None:
+        """The rightmost hop that is not trusted, or the first of all; None when a hop up to there is no address."""
+        text = value.decode("latin-1")
+        address: Address | None = None
+        for hop in reversed(_forwarded(text) if name == b"forwarded" else text.split(",")):
+            address = _address(hop)
+            if address is None or not self._is_trusted(address):
+                break
+        return None if address is None else _client(str(address))
+
+    def _is_trusted(self, address: Address) -> bool:
+        mapped = address.ipv4_mapped if isinstance(address, IPv6Address) else None
+        return any((mapped or address) in network for network in self._trusted)
+
+
+def _client(address: str) -> Client:
+    return Client(address, client_key(address))
+
+
+def _address(hop: str) -> Address | None:
+    """An address, without the port that may follow it. IPv6 with a port has brackets."""
+    found = _HOP.fullmatch(hop.strip(" \t"))
+    if found is None:
+        return None
+    try:
+        return ip_address(next(filter(None, found.groups())))
+    except ValueError:
+        return None
+
+
+def _forwarded(text: str) -> list[str]:
+    """What `for` says in each element, from the first hop to the last; "" where it is missing or nothing is clear."""
+    hops: list[str] = []
+    said, at = "", 0
+    while at < len(text):
+        pair = _PAIR.match(text, at)
+        if pair is None:
+            return [""]
+        name, value, end = pair.groups()
+        if name.lower() == "for":
+            if said:
+                return [""]
+            said = re.sub(r"\\(.)", r"\1", value[1:-1]) if value.startswith('"') else value
+        at = pair.end()
+        if end != ";":
+            hops.append(said)
+            said = ""
+    return hops if not said else [""]

@@ -1,0 +1,152 @@
+"""From the body of POST / to a Draft, for each content type the contract takes. All that is wrong is Invalid."""
+
+from collections.abc import Callable, Iterable
+from typing import NamedTuple
+from urllib.parse import parse_qsl
+
+import msgspec
+
+from messaging_api.core.message import Draft
+from messaging_api.errors import Incomplete, Invalid, TooLarge
+from messaging_api.web.multipart import parse_multipart
+from messaging_api.web.negotiation import media_type
+from messaging_api.web.timestamps import parse_time
+from messaging_api.web.types import Request
+
+_FIELDS = ("message", "ttl", "expires_at", "reads")
+ACCEPTED = "application/json, text/plain, application/x-www-form-urlencoded or multipart/form-data"
+
+
+class _Body(msgspec.Struct, forbid_unknown_fields=True):
+    message: str
+    ttl: int | None = None
+    expires_at: str | None = None
+    reads: int | None = None
+
+
+_decode = msgspec.json.Decoder(_Body).decode
+
+
+def _from_json(body: bytes, _boundary: str, _query: bytes) -> Draft:
+    try:
+        asked = _decode(body)
+        text = asked.message.encode()
+    except msgspec.ValidationError as error:
+        raise Invalid(f"The JSON does not say a message: {error}.") from None
+    except (msgspec.MsgspecError, ValueError):
+        raise Invalid("The body is not JSON in UTF-8.") from None
+    expires_at = None if asked.expires_at is None else parse_time(asked.expires_at)
+    return Draft(text, asked.ttl, expires_at, asked.reads)
+
+
+def _from_text(body: bytes, _boundary: str, query: bytes) -> Draft:
+    options = _once(_pairs(query)) if query else {}
+    if "message" in options:
+        raise Invalid("As text/plain the body is the message; the query holds ttl, expires_at and reads only.")
+    return _draft(_utf8(body), options)
+
+
+def _from_urlencoded(body: bytes, _boundary: str, _query: bytes) -> Draft:
+    return _from_fields(_once(_pairs(body)))
+
+
+def _from_multipart(body: bytes, boundary: str, _query: bytes) -> Draft:
+    parts = parse_multipart(body, boundary)
+    return _from_fields(_once((_utf8(name), _utf8(value)) for name, value in parts))
+
+
+class _Type(NamedTuple):
+    """How a content type is read; the longest body it can need is `factor` bytes a byte of message, and `extra`."""
+
+    read: Callable[[bytes, str, bytes], Draft]
+    factor: int
+    extra: int
+
+
+_TYPES = {
+    "application/json": _Type(_from_json, 6, 4096),
+    "text/plain": _Type(_from_text, 1, 0),
+    "application/x-www-form-urlencoded": _Type(_from_urlencoded, 3, 4096),
+    "multipart/form-data": _Type(_from_multipart, 1, 16_384),
+}
+
+
+async def read_draft(request: Request, max_bytes: int) -> Draft:
+    """What the request asks to keep. Raises Invalid, Incomplete, and TooLarge as soon as the body is too long."""
+    name, boundary = media_type(request.headers.get(b"content-type"))
+    kind = _TYPES.get(name)
+    if kind is None:
+        raise Invalid(f"Content-Type must be {ACCEPTED}.")
+    if request.query and name != "text/plain":
+        raise Invalid("Options go in the body; in the query only with text/plain.")
+    body = await _read(request, max_bytes * kind.factor + kind.extra, max_bytes)
+    return kind.read(body, boundary, request.query)
+
+
+async def _read(request: Request, limit: int, max_bytes: int) -> bytes:
+    length = request.headers.get(b"content-length")
+    if length is not None and int(length) > limit:
+        raise TooLarge(max_bytes)
+    message = await request.receive()
+    body: bytes = message.get("body", b"")
+    if not message.get("more_body") and len(body) <= limit:
+        return body
+    chunks, size = [body], len(body)
+    while message.get("more_body"):
+        if size > limit:
+            raise TooLarge(max_bytes)
+        message = await request.receive()
+        chunks.append(message.get("body", b""))
+        size += len(chunks[-1])
+    if size > limit:
+        raise TooLarge(max_bytes)
+    if message["type"] == "http.disconnect":
+        raise Incomplete
+    return b"".join(chunks)
+
+
+def _pairs(encoded: bytes) -> list[tuple[str, str]]:
+    try:
+        return parse_qsl(
+            encoded.decode(), keep_blank_values=True, strict_parsing=True, errors="strict", max_num_fields=len(_FIELDS)
+        )
+    except ValueError:
+        raise Invalid(f"Form fields look like message=…&ttl=60, in UTF-8, and are {', '.join(_FIELDS)}.") from None
+
+
+def _once(pairs: Iterable[tuple[str, str]]) -> dict[str, str]:
+    fields: dict[str, str] = {}
+    for name, value in pairs:
+        if name not in _FIELDS:
+            raise Invalid(f"There is no field of that name; there are {', '.join(_FIELDS)}.")
+        if name in fields:
+            raise Invalid(f"{name} is there twice.")
+        fields[name] = value
+    return fields
+
+
+def _from_fields(fields: dict[str, str]) -> Draft:
+    if "message" not in fields:
+        raise Invalid("The field message is missing.")
+    return _draft(fields["message"], fields)
+
+
+def _draft(message: str, options: dict[str, str]) -> Draft:
+    expires_at = parse_time(options["expires_at"]) if "expires_at" in options else None
+    return Draft(message.encode(), _number(options, "ttl"), expires_at, _number(options, "reads"))
+
+
+def _number(fields: dict[str, str], name: str) -> int | None:
+    text = fields.get(name)
+    if text is None:
+        return None
+    if not (text.isascii() and text.isdecimal() and len(text) < 10):
+        raise Invalid(f"{name} must be a whole number.")
+    return int(text)
+
+
+def _utf8(raw: bytes) -> str:
+    try:
+        return raw.decode()
+    except UnicodeDecodeError:
+        raise Invalid("The message is not valid UTF-8.") from None
