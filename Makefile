@@ -7,7 +7,7 @@ LINTERS := .venv-containers/bin
 URL ?= http://127.0.0.1:5000
 CLUSTER := */stores/redis/cluster.py,*/stores/redis/replication.py,*/stores/redis/sentinel.py,*/stores/redis/topology.py
 # Folders of tests/ that have a target of their own.
-OWN_TARGET := attack cluster browser nodes monitoring containers
+OWN_TARGET := attack cluster browser operations containers
 
 .PHONY: help install run test test-cluster failover bench bench-cluster test-browser pictures test-operations lint contract lock
 .PHONY: clean
@@ -47,7 +47,7 @@ pictures: $(BIN)/playwright chromium ## Take the pictures in docs/images anew.
 	PICTURES=docs/images $(BIN)/pytest tests/browser/test_pictures.py
 
 test-operations: $(BIN)/pytest servers ## Run what operators count on: rolling restarts behind HAProxy, alerts, the dashboard.
-	$(BIN)/pytest tests/nodes tests/monitoring
+	$(BIN)/pytest tests/operations
 
 .PHONY: test-containers bench-edge lint-containers
 test-containers: $(BIN)/pytest ## Run the container tests on the Docker engine that is there; they build what they need.

@@ -11,7 +11,7 @@ import tempfile
 from collections.abc import Iterator
 from pathlib import Path
 
-from tests.clusters import cluster_running
+from tests.support.clusters import cluster_running
 
 from benchmarks import servers
 from benchmarks.load import Figures, fill, measure, wait_ready

@@ -10,7 +10,7 @@ import tempfile
 from pathlib import Path
 
 import httpx
-from tests.containers.stack import Stack, running, without_limits
+from tests.support.compose_stack import Stack, running, without_limits
 
 SCRIPT = str(Path(__file__).with_name("edge.lua"))
 SIZES = {"1 KiB": 1024, "60 KiB": 61_440}

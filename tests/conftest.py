@@ -6,8 +6,8 @@ from pathlib import Path
 
 import pytest
 
-from tests.clusters import Cluster, Trio, cluster_running, trio_running
-from tests.servers import RedisServer, redis_running
+from tests.support.clusters import Cluster, Trio, cluster_running, trio_running
+from tests.support.redis_server import RedisServer, redis_running
 
 
 @pytest.fixture(scope="session")

@@ -10,8 +10,8 @@ from pathlib import Path
 import httpx
 from benchmarks.servers import Measured
 
-from tests.attack.wire import Heard, Wire, get, paced, percentile
-from tests.service import Running, serving
+from tests.support.fast_client import Heard, Wire, get, paced, percentile
+from tests.support.service import Running, serving
 
 SECONDS = 20
 FLOOD = 2000

@@ -8,8 +8,8 @@ from pathlib import Path
 
 import httpx
 
-from tests.attack.wire import Wire, get, percentile
-from tests.service import serving
+from tests.support.fast_client import Wire, get, percentile
+from tests.support.service import serving
 
 GUESSES = 500_000
 """On each store."""

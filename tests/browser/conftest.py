@@ -8,9 +8,9 @@ from urllib.parse import urlsplit
 import pytest
 from playwright.sync_api import Browser, BrowserContext, BrowserType, Page, Request, sync_playwright
 
-from tests.browser.relay import Relay, relaying
-from tests.servers import RedisServer
-from tests.service import Running, serving
+from tests.support.redis_server import RedisServer
+from tests.support.relay import Relay, relaying
+from tests.support.service import Running, serving
 
 CHROMIUM = "/usr/bin/chromium"
 QUIET = (

@@ -7,8 +7,8 @@ from pathlib import Path
 from PIL import Image
 from playwright.sync_api import Browser, Page, expect
 
-from tests.browser.pages import open_link, reads, reveal
-from tests.service import serving
+from tests.support.pages import open_link, reads, reveal
+from tests.support.service import serving
 
 KEPT = Path(__file__).parent.parent.parent / "docs" / "images"
 NAMES = {"write.png", "link.png", "reader-phone.png", "message-phone-dark.png"}

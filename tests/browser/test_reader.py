@@ -5,9 +5,9 @@ import pytest
 from playwright.sync_api import Browser, expect
 
 from tests.browser.conftest import Person
-from tests.browser.pages import TEXT, open_link, reads, reveal, says, write
-from tests.browser.relay import Relay
-from tests.service import Running
+from tests.support.pages import TEXT, open_link, reads, reveal, says, write
+from tests.support.relay import Relay
+from tests.support.service import Running
 
 JSON = {"accept": "application/json"}
 

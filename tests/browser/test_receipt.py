@@ -4,7 +4,7 @@ import httpx
 from playwright.sync_api import Page, expect
 
 from tests.browser.conftest import Person
-from tests.browser.pages import TEXT, open_link, reads, reveal, says, write
+from tests.support.pages import TEXT, open_link, reads, reveal, says, write
 
 
 def receipt_of(who: Person, address: str) -> Page:

@@ -14,10 +14,10 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import NamedTuple
 
-from tests.cluster.failovers import Report, each_in_turn, run
-from tests.clusters import Cluster, cluster_running, trio_running
-from tests.servers import RedisServer
-from tests.service import serving, wait_for
+from tests.support.clusters import Cluster, cluster_running, trio_running
+from tests.support.failovers import Report, each_in_turn, run
+from tests.support.redis_server import RedisServer
+from tests.support.service import serving, wait_for
 
 TIMEOUT = 1.0
 """Seconds until a node counts as failed."""

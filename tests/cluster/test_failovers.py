@@ -5,9 +5,9 @@
 
 from pathlib import Path
 
-from tests.cluster.failovers import Report, each_in_turn, run
-from tests.clusters import Cluster, Trio
-from tests.service import serving
+from tests.support.clusters import Cluster, Trio
+from tests.support.failovers import Report, each_in_turn, run
+from tests.support.service import serving
 
 
 def kept_its_word(report: Report) -> None:

@@ -7,11 +7,11 @@ from pathlib import Path
 from messaging_api.core.ratelimit import Standing
 from messaging_api.core.store import Entry, Store
 from tests.cluster.test_topology import read_out
-from tests.clusters import NAME, cluster_running, hosts, trio_running
 from tests.contract.test_counters import answer
-from tests.servers import RedisServer
-from tests.stores import HOUR, locator, message, on_store, receipt
-from tests.test_store_faults import refused_in_time
+from tests.integration.test_store_faults import refused_in_time
+from tests.support.clusters import NAME, cluster_running, hosts, trio_running
+from tests.support.redis_server import RedisServer
+from tests.support.stores import HOUR, locator, message, on_store, receipt
 
 ROOT = Path(__file__).parent.parent.parent
 RIGHTS = re.findall(r"(?<=user messaging_api )on >\S+ (.+)$", (ROOT / "docs/scaling.md").read_text(), re.MULTILINE)

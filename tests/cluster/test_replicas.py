@@ -11,11 +11,11 @@ from messaging_api.core import record
 from messaging_api.core.store import Entry, Store
 from messaging_api.errors import StoreUnavailable
 from tests.cluster.test_topology import PREFIX, messages_on, read_out, works
-from tests.clusters import Cluster
-from tests.servers import RedisServer
-from tests.service import wait_for
-from tests.stores import HOUR, message, on_store, opened, receipt
-from tests.test_store_faults import refused_in_time
+from tests.integration.test_store_faults import refused_in_time
+from tests.support.clusters import Cluster
+from tests.support.redis_server import RedisServer
+from tests.support.service import wait_for
+from tests.support.stores import HOUR, message, on_store, opened, receipt
 
 
 @contextlib.contextmanager

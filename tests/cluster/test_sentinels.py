@@ -10,10 +10,10 @@ import pytest
 from messaging_api.core.store import Store
 from messaging_api.errors import StoreUnavailable
 from tests.cluster.test_topology import read_out, works
-from tests.clusters import NAME, Trio, hosts, steady_port
-from tests.service import wait_for
-from tests.stores import locator, message, on_store, receipt
-from tests.test_store_faults import refused_in_time
+from tests.integration.test_store_faults import refused_in_time
+from tests.support.clusters import NAME, Trio, hosts, steady_port
+from tests.support.service import wait_for
+from tests.support.stores import locator, message, on_store, receipt
 
 
 @pytest.mark.parametrize("waits", ["", "#1"])

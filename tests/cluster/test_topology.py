@@ -13,11 +13,11 @@ from messaging_api.core import record
 from messaging_api.core.store import Entry, Store
 from messaging_api.errors import StoreFull, StoreUnavailable
 from messaging_api.stores.redis.hash_slot import slot_of
-from tests.clusters import Cluster, cluster_running, steady_port
-from tests.servers import RedisServer
-from tests.service import wait_for
-from tests.stores import HOUR, locator, message, on_store, receipt
-from tests.test_store_faults import recovers, refused_in_time
+from tests.integration.test_store_faults import recovers, refused_in_time
+from tests.support.clusters import Cluster, cluster_running, steady_port
+from tests.support.redis_server import RedisServer
+from tests.support.service import wait_for
+from tests.support.stores import HOUR, locator, message, on_store, receipt
 
 PREFIX = b"messaging_api:"
 

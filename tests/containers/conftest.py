@@ -5,7 +5,7 @@ from collections.abc import Iterator
 
 import pytest
 
-from tests.containers.stack import Stack, run, running, without_limits
+from tests.support.compose_stack import Stack, run, running, without_limits
 
 
 @pytest.fixture(scope="session")

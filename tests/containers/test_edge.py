@@ -13,10 +13,10 @@ import httpx
 import pytest
 
 from messaging_api.web.app import HSTS, SECURITY
-from tests.containers.stack import Stack, run
-from tests.service import wait_for
+from tests.support.compose_stack import Stack, run
+from tests.support.service import wait_for
 
-SLOW = (Path(__file__).parent / "slow.py").read_text()
+SLOW = (Path(__file__).parents[1] / "support" / "slow_bodies.py").read_text()
 TEXT = {"content-type": "text/plain"}
 
 

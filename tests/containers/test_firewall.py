@@ -13,10 +13,10 @@ from typing import Any, TypeVar
 import httpx
 import pytest
 
-from tests.containers.attacks import Attack, attacks
-from tests.containers.messages import messages
-from tests.containers.stack import SERVICES, Stack
-from tests.service import wait_for
+from tests.support.compose_stack import SERVICES, Stack
+from tests.support.ordinary_messages import messages
+from tests.support.service import wait_for
+from tests.support.waf_attacks import Attack, attacks
 
 REFUSED = "/docs#refused"
 NOBODY = "6f9619ff-8b86-4d11-b42d-00c04fc964ff"

@@ -11,8 +11,8 @@ import httpx
 import pytest
 
 from messaging_api import __version__
-from tests.containers.stack import SERVICES, Stack, console, run
-from tests.service import wait_for
+from tests.support.compose_stack import SERVICES, Stack, console, run
+from tests.support.service import wait_for
 
 TEXT = {"accept": "text/plain"}
 LOG = "/var/log/messaging_api/messaging_api.log"

@@ -4,7 +4,7 @@ import json
 
 import pytest
 
-from tests.containers.stack import Stack, run
+from tests.support.compose_stack import Stack, run
 
 ASK = """
 import socket, sys

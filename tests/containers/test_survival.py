@@ -7,8 +7,8 @@ from typing import Self
 import httpx
 import pytest
 
-from tests.containers.stack import SERVICES, Stack
-from tests.service import wait_for
+from tests.support.compose_stack import SERVICES, Stack
+from tests.support.service import wait_for
 
 TEXT = {"accept": "text/plain"}
 BACK = 10.0

@@ -2,8 +2,8 @@
 
 import pytest
 
-from tests.containers.stack import SERVICES, Stack, run
-from tests.service import wait_for
+from tests.support.compose_stack import SERVICES, Stack, run
+from tests.support.service import wait_for
 
 USERS = {"edge": (33, 33), "messaging_api": (431, 433), "redis": (432, 432)}
 PLAIN = ("docker", "run", "--rm", "--user", "0", "--entrypoint", "cat")

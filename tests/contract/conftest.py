@@ -6,8 +6,8 @@ from pathlib import Path
 
 import pytest
 
-from tests.servers import redis_running
-from tests.service import serving
+from tests.support.redis_server import redis_running
+from tests.support.service import serving
 
 OUTSIDE = os.environ.get("CONTRACT_URL")
 

@@ -12,8 +12,8 @@ from messaging_api.core.ratelimit import WINDOW_MS, Ask, Standing
 from messaging_api.core.store import Store
 from messaging_api.errors import StoreError, StoreUnavailable
 from messaging_api.stores.sqlite.shared_counters import PATIENCE, PROBES, SharedCounters
-from tests.servers import RedisServer, redis_running
-from tests.stores import on_store
+from tests.support.redis_server import RedisServer, redis_running
+from tests.support.stores import on_store
 
 PROCESSES = 4
 ASKS = 500

@@ -10,8 +10,8 @@ import pytest
 from messaging_api.core import record
 from messaging_api.core.message import RECEIPT_EXTRA_MS
 from messaging_api.core.store import Entry, Store
-from tests.servers import RedisServer
-from tests.stores import HOUR, Clock, locator, message, on_store, receipt
+from tests.support.redis_server import RedisServer
+from tests.support.stores import HOUR, Clock, locator, message, on_store, receipt
 
 PROCESSES = 4
 READERS = 16

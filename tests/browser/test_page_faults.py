@@ -1,0 +1,272 @@
+"""Servers that are away, busy or full, and browsers without scripts: each told in plain words, nothing lost."""
+
+import re
+import subprocess
+from pathlib import Path
+from urllib.parse import urlsplit
+
+import httpx
+from playwright.sync_api import Browser, Route, expect
+
+from tests.browser.conftest import Person
+from tests.support.pages import TEXT, open_link, reads, reveal, says, write
+from tests.support.redis_server import redis_running
+from tests.support.relay import Relay, relaying
+from tests.support.service import COMMAND, serving, wait_for
+
+TOO_OFTEN = re.compile(r"^That was too often\. Try again in \d+ seconds?\.$")
+
+
+def test_offline(person: Person, relay: Relay) -> None:
+    """Without a connection nothing is lost: the same press works when it is back, and keeps the message once."""
+    sender, reader = person(), person()
+    page = sender.new_page()
+    page.goto("/")
+    page.get_by_label("Message", exact=True).fill(TEXT)
+    sender.set_offline(offline=True)
+    page.get_by_role("button", name="Create link").click()
+    says(page, "The server cannot be reached.")
+    assert page.get_by_label("Message", exact=True).input_value() == TEXT
+    sender.set_offline(offline=False)
+    page.get_by_role("button", name="Create link").click()
+    expect(page.get_by_role("heading", name="Your link is ready")).to_be_visible()
+    opened = open_link(reader, page.get_by_label("Link", exact=True).input_value())
+    reader.set_offline(offline=True)
+    reveal(opened)
+    says(opened, "The connection broke.")
+    reader.set_offline(offline=False)
+    reveal(opened)
+    reads(opened, TEXT)
+    receipt = sender.new_page()
+    receipt.goto(page.locator("#receipt").get_attribute("href") or "")
+    says(receipt, "Read by all its readers")
+    sender.set_offline(offline=True)
+    receipt.get_by_role("button", name="Refresh").click()
+    says(receipt, "The server cannot be reached.")
+
+
+def test_an_answer_that_is_lost(person: Person, relay: Relay) -> None:
+    """A message whose answer never came is sent again under the same key, so it is kept once and has one link."""
+    sender = person()
+    page = sender.new_page()
+    page.goto("/")
+    keys: list[str] = []
+
+    def lose(route: Route) -> None:
+        request = route.request
+        if request.method != "POST":
+            return route.continue_()
+        keys.append(request.headers["idempotency-key"])
+        answer = httpx.post(request.url, content=request.post_data_buffer, headers=request.headers)
+        assert answer.status_code == 200
+        links.append(answer.json()["url"])
+        return route.abort() if len(keys) == 1 else route.continue_()
+
+    links: list[str] = []
+    page.route("**/*", lose)
+    page.get_by_label("Message", exact=True).fill(TEXT)
+    page.get_by_role("button", name="Create link").click()
+    says(page, "The server cannot be reached.")
+    page.get_by_role("button", name="Create link").click()
+    expect(page.get_by_role("heading", name="Your link is ready")).to_be_visible()
+    assert keys[0] == keys[1]
+    assert {page.get_by_label("Link", exact=True).input_value().partition("#")[0]} == set(links)
+
+
+def test_the_store_is_away(chromium: Browser, tmp_path: Path) -> None:
+    """503 says how long to wait, then that it is time; when the store is back, the same press works."""
+    with (
+        redis_running(tmp_path, "--appendonly", "yes", "--appendfsync", "always") as server,
+        serving(tmp_path / "service", server.url) as service,
+        chromium.new_context(base_url=service.url) as who,
+    ):
+        links = write(who, TEXT)
+        opened = open_link(who, links.message)
+        page = who.new_page()
+        page.goto("/")
+        page.get_by_label("Message", exact=True).fill(TEXT)
+        server.kill()
+        page.get_by_role("button", name="Create link").click()
+        says(page, "The server is busy. Try again in 1 second.")
+        says(page, "You can try again now.")
+        reveal(opened)
+        says(opened, "The server is busy. Try again in 1 second.")
+        server.start()
+        page.get_by_role("button", name="Create link").click()
+        expect(page.get_by_role("heading", name="Your link is ready")).to_be_visible()
+        reveal(opened)
+        reads(opened, TEXT)
+
+
+def test_too_often(chromium: Browser, tmp_path: Path) -> None:
+    """429 says how long to wait: who creates, who reads and who looks at a receipt."""
+    limits = ("--limit-create", "1", "--limit-read", "2", "--limit-miss", "0")
+    with (
+        serving(tmp_path, f"sqlite://{tmp_path}/m.db", *limits) as service,
+        chromium.new_context(base_url=service.url, locale="en-GB") as who,
+    ):
+        links = write(who, TEXT)
+        page = who.new_page()
+        page.goto("/")
+        page.get_by_label("Message", exact=True).fill(TEXT)
+        page.get_by_role("button", name="Create link").click()
+        expect(page.get_by_role("alert")).to_have_text(TOO_OFTEN)
+        opened = open_link(who, links.message)
+        wait_for(lambda: httpx.head(links.message, headers={"accept": "application/json"}).status_code == 429)
+        reveal(opened)
+        expect(opened.get_by_role("alert")).to_have_text(TOO_OFTEN)
+        receipt = who.new_page()
+        receipt.goto(links.receipt)
+        expect(receipt.get_by_role("alert")).to_have_text(TOO_OFTEN)
+
+
+def test_only_those_with_a_token(chromium: Browser, tmp_path: Path) -> None:
+    """Where creating takes a token, the page asks for it, and sends what was written once it is there."""
+    made = subprocess.run([COMMAND, "token"], capture_output=True, text=True, check=True).stdout
+    token, digest = re.findall(r"^(?:token|hash): +(\S+)$", made, re.MULTILINE)
+    with (
+        serving(tmp_path, f"sqlite://{tmp_path}/m.db", MESSAGING_API_CREATE_TOKENS=digest) as service,
+        chromium.new_context(base_url=service.url) as who,
+    ):
+        page = who.new_page()
+        page.goto("/")
+        page.get_by_label("Message", exact=True).fill(TEXT)
+        page.get_by_role("button", name="Create link").click()
+        says(page, "Only those with a token may create messages on this server.")
+        expect(page.get_by_label("Token")).to_be_focused()
+        page.get_by_label("Token").fill(token)
+        page.keyboard.press("Enter")
+        expect(page.get_by_role("heading", name="Your link is ready")).to_be_focused()
+
+
+def test_the_store_is_full(chromium: Browser, tmp_path: Path) -> None:
+    """507 says that nothing was kept; the text is still there."""
+    store = f"sqlite://{tmp_path}/m.db?max_bytes=200000"
+    with serving(tmp_path / "service", store) as service, chromium.new_context(base_url=service.url) as who:
+        wait_for(lambda: httpx.post(service.url, json={"message": "x" * 50_000}).status_code == 507)
+        page = who.new_page()
+        page.goto("/")
+        page.get_by_label("Message", exact=True).fill("x" * 40_000)
+        page.get_by_role("button", name="Create link").click()
+        says(page, "The server has no room for another message right now. Nothing was kept.")
+
+
+def test_too_long_is_told_before_it_is_sent(person: Person) -> None:
+    """The limit of what fits encrypted is counted in bytes, said beforehand and kept by the form."""
+    who = person()
+    page = who.new_page()
+    page.goto("/")
+    asked: list[str] = []
+    page.on("request", lambda request: asked.append(request.method))
+    page.get_by_label("Message", exact=True).fill("ü" * 22_528)
+    expect(page.locator("#room")).to_have_text("45,056 of 45,055 bytes used.")
+    page.get_by_role("button", name="Create link").click()
+    assert page.locator("#message").evaluate("field => field.validationMessage").startswith("The message is too long")
+    assert "POST" not in asked
+    page.get_by_label("Encrypt in this browser").uncheck()
+    page.get_by_role("button", name="Create link").click()
+    expect(page.get_by_text("Not encrypted in the browser")).to_be_visible()
+
+
+def test_without_javascript(scriptless: Browser, relay: Relay) -> None:
+    """The form says that it cannot encrypt, and posts; the answer has the link. The other pages say what to do."""
+    with scriptless.new_context(base_url=relay.url, java_script_enabled=False, locale="en-GB") as who:
+        page = who.new_page()
+        page.goto("/")
+        expect(page.locator("noscript p")).to_contain_text("Without JavaScript your browser cannot encrypt")
+        expect(page.get_by_label("Encrypt in this browser")).to_be_hidden()
+        page.get_by_label("Message", exact=True).fill(TEXT)
+        page.get_by_label("Can be read").select_option("3")
+        page.get_by_role("button", name="Create link").click()
+        expect(page.get_by_role("heading", name="Your link is ready")).to_be_visible()
+        expect(page.get_by_text("Can be read 3 times.")).to_be_visible()
+        link = page.get_by_role("link", name="/msg/").get_attribute("href") or ""
+        page.get_by_role("link", name="/receipt/").click()
+        expect(page.locator("noscript p")).to_contain_text("Without JavaScript this page cannot show the receipt.")
+        page.goto(link)
+        expect(page.locator("noscript p")).to_contain_text("Without JavaScript this page cannot show the message.")
+    assert httpx.get(link, headers={"accept": "text/plain"}).text == TEXT.replace("\n", "\r\n")
+
+
+def test_without_javascript_and_refused(scriptless: Browser, tmp_path: Path) -> None:
+    """What a form cannot get is told on a page; going back brings what was written."""
+    with (
+        serving(tmp_path, f"sqlite://{tmp_path}/m.db", "--max-message-bytes", "10") as service,
+        scriptless.new_context(base_url=service.url, java_script_enabled=False, locale="en-GB") as who,
+    ):
+        page = who.new_page()
+        page.goto("/")
+        page.get_by_label("Message", exact=True).fill("more than ten bytes")
+        page.get_by_role("button", name="Create link").click()
+        expect(page.get_by_role("heading", name="The message is too long")).to_be_visible()
+        page.go_back()
+        expect(page.get_by_label("Message", exact=True)).to_have_value("more than ten bytes")
+
+
+def test_without_https(chromium: Browser, person: Person, relay: Relay) -> None:
+    """Where browsers do not encrypt the page says so and still posts; an encrypted message is not even asked for."""
+    plain = relay.url.replace("127.0.0.1", "plain.test")
+    links = write(person(), TEXT)
+    with chromium.new_context(base_url=plain, locale="en-GB") as who:
+        page = who.new_page()
+        page.goto("/")
+        assert page.evaluate("isSecureContext") is False
+        expect(page.get_by_label("Encrypt in this browser")).to_be_disabled()
+        expect(page.get_by_text("browsers encrypt only on pages that came over HTTPS")).to_be_visible()
+        page.get_by_label("Message", exact=True).fill(TEXT)
+        page.get_by_role("button", name="Create link").click()
+        expect(page.get_by_text("Not encrypted in the browser")).to_be_visible()
+        opened = open_link(who, page.get_by_label("Link", exact=True).input_value())
+        reveal(opened)
+        reads(opened, TEXT)
+        says(
+            open_link(who, links.message.replace("127.0.0.1", "plain.test")),
+            "decrypt only on pages that came over HTTPS",
+        )
+    opened = open_link(person(), links.message)
+    reveal(opened)
+    reads(opened, TEXT)
+
+
+def test_a_script_that_does_not_come_sends_nothing(chromium: Browser, relay: Relay) -> None:
+    """Where there is JavaScript and its file is missing, the form cannot send the message unencrypted by accident."""
+    with chromium.new_context(base_url=relay.url) as who:
+        who.route("**/assets/write.*.js", lambda route: route.abort())
+        page = who.new_page()
+        asked: list[str] = []
+        page.on("request", lambda request: asked.append(request.method))
+        page.goto("/")
+        page.get_by_label("Message", exact=True).fill(TEXT)
+        expect(page.get_by_role("button", name="Create link")).to_be_disabled()
+        page.get_by_label("Password").press("Enter")
+        page.get_by_label("Number of times").dispatch_event("submit")
+        assert "POST" not in asked
+        assert page.url == f"{relay.url}/"
+
+
+def test_behind_a_path(chromium: Browser, tmp_path: Path) -> None:
+    """Pages and files are found where a proxy puts the service below a path, and links lead there."""
+    with serving(tmp_path, f"sqlite://{tmp_path}/m.db") as service:
+        target = urlsplit(service.url)
+        assert target.hostname
+        assert target.port
+        with relaying(target.hostname, target.port) as relay, chromium.new_context() as who:
+
+            def below(route: Route) -> None:
+                request = route.request
+                answer = httpx.request(
+                    request.method,
+                    re.sub("^http://proxy.test/some/path", relay.url, request.url),
+                    headers={**request.headers, "accept-encoding": "identity"},
+                    content=request.post_data_buffer,
+                )
+                route.fulfill(status=answer.status_code, headers=dict(answer.headers), body=answer.content)
+
+            who.route("http://proxy.test/**", below)
+            page = who.new_page()
+            page.goto("http://proxy.test/some/path/")
+            icon = page.locator("link[rel=icon]").evaluate("element => element.href")
+            assert icon.startswith("http://proxy.test/some/path/assets/")
+            page.goto("http://proxy.test/some/path/receipt/x")
+            page.get_by_role("link", name="messaging_api").click()
+            assert page.url == "http://proxy.test/some/path/"

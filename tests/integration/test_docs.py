@@ -1,0 +1,72 @@
+"""What the documents claim about the code."""
+
+import re
+import subprocess
+from pathlib import Path
+
+import httpx
+
+from messaging_api import __version__
+from messaging_api.settings.server import load
+from tests.support.service import serving
+
+ROOT = Path(__file__).parents[2]
+README = (ROOT / "README.md").read_text()
+
+
+def settings_table() -> str:
+    """The table of settings as the code has them; what depends on the machine is told in words."""
+    told = {"workers": "the cores", "store": "SQLite in the user's data folder", "log_dir": "see below"}
+    rows = ["| option | default | shape | meaning |", "|---|---|---|---|"]
+    for row in load({}, {})[1]:
+        default = told.get(row.name, f"`{row.value}`" if row.value else "-")
+        shape = row.shape.replace("|", "\\|")
+        rows.append(f"| `--{row.name.replace('_', '-')}` | {default} | {shape} | {row.meaning} |")
+    return "\n".join(rows)
+
+
+def test_readme_has_the_settings_of_the_code() -> None:
+    """The table is the one that the code gives."""
+    between = README.split("<!-- settings -->")[1].split("<!-- /settings -->")[0]
+    assert between.strip() == settings_table()
+
+
+def test_the_tour_works(tmp_path: Path) -> None:
+    """The five lines with curl run as they stand."""
+    (tmp_path / "notes.txt").write_text("a note")
+    tour = re.search(r"```sh\n(.*?)```", README, re.DOTALL)
+    assert tour
+    with serving(tmp_path / "service", f"sqlite://{tmp_path}/m.db") as service:
+        script = tour[1].replace("http://127.0.0.1:5000", service.url)
+        ran = subprocess.run(["bash", "-euc", script], cwd=tmp_path, capture_output=True, text=True, check=True)
+        assert ran.stdout.endswith("for you")
+        assert ran.stdout.count('"status":200') == 2
+        assert httpx.get(service.url).json()["version"] == __version__
+
+
+def test_changelog_tells_of_this_version() -> None:
+    """The newest entry is this version's."""
+    changelog = (ROOT / "CHANGELOG.md").read_text()
+    found = re.search(r"^## (\S+)", changelog, re.MULTILINE)
+    assert found
+    assert found[1] == __version__
+
+
+def test_the_image_is_labelled_with_this_version() -> None:
+    """What the Dockerfile says when it is not told otherwise."""
+    assert f"ARG VERSION={__version__}\n" in (ROOT / "Dockerfile").read_text()
+
+
+def test_redis_is_given_the_same_rights_everywhere() -> None:
+    """The page on security and the containers' template give the service's user the same."""
+    given = [re.findall("user messaging_api .*(~.*)", (ROOT / name).read_text()) for name in
+             ("docs/security.md", "deploy/redis/users.acl.template")]  # fmt: skip
+    assert len(given[0]) == 1
+    assert given[0] == given[1]
+
+
+def test_links_lead_somewhere() -> None:
+    """Each relative link in a document leads to a file."""
+    for document in (*ROOT.glob("*.md"), *ROOT.glob("docs/**/*.md")):
+        for target in re.findall(r"\]\(([^)#:]+)(?:#[^)]*)?\)", document.read_text()):
+            assert (document.parent / target).exists(), f"{document.name}: {target}"

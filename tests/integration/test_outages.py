@@ -1,0 +1,116 @@
+"""What clients and operators see when the store is away, hung or full, and when it is back."""
+
+import signal
+import subprocess
+import time
+from pathlib import Path
+
+import httpx
+import pytest
+
+from tests.support.redis_server import RedisServer, redis_running
+from tests.support.service import Running, answers, serving, wait_for
+
+JSON = {"accept": "application/json"}
+ASKS = (("POST", "/"), ("GET", "/msg/x"), ("GET", "/receipt/x"), ("DELETE", "/receipt/x"))
+
+
+def unavailable_in_time(service: Running) -> None:
+    """Every operation is 503 with Retry-After within 2 s, and not ready; but alive."""
+    for method, address in ASKS:
+        begin = time.monotonic()
+        response = httpx.request(
+            method,
+            service.url + address,
+            headers=JSON,
+            timeout=10,
+            **({"json": {"message": "x"}} if address == "/" else {}),
+        )
+        assert time.monotonic() - begin < 2
+        assert response.status_code == 503
+        assert int(response.headers["retry-after"]) >= 1
+        assert response.headers["content-type"] == "application/problem+json"
+    assert httpx.get(f"{service.ops_url}/ready", timeout=10).status_code == 503
+    assert httpx.get(f"{service.ops_url}/live").status_code == 200
+    assert httpx.get(service.url).status_code == 200
+
+
+@pytest.mark.parametrize("fault", [signal.SIGKILL, signal.SIGSTOP])
+def test_redis_stopped_or_hung(tmp_path: Path, fault: signal.Signals) -> None:
+    """503 while Redis is dead or stands still; messages are there again when it is back, without a restart of ours."""
+    options = ("--appendonly", "yes", "--appendfsync", "always")
+    with redis_running(tmp_path, *options) as redis, serving(tmp_path, redis.url) as service:
+        link = httpx.post(service.url, json={"message": "x"}).headers["location"]
+        assert redis.process is not None
+        redis.process.send_signal(fault)
+        unavailable_in_time(service)
+        back(redis, fault)
+        wait_for(lambda: answers(f"{service.ops_url}/ready"))
+        assert httpx.get(link).json()["message"] == "x"
+        text = httpx.get(f"{service.ops_url}/metrics").text
+        assert 'messaging_store_failures_total{reason="unavailable"} 4.0' in text
+
+
+def back(redis: RedisServer, fault: signal.Signals) -> None:
+    """Undo the fault."""
+    assert redis.process is not None
+    if fault == signal.SIGSTOP:
+        redis.process.send_signal(signal.SIGCONT)
+    else:
+        redis.process.wait()
+        redis.start()
+
+
+def test_starts_before_its_redis(tmp_path: Path) -> None:
+    """The service starts while Redis is away, says that it is not ready, and is once Redis is there."""
+    with redis_running(tmp_path) as redis:
+        redis.kill()
+        with serving(tmp_path, redis.url, ready=False) as service:
+            wait_for(lambda: answers(f"{service.ops_url}/live"))
+            assert httpx.get(f"{service.ops_url}/ready").status_code == 503
+            redis.start()
+            wait_for(lambda: answers(f"{service.ops_url}/ready"))
+
+
+def test_full_redis(tmp_path: Path) -> None:
+    """507 when Redis has no room; what is there can be read and burned."""
+    options = ("--maxmemory", "3mb", "--maxmemory-policy", "noeviction")
+    with redis_running(tmp_path, *options) as redis, serving(tmp_path, redis.url) as service:
+        fills_up(service)
+
+
+def test_full_sqlite(tmp_path: Path) -> None:
+    """507 when the database has its size; what is there can be read and burned."""
+    with serving(tmp_path, f"sqlite://{tmp_path}/m.db?max_bytes=1000000") as service:
+        fills_up(service)
+
+
+def fills_up(service: Running) -> None:
+    """Post until there is no room."""
+    with httpx.Client(base_url=service.url, headers=JSON) as client:
+        first = client.post("/", json={"message": "x", "reads": 1}).json()
+        answer = client.post("/", json={"message": "x" * 60_000})
+        while answer.status_code == 200:
+            answer = client.post("/", json={"message": "x" * 60_000})
+        assert answer.status_code == 507
+        assert answer.headers["content-type"] == "application/problem+json"
+        assert client.get(f"/msg/{first['message_id']}").status_code == 200
+        assert client.get(first["receipt"]).json()["state"] == "read"
+
+
+def test_full_disk_under_the_log(tmp_path: Path) -> None:
+    """A full disk under the log folder never stops the service; the console and a metric say so."""
+    disk = tmp_path / "logs"
+    disk.mkdir()
+    mounted = subprocess.run(
+        ["mount", "-t", "tmpfs", "-o", "size=16k", "tmpfs", str(disk)], capture_output=True, check=False
+    )
+    assert mounted.returncode == 0, f"this test mounts a small tmpfs, which failed: {mounted.stderr.decode()}"
+    try:
+        with serving(tmp_path, f"sqlite://{tmp_path}/m.db", "--workers", "1") as service:
+            for _ in range(200):
+                assert httpx.get(service.url).status_code == 200
+            assert "log_file_failed" in service.console.read_text()
+            assert "messaging_log_failures_total 0.0" not in httpx.get(f"{service.ops_url}/metrics").text
+    finally:
+        subprocess.run(["umount", str(disk)], check=True)

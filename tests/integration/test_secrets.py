@@ -1,0 +1,113 @@
+"""The link is the only key: what leaks from the store or the logs opens nothing and names nothing."""
+
+import base64
+import uuid
+from collections.abc import Iterator
+from pathlib import Path
+
+import httpx
+import pytest
+
+from tests.support.redis_server import RedisServer, redis_running
+from tests.support.service import Running, answers, serving
+
+TEXT = "the canary sings"
+KEY = "idempotency-canary"
+
+
+def dump_redis(server: RedisServer) -> bytes:
+    """Every key and value, and what Redis would write to disk."""
+    client = server.client()
+    keys = list(client.scan_iter(count=1000))
+    assert len(keys) > 5
+    return b"\n".join(part for key in keys for part in (key, client.get(key) or b""))
+
+
+def dump_files(folder: Path) -> bytes:
+    """Every file, the write-ahead log too."""
+    files = [path for path in folder.rglob("*") if path.is_file()]
+    assert {"m.db", "m.db-wal"} <= {path.name for path in files}
+    return b"\n".join(path.read_bytes() for path in files)
+
+
+@pytest.fixture(params=["sqlite", "redis"])
+def leaked(request: pytest.FixtureRequest, tmp_path: Path) -> Iterator[tuple[bytes, list[str]]]:
+    """All that could leak after a run, and every secret of that run."""
+    if request.param == "sqlite":
+        with serving(tmp_path, f"sqlite://{tmp_path}/store/m.db", "--log-dir", str(tmp_path / "l")) as service:
+            secrets = run(service)
+            yield logs(service, tmp_path) + dump_files(tmp_path / "store"), secrets
+    else:
+        with redis_running(tmp_path, "--appendonly", "yes") as redis:
+            with serving(tmp_path, redis.url, "--log-dir", str(tmp_path / "l")) as service:
+                secrets = run(service)
+                aof = b"".join(path.read_bytes() for path in tmp_path.rglob("*.aof"))
+                assert aof
+                everything = logs(service, tmp_path) + dump_redis(redis) + aof
+                redis.kill()  # an outage, for the lines it brings
+                httpx.get(f"{service.url}/msg/{secrets[0]}")
+                redis.start()
+                assert answers(f"{service.url}/")
+            yield everything + logs(service, tmp_path), secrets
+
+
+def logs(service: Running, folder: Path) -> bytes:
+    """What was logged, to the file and to the console."""
+    written = (folder / "l" / "messaging_api.log").read_bytes()
+    assert written.count(b"\n") > 10
+    return written + service.console.read_bytes()
+
+
+def run(service: Running) -> list[str]:
+    """One of everything: posts of every type, reads, misses, receipts, burns, refusals."""
+    json, text = {"accept": "application/json"}, {"accept": "text/plain"}
+    secrets = []
+    with httpx.Client(base_url=service.url) as client:
+        for options in (
+            {"json": {"message": TEXT}, "headers": {"idempotency-key": KEY}},
+            {"json": {"message": TEXT, "reads": 1}},
+            {"data": {"message": TEXT}},
+            {"files": {"message": TEXT.encode()}},
+            {"content": TEXT.encode(), "headers": {"content-type": "text/plain"}},
+        ):
+            posted = client.post("/", **options).json()  # type: ignore[arg-type]
+            receipt = posted["receipt"].rsplit("/", 1)[1]
+            secrets += [posted["message_id"], receipt]
+            assert client.get(f"/msg/{posted['message_id']}", headers=text).text == TEXT
+            client.get(f"/msg/{posted['message_id']}?{TEXT}", headers=json)
+            client.get(f"/receipt/{receipt}", headers=json)
+            client.get(f"/msg/{posted['message_id']}/")
+            client.get(f"/{receipt}", headers={"x-request-id": receipt, "user-agent": receipt, "referer": receipt})
+            client.request(receipt.upper(), f"/msg/{posted['message_id']}")
+        client.delete(f"/receipt/{secrets[1]}")
+        client.post("/", json={"message": TEXT, TEXT: 1})
+        client.post("/", json={"message": TEXT + "x"}, headers={"idempotency-key": KEY})
+        client.post(
+            "/", content=b'{"message": "' + TEXT.encode() + b'\xff"}', headers={"content-type": "application/json"}
+        )
+    return secrets
+
+
+def forms(secret: str) -> list[bytes]:
+    """A secret as text and raw, in hex and base64, in either case."""
+    raw = secret.encode()
+    shapes = [raw, raw.upper(), raw.hex().encode(), base64.b64encode(raw).rstrip(b"=")[:-1]]
+    if len(secret) == 36:
+        value = uuid.UUID(secret)
+        shapes += [value.bytes, value.bytes_le, value.hex.encode(), value.hex.upper().encode()]
+        shapes.append(base64.b64encode(value.bytes)[:20])
+    return shapes
+
+
+def test_nothing_that_leaks_holds_a_secret(leaked: tuple[bytes, list[str]]) -> None:
+    """No id, link, message or idempotency key is in the store's files, its memory, its backups or any log."""
+    everything, ids = leaked
+    found = [secret for secret in (*ids, TEXT, KEY) for form in forms(secret) if form in everything]
+    assert found == []
+
+
+def test_the_search_would_find_one(leaked: tuple[bytes, list[str]]) -> None:
+    """The control: what is there by design, a route and a tag of a locator, the same search finds."""
+    everything, _ = leaked
+    assert b'"route":"/msg"' in everything
+    assert b'"message":"' in everything

@@ -1,0 +1,314 @@
+"""Stores that are stopped, hung, full or not what they seem: made, not imagined."""
+
+import asyncio
+import contextlib
+import signal
+import socket
+import sqlite3
+import subprocess
+import threading
+import time
+from collections.abc import Awaitable, Iterator
+from pathlib import Path
+
+import pytest
+
+from messaging_api.core import record
+from messaging_api.core.store import Entry, Store
+from messaging_api.errors import StoreFull, StoreUnavailable
+from tests.support.redis_server import RedisServer, free_port, redis_running
+from tests.support.stores import HOUR, locator, message, on_store, receipt
+
+IN_TIME = 2.0
+
+
+async def refused_in_time(operation: Awaitable[object]) -> None:
+    """The operation fails as unavailable, and soon."""
+    begin = time.monotonic()
+    with pytest.raises(StoreUnavailable):
+        await operation
+    assert time.monotonic() - begin < IN_TIME
+
+
+async def recovers(store: Store) -> None:
+    """The same store object works again."""
+    deadline = time.monotonic() + 5
+    while True:
+        try:
+            return await store.ping()
+        except StoreUnavailable:
+            assert time.monotonic() < deadline, "the store did not recover"
+
+
+def every_operation(store: Store) -> list[Awaitable[object]]:
+    place = locator()
+    return [store.look(place), store.take(place), store.burn(place), store.receipt(place), store.ping()]
+
+
+class TestRedis:
+    def test_stopped_and_started_again(self, tmp_path: Path) -> None:
+        """kill -9: all operations fail in time, also those on their way; a new server is found without a restart."""
+        with redis_running(tmp_path, "--appendonly", "yes", "--appendfsync", "always") as server:
+
+            async def work(store: Store) -> None:
+                kept = message()
+                await store.create(kept, receipt())
+                server.kill()
+                await asyncio.gather(*map(refused_in_time, every_operation(store)))
+                server.start()
+                await recovers(store)
+                assert await store.look(kept.locator) is not None
+
+            on_store(server.url, work)
+
+    def test_hung(self, tmp_path: Path) -> None:
+        """A server that stands still: all operations fail in time; once it goes on it is used again."""
+        with redis_running(tmp_path) as server:
+
+            async def work(store: Store) -> None:
+                await store.ping()
+                assert server.process is not None
+                server.process.send_signal(signal.SIGSTOP)
+                await asyncio.gather(*map(refused_in_time, every_operation(store)))
+                await refused_in_time(store.ping())
+                server.process.send_signal(signal.SIGCONT)
+                await recovers(store)
+
+            on_store(server.url, work)
+
+    def test_never_answers(self) -> None:
+        """A socket that accepts and never says a word."""
+        with socket.create_server(("127.0.0.1", 0)) as listener:
+            url = f"redis://:secret@127.0.0.1:{listener.getsockname()[1]}"
+            on_store(url, lambda store: refused_in_time(store.ping()))
+
+    def test_not_there(self) -> None:
+        """A port nobody listens on."""
+        on_store(f"redis://127.0.0.1:{free_port()}", lambda store: refused_in_time(store.ping()))
+
+    @pytest.mark.parametrize("words", [b"HTTP/1.1 400 Bad Request\r\n\r\n", b"-ERR\r\n-ERR\r\n", b"", b"$5\r\nhal"])
+    def test_not_a_redis(self, words: bytes) -> None:
+        """A server that says something else, too much, or breaks off."""
+        with talking(words) as port:
+            on_store(f"redis://127.0.0.1:{port}", lambda store: refused_in_time(store.look(locator())))
+
+    def test_cut_in_the_middle_of_a_batch(self) -> None:
+        """Operations whose replies came before the cut have succeeded; the others fail."""
+        with talking(b"$-1\r\n$-1\r\n$5\r\nha") as port:
+
+            async def work(store: Store) -> None:
+                looks = await asyncio.gather(*(store.look(locator()) for _ in range(4)), return_exceptions=True)
+                assert looks[:2] == [None, None]
+                assert [type(look) for look in looks[2:]] == [StoreUnavailable] * 2
+
+            on_store(f"redis://127.0.0.1:{port}", work)
+
+    def test_wrong_password(self, tmp_path: Path) -> None:
+        """A login that is refused is unavailable; nothing of the password is told."""
+        with redis_running(tmp_path, "--requirepass", "right") as server:
+
+            async def work(store: Store) -> None:
+                with pytest.raises(StoreUnavailable) as raised:
+                    await store.ping()
+                assert "wrong" not in str(raised.value)
+
+            on_store(server.url.replace("//", "//:wrong@"), work)
+            on_store(server.url.replace("//", "//:right@") + "/3", lambda store: store.ping())
+
+    def test_scripts_are_forgotten(self, redis_server: RedisServer) -> None:
+        """SCRIPT FLUSH, as after a failover: the next call brings the script along, its batch is not disturbed."""
+
+        async def work(store: Store) -> None:
+            kept = message(reads=5)
+            await store.create(kept, receipt())
+            await store.take(kept.locator)
+            redis_server.client().script_flush()
+            taken = await asyncio.gather(*(store.take(kept.locator) for _ in range(8)))
+            assert sum(one is not None for one in taken) == 4
+
+        on_store(redis_server.url, work)
+
+    def test_turned_into_a_replica(self, tmp_path: Path) -> None:
+        """A master that became a replica takes no writes; once it is a master again it is used without a restart."""
+        with redis_running(tmp_path) as server:
+
+            async def work(store: Store) -> None:
+                kept = message(reads=1)
+                await store.create(kept, receipt())
+                server.client().replicaof("127.0.0.1", free_port())
+                await refused_in_time(store.take(kept.locator))
+                await refused_in_time(store.create(message(), receipt()))
+                server.client().replicaof("NO", "ONE")
+                assert await store.take(kept.locator) == record.unpack(kept.value)
+
+            on_store(server.url, work)
+
+    def test_full(self, tmp_path: Path) -> None:
+        """maxmemory: a create is refused whole; reading, counting and burning go on."""
+        with redis_running(tmp_path, "--maxmemory", "3mb", "--maxmemory-policy", "noeviction") as server:
+            on_store(server.url, fill_up)
+            keys = server.client().dbsize()
+            assert keys % 2 == 0
+
+    def test_one_too_large_fails_alone(self, redis_server: RedisServer) -> None:
+        """In one batch, a command that Redis refuses does not disturb the others."""
+        client = redis_server.client()
+        kept = message()
+        client.lpush(b"messaging_api:" + kept.locator, "not a string")
+
+        async def work(store: Store) -> None:
+            good = message()
+            spoiled, fine = await asyncio.gather(
+                store.look(kept.locator), store.create(good, receipt()), return_exceptions=True
+            )
+            assert isinstance(spoiled, StoreUnavailable)
+            assert fine is None
+            assert await store.look(good.locator) is not None
+
+        on_store(redis_server.url, work)
+
+
+async def until_refused(store: Store, size: int) -> None:
+    """Create messages of this many bytes until there is no room."""
+    with contextlib.suppress(StoreFull):
+        for _ in range(1000):
+            await store.create(message(b"x" * size), receipt())
+        pytest.fail("the store did not become full")
+
+
+async def fill_up(store: Store) -> None:
+    """Fill the store; then nothing of a refused create is there, and all else works."""
+    kept = message(b"x" * 1000, reads=2)
+    burnt = message(b"x" * 1000)
+    await store.create(kept, receipt())
+    await store.create(burnt, receipt())
+    await until_refused(store, 50_000)
+    refused, ticket, answer = message(b"x" * 60_000), receipt(), Entry(locator(), b"answer", HOUR)
+    with pytest.raises(StoreFull):
+        await store.create(refused, ticket, answer)
+    assert [await store.receipt(entry.locator) for entry in (refused, ticket, answer)] == [None] * 3
+    assert await store.take(kept.locator) is not None
+    assert await store.take(kept.locator) is not None
+    assert await store.take(kept.locator) is None
+    assert await store.burn(burnt.locator) is not None
+
+
+class TestSqlite:
+    def test_locked_by_another(self, tmp_path: Path) -> None:
+        """While another process holds the write lock, writes fail in time and reads go on; then writes go on too."""
+        url = f"sqlite://{tmp_path}/m.db"
+
+        async def work(store: Store) -> None:
+            kept = message()
+            await store.create(kept, receipt())
+            with contextlib.closing(sqlite3.connect(tmp_path / "m.db", isolation_level=None)) as other:
+                other.execute("BEGIN IMMEDIATE")
+                writes = (store.create(message(), receipt()), store.take(kept.locator), store.ping())
+                await asyncio.gather(*map(refused_in_time, writes))
+                assert await store.look(kept.locator) is not None
+                other.execute("ROLLBACK")
+            await recovers(store)
+            await store.create(message(), receipt())
+
+        on_store(url, work)
+
+    def test_hung_disk(self, tmp_path: Path) -> None:
+        """A writer that does not come back: who waits for it is told in time, and what came too late is not done."""
+
+        async def work(store: Store) -> None:
+            begun, release = threading.Event(), threading.Event()
+            stuck = store._writes.submit(lambda _: (begun.set(), release.wait(10)))  # type: ignore[attr-defined]
+            await asyncio.to_thread(begun.wait, 10)
+            late = message()
+            await asyncio.gather(refused_in_time(stuck), refused_in_time(store.create(late, receipt())))
+            release.set()
+            await recovers(store)
+            assert await store.look(late.locator) is None
+
+        on_store(f"sqlite://{tmp_path}/m.db", work)
+
+    def test_full(self, tmp_path: Path) -> None:
+        """A file at its size: a create is refused whole; reading, counting and burning go on."""
+        on_store(f"sqlite://{tmp_path}/m.db?max_bytes=1000000", fill_up)
+
+    def test_full_disk(self, tmp_path: Path) -> None:
+        """A disk without room, for real: a small file system in memory (needs root to mount it)."""
+        disk = tmp_path / "disk"
+        disk.mkdir()
+        mount = ["mount", "-t", "tmpfs", "-o", "size=1m", "tmpfs", str(disk)]
+        mounted = subprocess.run(mount, capture_output=True, check=False)
+        assert mounted.returncode == 0, f"this test mounts a small tmpfs, which failed: {mounted.stderr.decode()}"
+        try:
+            on_store(f"sqlite://{disk}/m.db", fill_disk)
+        finally:
+            subprocess.run(["umount", str(disk)], check=True)
+
+    def test_one_too_large_fails_alone(self, tmp_path: Path) -> None:
+        """In one group, the create that does not fit fails and those before and after it are kept."""
+
+        async def work(store: Store) -> None:
+            small, large, after = message(), message(b"x" * 900_000), message()
+            outcomes = await asyncio.gather(
+                *(store.create(kept, receipt()) for kept in (small, large, after)), return_exceptions=True
+            )
+            assert [type(outcome) for outcome in outcomes] == [type(None), StoreFull, type(None)]
+            there = [await store.look(kept.locator) is not None for kept in (small, large, after)]
+            assert there == [True, False, True]
+
+        on_store(f"sqlite://{tmp_path}/m.db?max_bytes=500000", work)
+
+    def test_file_that_is_no_database(self, tmp_path: Path) -> None:
+        """A file of something else is refused when the store is opened."""
+        (tmp_path / "m.db").write_bytes(b"something else" * 1000)
+        with pytest.raises(StoreUnavailable, match=r"m\.db"):
+            on_store(f"sqlite://{tmp_path}/m.db", lambda store: store.ping())
+
+    def test_file_is_spoiled_while_open(self, tmp_path: Path) -> None:
+        """When the file turns bad under our hands, looks fail as unavailable."""
+
+        async def work(store: Store) -> None:
+            kept = message(b"x" * 50_000)
+            await store.create(kept, receipt())
+            store._writer._clean()  # type: ignore[attr-defined]  # all of it from the log into the file
+            size = (tmp_path / "m.db").stat().st_size
+            with (tmp_path / "m.db").open("r+b") as file:
+                file.seek(4096)
+                file.write(b"\xff" * (size - 4096))
+            store._reader.execute("PRAGMA shrink_memory")  # type: ignore[attr-defined]
+            await refused_in_time(store.look(kept.locator))
+
+        on_store(f"sqlite://{tmp_path}/m.db", work)
+
+
+async def fill_disk(store: Store) -> None:
+    """As `fill_up`, but on a full disk nothing can be counted or burned either: that fails, and changes nothing."""
+    kept = message(b"x" * 1000, reads=2)
+    await store.create(kept, receipt())
+    await until_refused(store, 30_000)
+    refused, ticket = message(b"x" * 60_000), receipt()
+    with pytest.raises(StoreFull):
+        await store.create(refused, ticket)
+    assert [await store.receipt(entry.locator) for entry in (refused, ticket)] == [None] * 2
+    assert await store.look(kept.locator) is not None
+
+
+@contextlib.contextmanager
+def talking(words: bytes) -> Iterator[int]:
+    """A port where a server answers the first bytes of each connection with `words` and hangs up."""
+    with socket.create_server(("127.0.0.1", 0)) as listener:
+
+        def serve() -> None:
+            with contextlib.suppress(OSError):
+                while True:
+                    connection, _ = listener.accept()
+                    with connection:
+                        connection.recv(4096)
+                        connection.sendall(words)
+
+        thread = threading.Thread(target=serve)
+        thread.start()
+        try:
+            yield listener.getsockname()[1]
+        finally:
+            listener.shutdown(socket.SHUT_RDWR)
+            thread.join()

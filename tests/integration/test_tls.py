@@ -1,0 +1,351 @@
+"""TLS in the service itself: what it speaks, how a renewed certificate is taken up, and what the plain port does."""
+
+import contextlib
+import json
+import os
+import re
+import socket
+import ssl
+import subprocess
+import threading
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Self
+from urllib.parse import urlsplit
+
+import httpx
+import pytest
+
+from tests.support.raw_http import raw
+from tests.support.redis_server import free_port
+from tests.support.service import COMMAND, Running, children, sample, serving, wait_for
+
+
+def make(folder: Path, *names: str, file: str = "server") -> tuple[Path, Path]:
+    """A certificate for these names from the authority in `folder`, and its key."""
+    command = [COMMAND, "cert", *names, "--folder", str(folder), "--file", file]
+    subprocess.run(command, check=True, capture_output=True)
+    return folder / f"{file}.pem", folder / f"{file}.key"
+
+
+@pytest.fixture
+def certificates(tmp_path: Path) -> Path:
+    """A folder with an authority and a certificate for this machine."""
+    make(tmp_path / "certificates")
+    return tmp_path / "certificates"
+
+
+@contextlib.contextmanager
+def secured(folder: Path, certificates: Path, *options: str) -> Iterator[Running]:
+    """A service that speaks TLS."""
+    pair = ("--tls-cert", str(certificates / "server.pem"), "--tls-key", str(certificates / "server.key"))
+    with serving(folder, f"sqlite://{folder}/m.db", "--workers", "2", *pair, *options) as service:
+        yield service
+
+
+def trusting(certificates: Path) -> ssl.SSLContext:
+    """A client's context that trusts the authority in `certificates` alone, as strictly as Python can."""
+    context = ssl.create_default_context(cafile=str(certificates / "ca.pem"))
+    context.verify_flags |= ssl.VERIFY_X509_STRICT
+    return context
+
+
+def serial(service: Running, certificates: Path) -> str:
+    """The serial number of the certificate that a new connection is shown."""
+    parts = urlsplit(service.url)
+    with (
+        socket.create_connection((parts.hostname, parts.port)) as connection,
+        trusting(certificates).wrap_socket(connection, server_hostname="localhost") as secured,
+    ):
+        shown = secured.getpeercert()
+        assert shown
+        return str(shown["serialNumber"])
+
+
+def test_messages_over_tls(tmp_path: Path, certificates: Path) -> None:
+    """Links begin with https, every answer carries HSTS, and HTTP/1.1 is agreed on."""
+    with secured(tmp_path, certificates) as service, httpx.Client(verify=trusting(certificates)) as client:
+        assert service.url.startswith("https://")
+        posted = client.post(service.url, json={"message": "x", "reads": 1})
+        assert posted.json()["url"].startswith(f"{service.url}/msg/")
+        read = client.get(posted.json()["url"], headers={"accept": "text/plain"})
+        assert read.text == "x"
+        for answer in (posted, read, client.get(f"{service.url}/nowhere")):
+            assert answer.headers["strict-transport-security"] == "max-age=63072000; includeSubDomains"
+
+
+def test_no_hsts_in_clear(tmp_path: Path) -> None:
+    """A browser must not believe it there (RFC 6797, section 7.2)."""
+    with serving(tmp_path, f"sqlite://{tmp_path}/m.db") as service:
+        assert "strict-transport-security" not in httpx.get(service.url).headers
+
+
+@pytest.mark.parametrize(
+    ("options", "agreed"),
+    [
+        (["-tls1"], None),
+        (["-tls1_1"], None),
+        (["-tls1_2", "-cipher", "AES256-SHA:AES256-GCM-SHA384"], None),
+        (["-tls1_2", "-cipher", "ECDHE-ECDSA-AES256-SHA384"], None),
+        (["-tls1_2", "-cipher", "aNULL:eNULL:@SECLEVEL=0"], None),
+        (["-tls1_2"], "ECDHE-ECDSA-"),
+        (["-tls1_3"], "TLS_AES_256_GCM_SHA384"),
+    ],
+)
+def test_versions_and_ciphers(tmp_path: Path, certificates: Path, options: list[str], agreed: str | None) -> None:
+    """openssl agrees with the service on TLS 1.2 and 1.3 with forward secrecy, and on nothing else."""
+    with secured(tmp_path, certificates) as service:
+        wait_for(lambda: serial(service, certificates))
+        level = [] if "-cipher" in options else ["-cipher", "ALL:@SECLEVEL=0"]
+        told = s_client(service, "-CAfile", str(certificates / "ca.pem"), *level, *options)
+        found = re.search(r"Cipher is (\S+)", told)
+        assert found
+        if agreed is None:
+            assert found[1] == "(NONE)"
+            wait_for(lambda: '"reason":"tls_failed"' in service.log.read_text())
+        else:
+            assert found[1].startswith(agreed)
+            assert "Verify return code: 0 (ok)" in told
+            assert "Secure Renegotiation IS" in told
+            assert "Compression: NONE" in told
+
+
+def s_client(service: Running, *options: str) -> str:
+    """What openssl tells of a handshake with the service."""
+    return openssl("s_client", "-connect", urlsplit(service.url).netloc, *options)
+
+
+def openssl(*arguments: str) -> str:
+    """What the command tells."""
+    command = ["openssl", *arguments]
+    return subprocess.run(command, input="", capture_output=True, text=True, check=False).stdout
+
+
+def test_no_tickets(tmp_path: Path, certificates: Path) -> None:
+    """Nothing is handed out by which a later connection could skip the exchange of keys."""
+    with secured(tmp_path, certificates) as service:
+        wait_for(lambda: serial(service, certificates))
+        told = s_client(service, "-tls1_2")
+        assert "Cipher is ECDHE" in told
+        assert "TLS session ticket" not in told
+
+
+def test_failed_handshakes_are_told_of(tmp_path: Path, certificates: Path) -> None:
+    """Who speaks no TLS is counted and logged with client and a reason code; so is who says nothing."""
+    with secured(tmp_path, certificates, "--head-timeout", "0.5") as service:
+        plain, silent = raw(service.url), raw(service.url)
+        with plain as (one,), silent as (other,):
+            one.send(b"GET / HTTP/1.1\r\nhost: x\r\n\r\n")
+            one.wait_closed()
+            other.wait_closed()
+        wait_for(lambda: sample(service.ops_url, "messaging_refusals_total", reason="tls_failed") == 2)
+        wait_for(lambda: service.log.read_text().count('"reason":"tls_failed"') == 2)
+        lines = [json.loads(line) for line in service.log.read_text().splitlines() if "tls_failed" in line]
+        assert {line["detail"] for line in lines} == {"HTTP_REQUEST", "ConnectionAbortedError"}
+        assert {line["client"] for line in lines} == {"127.0.0.1"}
+
+
+class Load:
+    """Requests without end from several threads: some on kept-alive connections, some each on a new one."""
+
+    def __init__(self, url: str, context: ssl.SSLContext) -> None:
+        self._url = url
+        self._context = context
+        self._enough = threading.Event()
+        self.answered = 0
+        self.failed: list[str] = []
+        self._threads = [threading.Thread(target=self._ask, args=(keep,)) for keep in (True, True, False, False)]
+
+    def __enter__(self) -> Self:
+        for thread in self._threads:
+            thread.start()
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self._enough.set()
+        for thread in self._threads:
+            thread.join()
+
+    def _ask(self, keep: bool) -> None:  # noqa: FBT001
+        while not self._enough.is_set():
+            with httpx.Client(verify=self._context, timeout=30) as client:  # none may fail, however busy the machine
+                self._ask_with(client, keep)
+
+    def _ask_with(self, client: httpx.Client, keep: bool) -> None:  # noqa: FBT001
+        try:
+            client.get(self._url).raise_for_status()
+            self.answered += 1
+            while keep and not self._enough.is_set():
+                client.get(self._url).raise_for_status()
+                self.answered += 1
+        except httpx.HTTPError as error:
+            self.failed.append(repr(error))
+
+    def goes_on(self) -> None:
+        """Wait for a hundred more answers."""
+        enough = self.answered + 100
+        wait_for(lambda: self.answered > enough)
+
+
+def renew(certificates: Path) -> str:
+    """Put a new pair in place of the old; the new serial number."""
+    certificate, key = make(certificates, file="renewed")
+    key.replace(certificates / "server.key")
+    told = openssl("x509", "-noout", "-serial", "-in", str(certificate))
+    certificate.replace(certificates / "server.pem")
+    return told.strip().removeprefix("serial=")
+
+
+def test_a_renewed_certificate_is_taken_up_under_load(tmp_path: Path, certificates: Path) -> None:
+    """New connections of every worker are shown the new one, no request fails, no connection is cut."""
+    with secured(tmp_path, certificates) as service, Load(service.url, trusting(certificates)) as load:
+        load.goes_on()
+        before = serial(service, certificates)
+        renewed = renew(certificates)
+        assert renewed != before
+        wait_for(lambda: service.log.read_text().count('"event":"tls_renewed"') == 2)
+        load.goes_on()
+        assert {serial(service, certificates) for _ in range(10)} == {renewed}
+    assert load.failed == []
+
+
+def put(path: Path, content: bytes) -> None:
+    """Write a file in one step, so that each worker sees one change of it."""
+    aside = path.with_suffix(".aside")
+    aside.write_bytes(content)
+    aside.replace(path)
+
+
+def test_a_pair_that_does_not_fit_is_left_aside(tmp_path: Path, certificates: Path) -> None:
+    """A certificate that is not the key's, or half a file, changes nothing but the log; what follows is taken up."""
+    with secured(tmp_path, certificates) as service, Load(service.url, trusting(certificates)) as load:
+        load.goes_on()
+        before = serial(service, certificates)
+        certificate, key = make(certificates, file="other")
+        put(certificates / "server.pem", certificate.read_bytes())
+        wait_for(lambda: service.log.read_text().count('"reason":"KEY_VALUES_MISMATCH"') == 2)
+        put(certificates / "server.key", key.read_bytes()[:100])
+        wait_for(lambda: service.log.read_text().count('"event":"tls_kept"') == 4)
+        load.goes_on()
+        assert serial(service, certificates) == before
+        put(certificates / "server.key", key.read_bytes())
+        wait_for(lambda: service.log.read_text().count('"event":"tls_renewed"') == 2)
+        assert serial(service, certificates) != before
+        load.goes_on()
+    assert load.failed == []
+
+
+def test_the_plain_port_leads_to_https(tmp_path: Path, certificates: Path) -> None:
+    """GET and HEAD of / are 308; a link or a message sent in clear is refused, and told to be lost."""
+    plain = f"http://127.0.0.1:{(port := free_port())}"
+    with secured(tmp_path, certificates, "--redirect-port", str(port)) as service:
+        wait_for(lambda: reachable(plain))
+        for method in ("GET", "HEAD"):
+            led = httpx.request(method, f"{plain}/", headers={"host": "localhost"})
+            assert (led.status_code, led.headers["location"]) == (
+                308,
+                f"https://localhost:{urlsplit(service.url).port}/",
+            )
+            assert led.headers["cache-control"] == "no-store"
+        for method, path in (("POST", "/"), ("GET", "/msg/00000000-0000-4000-8000-000000000000"), ("GET", "/docs")):
+            refused = httpx.request(method, plain + path)
+            assert refused.status_code == 403
+            assert refused.json()["type"] == "/docs#plain-http"
+            assert "strict-transport-security" not in refused.headers
+        assert httpx.get(plain, headers={"host": "a b"}).status_code == 400
+        assert sample(service.ops_url, "messaging_refusals_total", reason="plain_http") == 3
+        assert sample(service.ops_url, "messaging_messages_total", event="created") == 0
+
+
+def reachable(url: str) -> bool:
+    """Whether anything answers."""
+    try:
+        return bool(httpx.head(url))
+    except httpx.TransportError:
+        return False
+
+
+def test_the_plain_port_leads_to_where_links_lead(tmp_path: Path, certificates: Path) -> None:
+    """public_url wins over what the client calls the host."""
+    port = free_port()
+    with secured(tmp_path, certificates, "--redirect-port", str(port), "--public-url", "https://msg.example"):
+        wait_for(lambda: reachable(f"http://127.0.0.1:{port}"))
+        assert httpx.get(f"http://127.0.0.1:{port}").headers["location"] == "https://msg.example/"
+
+
+def test_connections_over_the_ceiling_over_tls(tmp_path: Path, certificates: Path) -> None:
+    """They are told so; those who never end their handshake count too."""
+    with secured(tmp_path, certificates, "--max-connections", "2") as service:
+        context = trusting(certificates)
+        with contextlib.ExitStack() as kept:
+            for _ in range(4):
+                client = kept.enter_context(httpx.Client(verify=context))
+                while client.get(service.url).status_code != 200:
+                    pass
+            refusal = httpx.get(service.url, verify=context)
+            assert refusal.status_code == 503
+            assert refusal.headers["strict-transport-security"]
+        with raw(service.url, 20) as silent:
+            wait_for(lambda: sum(one.open() for one in silent) <= 4)
+
+
+def test_a_stop_under_load_over_tls(tmp_path: Path, certificates: Path) -> None:
+    """Those who are connected are answered; one who never shook hands is not waited for; nothing is left behind."""
+    with (
+        secured(tmp_path, certificates) as service,
+        raw(service.url),
+        Load(service.url, trusting(certificates)) as load,
+    ):
+        load.goes_on()
+        workers = children(service.process.pid)
+        assert service.stop() == 0
+        assert not any(Path(f"/proc/{pid}").exists() for pid in workers)
+    assert [failure for failure in load.failed if "ConnectError" not in failure] == []
+
+
+def test_certificates_are_made_with_care(tmp_path: Path) -> None:
+    """Keys are for the owner alone, nothing is overwritten, the authority is made once, names are checked."""
+    os.umask(0)
+    certificate, key = make(tmp_path, "msg.example", "10.0.0.1", "*.example")
+    assert (tmp_path / "ca.key").stat().st_mode & 0o777 == 0o600
+    assert key.stat().st_mode & 0o777 == 0o600
+    before = {path.name: path.read_bytes() for path in tmp_path.iterdir()}
+    again = subprocess.run([COMMAND, "cert", "--folder", str(tmp_path)], capture_output=True, text=True, check=False)
+    assert again.returncode != 0
+    assert "is there already" in " ".join(again.stderr.replace("│", " ").split())
+    assert {path.name: path.read_bytes() for path in tmp_path.iterdir()} == before
+    make(tmp_path, file="client")
+    assert (tmp_path / "ca.pem").read_bytes() == before["ca.pem"]
+    for file in ("server", "client"):
+        paths = str(tmp_path / "ca.pem"), str(tmp_path / f"{file}.pem")
+        assert openssl("verify", "-x509_strict", "-CAfile", *paths).endswith(": OK\n")
+    told = openssl("x509", "-text", "-in", str(certificate))
+    assert "DNS:msg.example, IP Address:10.0.0.1, DNS:*.example" in told
+    wrong = subprocess.run(
+        [COMMAND, "cert", "a b", "--folder", str(tmp_path), "--file", "x"], capture_output=True, text=True, check=False
+    )
+    assert wrong.returncode != 0
+    assert not (tmp_path / "x.key").exists()
+
+
+@pytest.mark.parametrize(
+    ("options", "words"),
+    [
+        (["--tls-cert", "server.pem"], "go together"),
+        (["--redirect-port", "8080"], "redirect_port needs them"),
+        (["--tls-cert", "nowhere.pem", "--tls-key", "server.key"], "No such file"),
+        (["--tls-cert", "server.pem", "--tls-key", "ca.key"], "KEY_VALUES_MISMATCH"),
+        (["--tls-cert", "server.pem", "--tls-key", "server.pem"], "cannot be used"),
+    ],
+)
+def test_a_pair_that_cannot_be_is_refused_at_start(certificates: Path, options: list[str], words: str) -> None:
+    """With one plain line."""
+    refused = subprocess.run(
+        [COMMAND, "serve", "--store", "sqlite:////tmp/x.db", *options],
+        capture_output=True,
+        text=True,
+        check=False,
+        cwd=certificates,
+    )
+    assert refused.returncode != 0
+    assert words in " ".join(refused.stderr.replace("│", " ").split())

@@ -1,0 +1,174 @@
+"""Traces, as a collector gets them: over OTLP/HTTP, from the real service."""
+
+import contextlib
+import subprocess
+import sys
+import threading
+from collections.abc import Iterator
+from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
+from pathlib import Path
+from typing import Any
+
+import httpx
+import pytest
+from opentelemetry.proto.collector.trace.v1.trace_service_pb2 import ExportTraceServiceRequest
+from opentelemetry.proto.trace.v1.trace_pb2 import Span, Status
+
+from messaging_api import __version__
+from tests.integration.test_secrets import KEY, TEXT, forms, run
+from tests.support.redis_server import redis_running
+from tests.support.service import Running, ask_at_once, serving
+
+PARENT, TRACE = "00f067aa0ba902b7", "4bf92f3577b34da6a3ce929d0e0e4736"  # of the example in W3C Trace Context
+JSON = {"accept": "application/json"}
+
+
+class Collector:
+    """Keeps what it is sent, as bytes."""
+
+    def __init__(self, url: str) -> None:
+        self.url = url
+        self.bodies: list[bytes] = []
+        self.told = b""
+
+    def spans(self) -> list[Span]:
+        """All spans so far."""
+        requests = [ExportTraceServiceRequest.FromString(body) for body in self.bodies]
+        return [s for one in requests for r in one.resource_spans for scope in r.scope_spans for s in scope.spans]
+
+    def resource(self) -> dict[str, Any]:
+        """What the first lot says of its sender."""
+        first = ExportTraceServiceRequest.FromString(self.bodies[0])
+        return {fact.key: fact.value.string_value for fact in first.resource_spans[0].resource.attributes}
+
+
+@contextlib.contextmanager
+def collecting() -> Iterator[Collector]:
+    """An OTLP/HTTP receiver on loopback."""
+
+    class Handler(BaseHTTPRequestHandler):
+        def do_POST(self) -> None:
+            collector.told += self.requestline.encode() + bytes(self.headers)
+            collector.bodies.append(self.rfile.read(int(self.headers["content-length"])))
+            self.send_response(200)
+            self.end_headers()
+
+        def log_message(self, *_: object) -> None:
+            """Say nothing."""
+
+    with ThreadingHTTPServer(("127.0.0.1", 0), Handler) as server:
+        collector = Collector(f"http://127.0.0.1:{server.server_port}/v1/traces")
+        threading.Thread(target=server.serve_forever).start()
+        try:
+            yield collector
+        finally:
+            server.shutdown()
+
+
+def traced(folder: Path, store: str, collector: Collector, *options: str) -> contextlib.AbstractContextManager[Running]:
+    """The service, sending its spans twice a second and without compression."""
+    environ = {"OTEL_BSP_SCHEDULE_DELAY": "500"}
+    return serving(folder, store, "--traces-to", collector.url, "--workers", "1", *options, **environ)
+
+
+def facts(span: Span) -> dict[str, Any]:
+    """Its attributes."""
+    return {one.key: getattr(one.value, one.value.WhichOneof("value")) for one in span.attributes}
+
+
+def test_a_request_and_its_store_are_one_trace(tmp_path: Path) -> None:
+    """The client's trace goes on: a server span by its route's label, under it one for each operation of the store."""
+    with collecting() as collector, traced(tmp_path, f"sqlite://{tmp_path}/m.db", collector) as service:
+        link = httpx.post(service.url, json={"message": "x", "reads": 1}).headers["location"]
+        known = {"traceparent": f"00-{TRACE}-{PARENT}-01", "tracestate": "vendor=canary"}
+        answer = httpx.get(link, headers={**JSON, **known})
+        service.stop()
+        spans = [span for span in collector.spans() if span.trace_id.hex() == TRACE]
+    (server,) = (span for span in spans if span.kind == Span.SPAN_KIND_SERVER)
+    assert server.name == "GET /msg"
+    assert server.parent_span_id.hex() == PARENT
+    assert server.trace_state == ""
+    assert facts(server) == {
+        "http.request.method": "GET",
+        "http.route": "/msg",
+        "http.response.status_code": 200,
+        "messaging.request_id": answer.headers["x-request-id"],
+    }
+    stores = [span for span in spans if span is not server]
+    assert [(span.name, span.kind, span.parent_span_id) for span in stores] == [
+        ("store", Span.SPAN_KIND_CLIENT, server.span_id)
+    ] * 2  # a look and a take
+    assert [facts(span) for span in stores] == [{"db.operation.batch.size": 1}] * 2
+    assert all(
+        server.start_time_unix_nano <= span.start_time_unix_nano < span.end_time_unix_nano <= server.end_time_unix_nano
+        for span in stores
+    )
+    assert collector.resource()["service.name"] == "messaging_api"
+    assert collector.resource()["service.version"] == __version__
+
+
+def test_operations_of_one_round_trip_say_how_many_they_were(tmp_path: Path) -> None:
+    """Of requests that lie waiting when the process wakes up, spans of the store have the size of their batch."""
+    with (
+        redis_running(tmp_path) as redis,
+        collecting() as collector,
+        traced(tmp_path, redis.url, collector) as service,
+    ):
+        ask_at_once(service, b"GET /msg/x HTTP/1.1\r\nhost: x\r\naccept: text/plain\r\n\r\n", 20)
+        service.stop()
+        sizes = [facts(span)["db.operation.batch.size"] for span in collector.spans() if span.name == "store"]
+    assert len(sizes) == 20
+    assert max(sizes) > 1
+
+
+def test_no_secret_is_in_a_trace(tmp_path: Path) -> None:
+    """Of everything that users do, no id, link, text or key is in what the collector gets; not by an outage either."""
+    with redis_running(tmp_path) as redis, collecting() as collector, traced(tmp_path, redis.url, collector) as service:
+        ids = run(service)
+        redis.kill()
+        known = {"tracestate": f"v={ids[0]}", "baggage": f"id={ids[0]}", "traceparent": f"00-{ids[0]}-{ids[0]}-01"}
+        assert httpx.get(f"{service.url}/msg/{ids[0]}?x={ids[0]}", headers={**JSON, **known}).status_code == 503
+        service.stop()
+        everything = b"".join(collector.bodies) + collector.told
+        spans = collector.spans()
+    assert [secret for secret in (*ids, TEXT, KEY) for form in forms(secret) if form in everything] == []
+    assert b"GET /msg" in everything  # the search would find one
+    assert {span.name for span in spans} >= {"POST /", "GET /msg", "GET /receipt", "DELETE /receipt"}
+    failed = [span for span in spans if span.status.code == Status.STATUS_CODE_ERROR]
+    assert {span.name for span in failed} == {"GET /msg", "store"}
+    assert [event for span in spans for event in span.events] == []
+
+
+def test_a_collector_that_is_away_holds_nothing_up(tmp_path: Path) -> None:
+    """Requests are served and the service stops, also when nobody takes its spans."""
+    with serving(tmp_path, f"sqlite://{tmp_path}/m.db", "--traces-to", "http://127.0.0.1:1/v1/traces") as service:
+        for _ in range(20):
+            assert httpx.post(service.url, json={"message": "x"}).status_code == 200
+        assert service.stop() == 0
+
+
+def test_without_traces_nothing_of_it_is_there() -> None:
+    """OpenTelemetry is not even imported, and the application is the plain one."""
+    check = """
+import sys
+from messaging_api import cli
+from messaging_api.runtime import application as bootstrap
+from messaging_api.stores.batching import Batcher
+watching = bootstrap._tracing("")()
+assert watching.wrap("the app") == "the app"
+assert watching.batcher is Batcher
+assert not [name for name in sys.modules if name.startswith("opentelemetry")]
+"""
+    subprocess.run([sys.executable, "-c", check], check=True)
+
+
+def test_the_extra_is_asked_for(tmp_path: Path) -> None:
+    """Without the extra installed the start is refused with the way to install it."""
+    (tmp_path / "opentelemetry").mkdir()
+    (tmp_path / "opentelemetry" / "__init__.py").write_text("raise ImportError")
+    url = "http://127.0.0.1:1/v1/traces"
+    with (
+        pytest.raises(AssertionError, match=r"pip install 'messaging-api\[tracing\]'"),
+        serving(tmp_path, f"sqlite://{tmp_path}/m.db", "--traces-to", url, COLUMNS="200", PYTHONPATH=str(tmp_path)),
+    ):
+        pass

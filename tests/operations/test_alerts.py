@@ -1,0 +1,189 @@
+"""Each alert fires for a service that really has the fault, and no other alert does."""
+
+import contextlib
+import os
+import resource
+import signal
+import socket
+import time
+import uuid
+from collections.abc import Callable
+from dataclasses import replace
+from pathlib import Path
+from urllib.parse import urlsplit
+
+import httpx
+import pytest
+
+from tests.support.redis_server import RedisServer, redis_running
+from tests.support.scrapes import firing, scrape, value
+from tests.support.service import Running, serving, wait_for
+
+JSON = {"accept": "application/json"}
+
+
+def traffic(service: Running, _redis: RedisServer) -> None:
+    """Everything users do, wrong guesses and mistakes too."""
+    with httpx.Client(base_url=service.url, headers=JSON, timeout=20) as client:
+        for _ in range(20):
+            posted = client.post("/", json={"message": "x", "reads": 1})
+            if posted.status_code == 200:
+                client.get(f"/msg/{posted.json()['message_id']}")
+                client.delete(posted.json()["receipt"])
+            client.get("/msg/x")
+            client.post("/", json={"massage": "x"})
+
+
+def store_away(service: Running, redis: RedisServer) -> None:
+    """kill -9 of Redis, and users who go on."""
+    redis.kill()
+    traffic(service, redis)
+
+
+def slow_store(service: Running, redis: RedisServer) -> None:
+    """Redis stands still for a while, somebody reads meanwhile."""
+    assert redis.process is not None
+    link = urlsplit(httpx.post(service.url, json={"message": "x"}).headers["location"])
+    for _ in range(3):
+        with socket.create_connection((link.hostname, link.port)) as reader:
+            redis.process.send_signal(signal.SIGSTOP)
+            reader.sendall(f"GET {link.path} HTTP/1.1\r\nhost: x\r\naccept: text/plain\r\n\r\n".encode())
+            time.sleep(0.8)  # the fault itself
+            redis.process.send_signal(signal.SIGCONT)
+            assert reader.recv(4096).startswith(b"HTTP/1.1 200")
+
+
+def nearly_full_store(service: Running, _redis: RedisServer) -> None:
+    """Messages up to 82 % of what Redis may hold."""
+    while value(scrape(service.ops_url), "messaging_store_full_ratio") < 0.82:
+        post(service, 5)
+
+
+def full_store(service: Running, _redis: RedisServer) -> None:
+    """Many more messages than fit."""
+    assert post(service, 200)[-1] == 507
+
+
+def post(service: Running, times: int) -> list[int]:
+    """Keep long messages; how each was answered."""
+    with httpx.Client(base_url=service.url, timeout=20) as client:
+        return [client.post("/", json={"message": "x" * 60_000}).status_code for _ in range(times)]
+
+
+def evicting_store(service: Running, _redis: RedisServer) -> None:
+    """More messages than fit, on a Redis that was set up to throw some out."""
+    assert set(post(service, 200)) == {200}
+
+
+def stuck_worker(service: Running, _redis: RedisServer) -> None:
+    """The process that serves stands still."""
+    os.kill(worker(service), signal.SIGSTOP)
+    wait_for(lambda: httpx.get(f"{service.ops_url}/live").status_code == 503)
+
+
+def late_loop(service: Running, _redis: RedisServer) -> None:
+    """The process that serves does something else for a while."""
+    os.kill(worker(service), signal.SIGSTOP)
+    time.sleep(2.5)  # the fault itself
+    os.kill(worker(service), signal.SIGCONT)
+    wait_for(lambda: value(scrape(service.ops_url), "messaging_worker_loop_lag_seconds", worker="0") > 0.2)
+
+
+def dying_worker(service: Running, _redis: RedisServer) -> None:
+    """kill -9 of the process that serves, again and again."""
+    for deaths in range(1, 5):
+        os.kill(worker(service), signal.SIGKILL)
+        wait_for(lambda deaths=deaths: value(scrape(service.ops_url), "messaging_process_restarts_total") == deaths)
+        wait_for(lambda: len(service.workers()) == 2)
+
+
+def worker(service: Running) -> int:
+    """The one process that serves: the child that holds the service's port and not the ops port."""
+
+    def serving() -> list[int]:
+        return [pid for pid in service.workers() if holds(pid, service.url)]
+
+    wait_for(serving)
+    (found,) = serving()
+    return found
+
+
+def holds(pid: int, url: str) -> bool:
+    """Whether a process listens where `url` leads."""
+    inodes = set()
+    with contextlib.suppress(FileNotFoundError):  # it has ended
+        for descriptor in Path(f"/proc/{pid}/fd").iterdir():
+            with contextlib.suppress(FileNotFoundError):  # closed since it was listed
+                inodes.add(str(descriptor.readlink()))
+    port = f":{int(url.rsplit(':', 1)[1]):04X}"
+    lines = [line.split() for line in Path("/proc/net/tcp").read_text().splitlines()[1:]]
+    return any(f"socket:[{line[9]}]" in inodes for line in lines if line[1].endswith(port) and line[3] == "0A")
+
+
+def guessing(service: Running, _redis: RedisServer) -> None:
+    """Reads of what nobody posted."""
+    with httpx.Client(base_url=service.url, headers=JSON) as client:
+        for _ in range(300):
+            client.get(f"/msg/{uuid.uuid4()}")
+
+
+def stopped(service: Running, _redis: RedisServer) -> None:
+    """Nobody is there."""
+    service.stop()
+
+
+SMALL = ("--maxmemory", "8mb")
+EVICTING = (*SMALL, "--maxmemory-policy", "allkeys-lru")
+CASES: list[tuple[Callable[[Running, RedisServer], None], tuple[str, ...], set[str]]] = [
+    (traffic, (), set()),
+    (store_away, (), {"MessagingStoreDown", "MessagingErrors"}),
+    (slow_store, (), {"MessagingSlow"}),
+    (nearly_full_store, SMALL, {"MessagingStoreFilling"}),
+    (full_store, SMALL, {"MessagingStoreFilling", "MessagingStoreFull", "MessagingErrors"}),
+    (evicting_store, EVICTING, {"MessagingStoreEvicts", "MessagingStoreFilling", "MessagingStoreFull"}),
+    (stuck_worker, (), {"MessagingWorkerStuck"}),
+    (late_loop, (), {"MessagingLoopLate"}),
+    (dying_worker, (), {"MessagingRestarts"}),
+    (guessing, (), {"MessagingGuessing"}),
+    (stopped, (), {"MessagingDown"}),
+]
+
+
+@pytest.mark.parametrize(("fault", "options", "alerts"), CASES, ids=[case[0].__name__ for case in CASES])
+def test_alerts(
+    tmp_path: Path, fault: Callable[[Running, RedisServer], None], options: tuple[str, ...], alerts: set[str]
+) -> None:
+    """A fault, made for real, fires these alerts; calm before it fires none."""
+    with redis_running(tmp_path, *options) as redis, serving(tmp_path, redis.url, "--workers", "1") as service:
+        traffic(service, redis)
+        calm = scrape(service.ops_url)
+        try:
+            fault(service, redis)
+            assert firing(calm, scrape(service.ops_url), tmp_path) == alerts
+        finally:
+            if service.process.poll() is None:
+                os.kill(worker(service), signal.SIGCONT)
+
+
+def test_a_log_that_cannot_be_written(tmp_path: Path) -> None:
+    """A process that may not make its files any longer tells that it lost log lines."""
+    with redis_running(tmp_path) as redis, serving(tmp_path, redis.url, "--workers", "1") as service:
+        calm = scrape(service.ops_url)
+        resource.prlimit(worker(service), resource.RLIMIT_FSIZE, (1, 1))
+        traffic(service, redis)
+        assert firing(calm, scrape(service.ops_url), tmp_path) == {"MessagingLogLost"}
+
+
+def test_busy_workers(tmp_path: Path) -> None:
+    """The work of a run as if it had come in just the time that it took of CPU; how long it took here is chance."""
+    with redis_running(tmp_path) as redis, serving(tmp_path, redis.url, "--workers", "1") as service:
+        calm = scrape(service.ops_url)
+        start = value(calm, "messaging_worker_cpu_seconds_total", worker="0")
+        wait_for(lambda: traffic(service, redis) or spent(service) > start + 0.2)
+        busy = scrape(service.ops_url)
+        assert firing(calm, replace(busy, at=calm.at + (spent(service) - start) / 0.9), tmp_path) == {"MessagingBusy"}
+
+
+def spent(service: Running) -> float:
+    """Seconds of CPU that the worker has had."""
+    return value(scrape(service.ops_url), "messaging_worker_cpu_seconds_total", worker="0")

@@ -1,0 +1,78 @@
+"""Failovers under load, one after the other, and what they cost."""
+
+import itertools
+import time
+from collections.abc import Callable
+from dataclasses import dataclass, field
+
+from tests.support.cluster_load import Load, Verdict
+from tests.support.clusters import Cluster, Trio
+from tests.support.redis_server import RedisServer
+from tests.support.service import wait_for
+
+CALM = 0.5
+"""Seconds of load between a cluster that is whole again and the next failover."""
+
+
+@dataclass
+class Report:
+    """For each kill -9, the seconds from it to the last 503 (0: there was none), and until all was whole again."""
+
+    outages: list[float] = field(default_factory=list)
+    whole: list[float] = field(default_factory=list)
+    verdict: Verdict = field(default_factory=Verdict)
+
+
+def each_in_turn(
+    cluster: Cluster, kill: Callable[[Cluster, RedisServer], None] = Cluster.fail_over
+) -> Callable[[], None]:
+    """Fails over one master after the other: always the one that was spared the longest."""
+    last: dict[int, int] = {}
+    count = itertools.count()
+
+    def fail_over() -> None:
+        master = min(cluster.masters(), key=lambda node: last.get(node.port, -1))
+        last[master.port] = next(count)
+        kill(cluster, master)
+
+    return fail_over
+
+
+def run(
+    url: str,
+    system: Cluster | Trio,
+    fail_over: Callable[[], None],
+    times: int,
+    halfway: Callable[[], object] = lambda: None,
+) -> Report:
+    """Fail over this many times while the service at `url` is under load, and do something else `halfway`."""
+    report = Report()
+    load = Load(url)
+    try:
+        wait_for(lambda: load.acknowledged > 50)
+        for n in range(times):
+            if n == times // 2:
+                halfway()
+            calm(load)
+            killed = time.monotonic()
+            fail_over()
+            wait_for(system.whole, 60)
+            report.whole.append(time.monotonic() - killed)
+            calm(load)
+            report.outages.append(max((at - killed for at in load.refusals if at > killed), default=0.0))
+    finally:
+        report.verdict = load.finish()
+    return report
+
+
+def calm(load: Load) -> None:
+    """Wait until a while has passed in which messages were acknowledged and none was refused."""
+    since, reached, refused = time.monotonic(), load.acknowledged, -1
+
+    def quiet() -> bool:
+        nonlocal since, reached, refused
+        if len(load.refusals) != refused:
+            since, reached, refused = time.monotonic(), load.acknowledged, len(load.refusals)
+        return time.monotonic() - since > CALM and load.acknowledged > reached
+
+    wait_for(quiet)

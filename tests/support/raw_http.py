@@ -1,0 +1,95 @@
+"""Connections made by hand, for what no well-behaved client would send."""
+
+import contextlib
+import socket
+from collections.abc import Iterator, Mapping
+from http.client import parse_headers
+from typing import NamedTuple
+from urllib.parse import urlsplit
+
+from tests.support.service import wait_for
+
+
+class Answer(NamedTuple):
+    """One answer; names of headers in any case."""
+
+    status: int
+    headers: Mapping[str, str]
+    body: bytes
+
+
+class Raw:
+    """A connection to the service at `url`. Reading waits for 20 seconds at most."""
+
+    def __init__(self, url: str) -> None:
+        parts = urlsplit(url)
+        self.socket = socket.create_connection((parts.hostname, parts.port), timeout=20)
+        self._file = self.socket.makefile("rb")
+
+    def send(self, data: bytes) -> None:
+        """All of it."""
+        self.socket.sendall(data)
+
+    def answer(self) -> Answer:
+        """The next answer, whole."""
+        status = int(self._file.readline().split()[1])
+        headers = parse_headers(self._file)
+        return Answer(status, headers, self._file.read(int(headers["content-length"])))
+
+    def open(self) -> bool:
+        """Whether the other side has not closed it; what came meanwhile is left where it is."""
+        self.socket.settimeout(0)
+        try:
+            return self.socket.recv(1, socket.MSG_PEEK) != b""
+        except BlockingIOError:
+            return True
+        except ConnectionError:
+            return False
+        finally:
+            self.socket.settimeout(20)
+
+    def wait_closed(self) -> bytes:
+        """Wait until the other side has closed it; what came until then."""
+        came = b""
+        with contextlib.suppress(ConnectionError):
+            while data := self._file.read1(65536):
+                came += data
+        return came
+
+    def trickle(self, data: bytes, every: float = 0.05) -> bytes:
+        """Send byte by byte until the other side closes; what it said."""
+        left = iter(data)
+
+        def closed() -> bool:
+            with contextlib.suppress(ConnectionError):
+                self.send(bytes([next(left)]))
+            return not self.open() or self.readable()
+
+        wait_for(closed, every=every)
+        return self.wait_closed()
+
+    def readable(self) -> bool:
+        """Whether something came."""
+        self.socket.settimeout(0)
+        try:
+            return bool(self.socket.recv(1, socket.MSG_PEEK))
+        except OSError:
+            return False
+        finally:
+            self.socket.settimeout(20)
+
+    def close(self) -> None:
+        """Let go."""
+        self._file.close()
+        self.socket.close()
+
+
+@contextlib.contextmanager
+def raw(url: str, count: int = 1) -> Iterator[list[Raw]]:
+    """So many connections."""
+    connections = [Raw(url) for _ in range(count)]
+    try:
+        yield connections
+    finally:
+        for connection in connections:
+            connection.close()

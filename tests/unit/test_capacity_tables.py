@@ -1,0 +1,36 @@
+"""What docs/scaling.md reckons follows from what was measured."""
+
+import itertools
+import json
+from pathlib import Path
+
+import pytest
+from benchmarks import paper
+
+ROOT = Path(__file__).parents[2]
+MEASURED = json.loads((ROOT / "docs" / "performance" / "capacity.json").read_text())
+
+
+def test_the_tables_are_those_of_the_figures() -> None:
+    """Figures and arithmetic give the tables as they stand."""
+    text = (ROOT / "docs" / "scaling.md").read_text()
+    between = text.split("<!-- capacity -->")[1].split("<!-- /capacity -->")[0]
+    assert between.strip() == paper.tables(MEASURED)
+
+
+def test_reckoned_by_hand() -> None:
+    """A hundred million messages a day, once without the program: requests, memory and log."""
+    need = paper.need(MEASURED, 100_000_000)
+    assert need.peak_rps == pytest.approx(100e6 * 3 / 86_400 * 5)
+    assert need.live == 800_000_000
+    assert need.redis_gib == pytest.approx(8e8 * MEASURED["redis"]["bytes"]["1024"] * 1.5 / 2**30)
+    assert need.log_gib == pytest.approx(3e8 * 400 * MEASURED["log"]["line"] / 2**30)
+    create, read = (MEASURED["redis requests"][what]["service_us"] for what in ("create", "read"))
+    assert need.cores == pytest.approx(need.peak_rps / 3 * (create + 2 * read) / 1e6)
+
+
+def test_twice_as_many_cost_no_less() -> None:
+    """Nothing that is needed shrinks when there are more messages."""
+    needs = [paper.need(MEASURED, 10**n) for n in range(3, 10)]
+    for fewer, more in itertools.pairwise(needs):
+        assert all(small <= large for small, large in zip(fewer, more, strict=True))

@@ -1,0 +1,184 @@
+"""The client's decisions, without a network: when to ask again, what an answer means, what a link is."""
+
+import contextlib
+import inspect
+import re
+from collections.abc import Iterator
+from urllib.parse import urlsplit
+
+import msgspec
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from messaging_api import client
+from messaging_api.client import BadLink, Client, Link, Patience, errors
+from messaging_api.client import protocol as exchange
+from messaging_api.client.links import server_address
+from messaging_api.client.protocol import PROBLEMS, Answer, Broken, Request, retry_after
+from messaging_api.client.retry import Wait, persist
+from messaging_api.web.problems import TABLE, Row
+from tests.unit.test_app import leaves
+
+ID = "0b0e7c8e-2f5c-4f5e-9d0a-2b1d6f0c9a11"
+SECRET = "A" * 43
+OUTCOMES = st.one_of(
+    st.builds(Broken, st.just("x"), st.booleans(), st.floats(0, 20), st.booleans()),
+    st.builds(
+        Answer,
+        st.sampled_from([200, 400, 404, 429, 500, 502, 503, 504]),
+        st.sampled_from([{}, {"retry-after": "3"}, {"retry-after": "100"}, {"retry-after": "soon"}]),
+        st.just(b""),
+    ),
+)
+
+
+def asked(
+    outcomes: Iterator[Answer | Broken], patience: Patience, *, repeatable: bool
+) -> tuple[list[Answer | Broken], list[float]]:
+    """What came of asking, try by try, and the pauses between."""
+    work = persist(Request("GET", "http://x", {}, repeatable=repeatable), patience)
+    seen: list[Answer | Broken] = []
+    pauses: list[float] = []
+    step = next(work)
+    while True:
+        try:
+            if isinstance(step, Wait):
+                pauses.append(step.seconds)
+                step = work.send(None)
+            else:
+                seen.append(next(outcomes))
+                step = work.send(seen[-1])
+        except StopIteration as done:
+            return [*seen, done.value], pauses
+
+
+@given(outcomes=st.lists(OUTCOMES, min_size=8, max_size=8), repeatable=st.booleans(), chance=st.floats(0, 1))
+def test_asking_again(*, outcomes: list[Answer | Broken], repeatable: bool, chance: float) -> None:
+    """Asked again only after what may be repeated; never sooner than the server said; never beyond its patience."""
+    patience = Patience(chance=lambda: chance)
+    (*seen, given), pauses = asked(iter(outcomes), patience, repeatable=repeatable)
+    assert given is seen[-1]
+    for outcome, pause in zip(seen, pauses, strict=False):
+        if isinstance(outcome, Broken):
+            assert not outcome.final
+            assert repeatable or not outcome.sent
+        else:
+            assert outcome.status in ((429, 502, 503, 504) if repeatable else (429, 503))
+            assert pause >= (retry_after(outcome) or 0)
+    spent = sum(outcome.took for outcome in seen[:-1] if isinstance(outcome, Broken)) + sum(pauses)
+    assert spent <= patience.seconds + 1e-9
+    assert len(seen) == len(pauses) + 1 <= patience.tries
+
+
+def test_pauses_grow() -> None:
+    """Each is as long as chance has it, up to twice the one before, up to the longest; tries come to an end."""
+    broken = iter([Broken("x", sent=False)] * 20)
+    _, pauses = asked(broken, Patience(seconds=100, tries=9, chance=lambda: 1.0), repeatable=False)
+    assert pauses == [0.25, 0.5, 1.0, 2.0, 4.0, 8.0, 8.0, 8.0]
+
+
+@pytest.mark.parametrize(
+    ("headers", "seconds"),
+    [
+        ({}, None),
+        ({"retry-after": "120"}, 120),
+        ({"retry-after": "-1"}, None),
+        ({"retry-after": "1.5"}, None),
+        ({"retry-after": "٣"}, None),
+        ({"retry-after": "9" * 400}, 999_999_999),
+        ({"retry-after": "Tue, 24 Nov 2026 07:00:30 GMT", "date": "Tue, 24 Nov 2026 07:00:00 GMT"}, 30),
+        ({"retry-after": "Tue, 24 Nov 2026 06:00:00 GMT", "date": "Tue, 24 Nov 2026 07:00:00 GMT"}, 0),
+        ({"retry-after": "Tue, 24 Nov 2026 07:00:30 GMT"}, None),
+        ({"retry-after": "Tue, 24 Nov 2026 07:00:30", "date": "Tue, 24 Nov 2026 07:00:00 GMT"}, None),
+    ],
+)
+def test_how_long_a_server_asks_to_wait(headers: dict[str, str], seconds: float | None) -> None:
+    """Whole seconds, or a date on the server's own clock; anything else is no wish."""
+    assert retry_after(Answer(503, headers, b"")) == seconds
+
+
+def test_every_problem_is_known() -> None:
+    """Each slug that the service may answer with has its error here, and no other has."""
+    assert set(PROBLEMS) == {row.slug for row in TABLE.values()}
+
+
+@pytest.mark.parametrize("row", TABLE.values(), ids=lambda row: row.slug)
+def test_problems_are_told_in_the_services_words(row: Row) -> None:
+    """The client's error says what the service said."""
+    body = msgspec.json.encode({"type": f"/docs#{row.slug}", "title": row.title, "detail": "So it is."})
+    answer = Answer(row.status, {"content-type": "application/problem+json", "retry-after": "7"}, body)
+    with pytest.raises(errors.ClientError, match=f"{re.escape(row.title)}. So it is.") as caught:
+        exchange.receipt_in(answer)
+    assert type(caught.value) is PROBLEMS[row.slug]
+    assert getattr(caught.value, "retry_after", 7) == 7
+
+
+def test_the_tree_is_the_tree() -> None:
+    """The drawing in the errors' docstring names every class, and all of them are exported."""
+    assert errors.__doc__
+    names = {kind.__name__ for kind in leaves(errors.ClientError)} | {"ClientError", "CannotOpen", "Refused", "Busy"}
+    assert [name for name in names if name not in errors.__doc__] == []
+    assert names <= set(client.__all__)
+
+
+def test_exported_names_are_there() -> None:
+    """And each of them has a text."""
+    assert sorted(client.__all__) == client.__all__
+    assert [name for name in client.__all__ if name != "State" and not inspect.getdoc(getattr(client, name))] == []
+    assert (Client.send.__doc__ or "").startswith("Encrypt")
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        f"https://msg.example/msg/{ID}",
+        f"https://msg.example/msg/{ID}#",
+        f"  http://[::1]:5000/base/path/msg/{ID}#{SECRET}\n",
+        f"https://msg.example/msg/{ID.upper()}#{SECRET}.p",
+        f"https://msg.example/msg/{ID}?utm_source=chat#{SECRET}",
+        f"https://msg.example/msg/{ID}/#{SECRET}",
+    ],
+)
+def test_links(text: str) -> None:
+    """With and without key, below a path, in either case, with what chat programs add; a server sees no key."""
+    link = Link.parse(text, "msg")
+    assert link.address.lower().endswith(f"/msg/{ID}")
+    assert (link.key is None) == (SECRET not in text)
+    assert Link.parse(link.with_key(link.key), "msg") == link
+    assert ID not in repr(link).lower()
+    assert SECRET not in repr(link)
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        "",
+        "hello",
+        f"/msg/{ID}",
+        f"ftp://msg.example/msg/{ID}",
+        f"https:///msg/{ID}",
+        f"https://me:hush@msg.example/msg/{ID}",
+        f"https://msg.example:port/msg/{ID}",
+        f"https://msg.example/msg/{ID[:-1]}",
+        f"https://msg.example/msg/{ID}/more",
+        f"https://msg.example/receipt/{ID}",
+        f"https://msg.example/MSG/{ID}",
+        f"https://msg.example/msg/{ID}#{SECRET[1:]}",
+        f"https://mśg.example/msg/{ID}",
+        f"https://msg.example/\tmsg/{ID}",
+        f"https://msg example/msg/{ID}",
+    ],
+)
+def test_what_is_no_link(text: str) -> None:
+    """Told before anything is asked, and without being repeated."""
+    with pytest.raises(BadLink) as caught:
+        Link.parse(text, "msg")
+    assert ID not in str(caught.value)
+
+
+@given(st.text() | st.text("htps:/.?#@[]%é \t").map("https://".__add__))
+def test_no_text_is_too_odd(text: str) -> None:
+    """Whatever is given for an address is one or BadLink."""
+    with contextlib.suppress(BadLink):
+        assert urlsplit(server_address(text)).scheme in ("http", "https")

@@ -1,0 +1,207 @@
+"""The use cases, over a real SQLite store and a clock to turn."""
+
+import asyncio
+import uuid
+from collections.abc import Awaitable, Callable
+from pathlib import Path
+
+import pytest
+
+from messaging_api.core.message import Bounds, Draft
+from messaging_api.core.service import ANSWER_TTL_MS, Service
+from messaging_api.core.store import Store
+from messaging_api.errors import Invalid, KeyReused, Missing, TooLarge, Unconfirmed
+from tests.support.stores import HOUR, Clock, on_store
+
+DAY = 24 * HOUR
+
+
+class FrozenClock:
+    """Milliseconds since the epoch, as a test sets them."""
+
+    def __init__(self) -> None:
+        self.now = Clock()()
+
+    def __call__(self) -> int:
+        return self.now
+
+
+Work = Callable[[Service, FrozenClock, Store], Awaitable[None]]
+
+
+@pytest.fixture
+def serve(tmp_path: Path) -> Callable[[Work], None]:
+    """Runs work on a service over an empty store."""
+    clock = FrozenClock()
+
+    def run(work: Work) -> None:
+        on_store(f"sqlite://{tmp_path}/m.db", lambda store: work(Service(store, Bounds(), clock), clock, store), clock)
+
+    return run
+
+
+def test_expires_to_the_millisecond(serve: Callable[[Work], None]) -> None:
+    """A message can be read until the very millisecond it expires, its receipt for 24 h more."""
+
+    async def work(service: Service, clock: FrozenClock, _store: Store) -> None:
+        posted = await service.post(Draft(b"x", ttl=10))
+        assert posted.expires_at == clock.now + 10_000
+        clock.now += 9_999
+        assert (await service.read(posted.message_id, confirmed=False)).text == b"x"
+        assert (await service.receipt(posted.receipt_id)).state == "available"
+        clock.now += 1
+        with pytest.raises(Missing):
+            await service.read(posted.message_id, confirmed=True)
+        clock.now += DAY - 1
+        assert (await service.receipt(posted.receipt_id)).state == "expired"
+        assert (await service.burn(posted.receipt_id)).state == "expired"
+        clock.now += 1
+        with pytest.raises(Missing):
+            await service.receipt(posted.receipt_id)
+
+    serve(work)
+
+
+def test_states_last_until_the_receipt_ends(serve: Callable[[Work], None]) -> None:
+    """Read and burned stay what they are after the message would have expired."""
+
+    async def work(service: Service, clock: FrozenClock, _store: Store) -> None:
+        read, burned = await service.post(Draft(b"x", ttl=10, reads=1)), await service.post(Draft(b"x", ttl=10))
+        await service.read(read.message_id, confirmed=True)
+        await service.burn(burned.receipt_id)
+        clock.now += DAY
+        assert (await service.receipt(read.receipt_id)).state == "read"
+        assert (await service.receipt(burned.receipt_id)).state == "burned"
+
+    serve(work)
+
+
+def test_a_limited_message_waits_for_a_confirmed_reader(serve: Callable[[Work], None]) -> None:
+    """Unconfirmed readers are refused, looking does not count, and neither spends a read."""
+
+    async def work(service: Service, _clock: FrozenClock, _store: Store) -> None:
+        posted = await service.post(Draft(b"x", reads=1))
+        for _ in range(3):
+            with pytest.raises(Unconfirmed):
+                await service.read(posted.message_id, confirmed=False)
+            assert (await service.read(posted.message_id, confirmed=True, counting=False)).reads_left == 1
+        assert (await service.read(posted.message_id, confirmed=True)).reads_left == 0
+        with pytest.raises(Missing):
+            await service.read(posted.message_id, confirmed=True)
+
+    serve(work)
+
+
+def test_many_readers_at_once(serve: Callable[[Work], None]) -> None:
+    """Those who lose the race find nothing, as if they had come later."""
+
+    async def work(service: Service, _clock: FrozenClock, _store: Store) -> None:
+        posted = await service.post(Draft(b"x", reads=3))
+        reads = (service.read(posted.message_id, confirmed=True) for _ in range(10))
+        outcomes = await asyncio.gather(*reads, return_exceptions=True)
+        assert sorted(type(outcome).__name__ for outcome in outcomes) == ["Missing"] * 7 + ["Shown"] * 3
+
+    serve(work)
+
+
+@pytest.mark.parametrize("name", ["", "x", "\ud800", str(uuid.uuid1()), str(uuid.uuid4()), "a" * 10_000])
+def test_whatever_is_no_id_asks_the_store_all_the_same(serve: Callable[[Work], None], name: str) -> None:
+    """Malformed and unknown ids take the same way: one look each, so time does not tell them apart."""
+
+    async def work(service: Service, _clock: FrozenClock, store: Store) -> None:
+        statements: list[str] = []
+        store._reader.set_trace_callback(statements.append)  # type: ignore[attr-defined]
+        with pytest.raises(Missing):
+            await service.read(name, confirmed=True)
+        with pytest.raises(Missing):
+            await service.receipt(name)
+        with pytest.raises(Missing):
+            await service.burn(name)
+        assert len([one for one in statements if "FROM records" in one]) == 3
+
+    serve(work)
+
+
+def test_the_same_key_gives_the_same_answer_for_a_day(serve: Callable[[Work], None]) -> None:
+    """Within 24 h a key repeats its answer; after it, it is a new one."""
+
+    async def work(service: Service, clock: FrozenClock, _store: Store) -> None:
+        first = await service.post(Draft(b"x", ttl=60, reads=2), b"key")
+        clock.now += ANSWER_TTL_MS - 1
+        assert await service.post(Draft(b"x", ttl=60, reads=2), b"key") == first
+        clock.now += 1
+        assert await service.post(Draft(b"x", ttl=60, reads=2), b"key") != first
+
+    serve(work)
+
+
+@pytest.mark.parametrize("other", [Draft(b"y"), Draft(b"x", ttl=5), Draft(b"x", reads=1)])
+def test_a_key_stands_for_one_request(serve: Callable[[Work], None], other: Draft) -> None:
+    """Another request under the same key is refused."""
+
+    async def work(service: Service, _clock: FrozenClock, _store: Store) -> None:
+        await service.post(Draft(b"x"), b"key")
+        with pytest.raises(KeyReused):
+            await service.post(other, b"key")
+
+    serve(work)
+
+
+@pytest.mark.parametrize("part", ["reads", "expiry", "box"])
+def test_an_altered_record_does_not_open(serve: Callable[[Work], None], part: str) -> None:
+    """Reads, expiry and text are sealed together: whoever writes to the store cannot lengthen or change a message."""
+    offset = {"reads": 1, "expiry": 6, "box": -1}[part]
+
+    async def work(service: Service, _clock: FrozenClock, store: Store) -> None:
+        posted = await service.post(Draft(b"x" * 50, reads=5))
+
+        def alter(database: object) -> None:
+            query = "SELECT locator, value FROM records ORDER BY length(value) DESC LIMIT 1"
+            place, value = database.execute(query).fetchone()  # type: ignore[attr-defined]
+            altered = bytearray(value)
+            altered[offset] ^= 3
+            database.execute("UPDATE records SET value = ? WHERE locator = ?", (bytes(altered), place))  # type: ignore[attr-defined]
+
+        await store._writes.submit(alter)  # type: ignore[attr-defined]
+        with pytest.raises(Missing):
+            await service.read(posted.message_id, confirmed=True, counting=False)
+
+    serve(work)
+
+
+def test_an_altered_receipt_does_not_open(serve: Callable[[Work], None]) -> None:
+    """A receipt that was changed is missing."""
+
+    async def work(service: Service, _clock: FrozenClock, store: Store) -> None:
+        posted = await service.post(Draft(b"x"))
+        await store._writes.submit(  # type: ignore[attr-defined]
+            lambda database: database.execute("UPDATE records SET value = CAST(x'00' || value AS BLOB)")
+        )
+        with pytest.raises(Missing):
+            await service.receipt(posted.receipt_id)
+
+    serve(work)
+
+
+@pytest.mark.parametrize(
+    ("draft", "error"),
+    [
+        (Draft(b""), Invalid),
+        (Draft(b"x" * 65_537), TooLarge),
+        (Draft(b"x", reads=0), Invalid),
+        (Draft(b"x", reads=1001), Invalid),
+        (Draft(b"x", ttl=0), Invalid),
+        (Draft(b"x", ttl=604_801), Invalid),
+        (Draft(b"x", ttl=1, expires_at=1), Invalid),
+        (Draft(b"x", expires_at=1), Invalid),
+    ],
+)
+def test_bounds(serve: Callable[[Work], None], draft: Draft, error: type[Exception]) -> None:
+    """What may not be posted is refused, and nothing is kept."""
+
+    async def work(service: Service, _clock: FrozenClock, store: Store) -> None:
+        with pytest.raises(error):
+            await service.post(draft)
+        assert store._reader.execute("SELECT count(*) FROM records").fetchone() == (0,)  # type: ignore[attr-defined]
+
+    serve(work)
