@@ -12,10 +12,10 @@ import redis
 
 from benchmarks import paper, servers
 from benchmarks.load import fill, measure, wait_ready
-from messaging_api.core.message import Bounds, Draft
+from messaging_api.core.message import Draft, MessageLimits
 from messaging_api.core.service import Service
 from messaging_api.runtime.application import now_ms
-from messaging_api.stores import Patience, open_store
+from messaging_api.stores import StoreOptions, open_store
 
 SIZES = {64: 50_000, 1024: 50_000, 16_384: 5_000}
 """Bytes of a message, and how many are kept to measure it."""
@@ -27,7 +27,7 @@ def _used(url: str) -> int:
     """Bytes that the store uses, as it tells them itself."""
 
     async def ask() -> int:
-        store = open_store(url, now_ms, Patience(60))
+        store = open_store(url, now_ms, StoreOptions(60))
         stats = await store.stats()
         await store.aclose()
         return stats.used_bytes
@@ -53,8 +53,8 @@ def _once_read(url: str, count: int = 20_000) -> float:
 
 
 async def _post_and_read(url: str, count: int) -> None:
-    store = open_store(url, now_ms, Patience(60))
-    service = Service(store, Bounds(), now_ms)
+    store = open_store(url, now_ms, StoreOptions(60))
+    service = Service(store, MessageLimits(), now_ms)
     for _ in range(0, count, 1000):
         posted = await asyncio.gather(*(service.post(Draft(b"x" * 1024, reads=1)) for _ in range(1000)))
         await asyncio.gather(*(service.read(one.message_id, confirmed=True) for one in posted))

@@ -27,15 +27,15 @@ from uvicorn.server import ServerState
 from benchmarks import servers
 from benchmarks.floor import Raw
 from benchmarks.load import fill
-from messaging_api.observability.audit import Refusals
-from messaging_api.observability.logging import Journal
-from messaging_api.observability.metrics import Board
-from messaging_api.observability.rotating_file import LogFile
-from messaging_api.runtime.application import assemble, now_ms
-from messaging_api.server.load import Gate
+from messaging_api.observability.audit import AuditLog
+from messaging_api.observability.logging import JsonLogger
+from messaging_api.observability.metrics import SharedMetrics
+from messaging_api.observability.rotating_file import DailyFile
+from messaging_api.runtime.application import create_app, now_ms
+from messaging_api.server.load import WorkerLoad
 from messaging_api.server.protocol import Protocol
 from messaging_api.settings.server import load
-from messaging_api.stores import Patience, open_store
+from messaging_api.stores import StoreOptions, open_store
 
 AT_ONCE = 32
 FEWER, MORE = 40, 140
@@ -106,12 +106,12 @@ def _service(url: str, logs: Path) -> tuple[Any, Callable[[], HttpToolsProtocol]
     """The application with everything on, and what makes its connections."""
     limits = dict.fromkeys(("limit_create", "limit_read", "limit_miss"), "1000000")
     settings, _ = load({"store": url, **limits}, {})
-    row = Board(1).rows[0]
-    journal = Journal(LogFile(str(logs), 1))
-    refusals, store = Refusals(journal, row), open_store(url, now_ms, Patience(60))
-    app: Any = assemble(settings, store, refusals, journal, row)
+    row = SharedMetrics(1).rows[0]
+    logger = JsonLogger(DailyFile(str(logs), 1))
+    audit, store = AuditLog(logger, row), open_store(url, now_ms, StoreOptions(60))
+    app: Any = create_app(settings, store, audit, logger, row)
     config = _config(app)
-    return store, lambda: Protocol(config, ServerState(), app, Gate(refusals, 1000, 1000, 2**26))
+    return store, lambda: Protocol(config, ServerState(), app, WorkerLoad(audit, 1000, 1000, 2**26))
 
 
 def _counted(store_url: str, what: str, paths: Path, rounds: int) -> int:

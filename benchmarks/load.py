@@ -10,10 +10,10 @@ from pathlib import Path
 import redis
 
 from benchmarks.servers import LOAD_CORE, Measured
-from messaging_api.core.message import Bounds, Draft
+from messaging_api.core.message import Draft, MessageLimits
 from messaging_api.core.service import Service
 from messaging_api.runtime.application import now_ms
-from messaging_api.stores import Patience, open_store
+from messaging_api.stores import StoreOptions, open_store
 
 SCRIPT = str(Path(__file__).with_name("load.lua"))
 
@@ -86,8 +86,8 @@ def fill(  # noqa: PLR0913 each is a dimension of what is kept
 
 
 async def _fill(store_url: str, numbers: range, size: int, ttl: int, spread: int) -> list[str]:
-    store = open_store(store_url, now_ms, Patience(60))
-    service = Service(store, Bounds(), now_ms)
+    store = open_store(store_url, now_ms, StoreOptions(60))
+    service = Service(store, MessageLimits(), now_ms)
     lines: list[str] = []
     for start in range(0, len(numbers), 1000):
         some = numbers[start : start + 1000]

@@ -2,11 +2,11 @@
 
     MessagingError
     ├── Invalid            the request says something that cannot be
-    ├── TooLarge           the message is longer than this service keeps
+    ├── MessageTooLarge           the message is longer than this service keeps
     ├── Incomplete         the request ended, or its time was over, before it was complete
     ├── Missing            no message there: unknown, malformed, expired, read out or burned
     ├── Unconfirmed        a message with limited reads, asked for without naming a format
-    ├── KeyReused          an idempotency key seen before, with another request
+    ├── IdempotencyConflict          an idempotency key seen before, with another request
     ├── Unauthorized       creating needs a token here, and the request has none that is known
     ├── LimitReached       the client asks more often than it may
     ├── Overloaded         more work than this process takes at once
@@ -26,30 +26,30 @@ class MessagingError(Exception):
     """The root of all that this package raises on purpose."""
 
 
-class Invalid(MessagingError):
+class InvalidRequest(MessagingError):
     """The request says something that cannot be; the text tells the sender what and how to mend it."""
 
 
-class TooLarge(MessagingError):
+class MessageTooLarge(MessagingError):
     """The message is longer than `limit` bytes of UTF-8."""
 
     def __init__(self, limit: int) -> None:
         super().__init__(f"A message may have at most {limit} bytes of UTF-8.")
 
 
-class Incomplete(MessagingError):
+class IncompleteBody(MessagingError):
     """The body broke off, or did not arrive in time."""
 
 
-class Missing(MessagingError):
+class MessageNotFound(MessagingError):
     """Nothing to hand over. Deliberately one error without a reason: the asker must not learn which."""
 
 
-class Unconfirmed(MessagingError):
+class FormatRequired(MessagingError):
     """The message counts its reads, and the request did not name the format it wants."""
 
 
-class KeyReused(MessagingError):
+class IdempotencyConflict(MessagingError):
     """The idempotency key was used within its life for a request that said something else."""
 
 

@@ -4,7 +4,7 @@ import re
 import subprocess
 from pathlib import Path
 
-from messaging_api.core.ratelimit import Standing
+from messaging_api.core.ratelimit import WindowCounts
 from messaging_api.core.store import Entry, Store
 from tests.cluster.test_topology import read_out
 from tests.contract.test_counters import answer
@@ -44,7 +44,7 @@ async def all_of_it(store: Store) -> None:
     await read_out(store, kept)
     assert await store.burn(kept.locator) is not None
     assert await store.receipt(ticket.locator) == ticket.value
-    assert isinstance(await answer(store, (b"4\x01\x02\x03\x04", "read", "miss")), Standing)
+    assert isinstance(await answer(store, (b"4\x01\x02\x03\x04", "read", "miss")), WindowCounts)
     await store.ping()
     assert (await store.stats()).records > 0
 

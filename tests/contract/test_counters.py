@@ -8,7 +8,7 @@ import time
 from multiprocessing.queues import SimpleQueue
 from pathlib import Path
 
-from messaging_api.core.ratelimit import WINDOW_MS, Ask, Standing
+from messaging_api.core.ratelimit import WINDOW_MS, CountRequest, WindowCounts
 from messaging_api.core.store import Store
 from messaging_api.errors import StoreError, StoreUnavailable
 from messaging_api.stores.sqlite.shared_counters import PATIENCE, PROBES, SharedCounters
@@ -24,20 +24,22 @@ def client() -> bytes:
     return b"6" + os.urandom(8)
 
 
-async def counted(store: Store, ask: Ask, times: int = 1) -> list[Standing]:
+async def counted(store: Store, ask: CountRequest, times: int = 1) -> list[WindowCounts]:
     """The standings after so many like asks in one turn."""
     answers = await asyncio.gather(*(answer(store, ask) for _ in range(times)))
     assert not [answer for answer in answers if isinstance(answer, StoreError)]
-    return [answer for answer in answers if isinstance(answer, Standing)]
+    return [answer for answer in answers if isinstance(answer, WindowCounts)]
 
 
-async def answer(store: Store, ask: Ask) -> Standing | StoreError:
+async def answer(store: Store, ask: CountRequest) -> WindowCounts | StoreError:
     """How it stands with this ask alone."""
-    told: asyncio.Future[Standing | StoreError] = asyncio.get_running_loop().create_future()
+    told: asyncio.Future[WindowCounts | StoreError] = asyncio.get_running_loop().create_future()
 
-    def tell(standing: Standing | StoreError, behind: int) -> None:
+    def tell(standing: WindowCounts | StoreError, behind: int) -> None:
         told.set_result(
-            standing._replace(added=standing.added - behind) if isinstance(standing, Standing) and ask[1] else standing
+            standing._replace(added=standing.added - behind)
+            if isinstance(standing, WindowCounts) and ask[1]
+            else standing
         )
 
     store.count(ask, tell)
@@ -74,7 +76,7 @@ def test_looking_counts_nothing(store_url: str) -> None:
 
     async def work(store: Store) -> None:
         one = client()
-        assert await counted(store, (one, None, "miss"), 2) == [Standing(), Standing()]
+        assert await counted(store, (one, None, "miss"), 2) == [WindowCounts(), WindowCounts()]
         await counted(store, (one, "miss", None), 3)
         (looked,) = await counted(store, (one, None, "miss"))
         assert (looked.added, looked.looked) == (0, 3)
@@ -89,7 +91,7 @@ def test_looking_counts_nothing(store_url: str) -> None:
 def _ask(
     url: str,
     counters: SharedCounters,
-    ask: Ask,
+    ask: CountRequest,
     barrier: "multiprocessing.synchronize.Barrier",
     told: "SimpleQueue[list[int]]",
 ) -> None:
@@ -144,7 +146,7 @@ class TestRedis:
             assert all(0 < redis.pttl(key) <= WINDOW_MS for key in keys)
             for key in keys:
                 redis.pexpire(key, 0)
-            assert await counted(store, (one, "read", "miss")) == [Standing(1, WINDOW_MS)]
+            assert await counted(store, (one, "read", "miss")) == [WindowCounts(1, WINDOW_MS)]
 
         on_store(redis_server.url, work)
 
@@ -170,7 +172,7 @@ class TestRedis:
         with redis_running(tmp_path, "--maxmemory", "1", "--maxmemory-policy", "noeviction") as server:
 
             async def work(store: Store) -> None:
-                assert await counted(store, (client(), "read", None)) == [Standing(1, WINDOW_MS)]
+                assert await counted(store, (client(), "read", None)) == [WindowCounts(1, WINDOW_MS)]
 
             on_store(server.url, work)
 
@@ -201,12 +203,12 @@ class TestShared:
         """It ends a minute after its first count, whatever came later, and the count begins anew."""
         clock = Hand()
         counters, ask = SharedCounters(clock=clock), (client(), "read", "miss")
-        assert counters.count([(ask, 2)]) == [Standing(2, WINDOW_MS)]
+        assert counters.count([(ask, 2)]) == [WindowCounts(2, WINDOW_MS)]
         counters.count([((ask[0], "miss", None), 1)])
         clock.now += WINDOW_MS - 1
-        assert counters.count([(ask, 3)]) == [Standing(5, 1, 1, 1)]
+        assert counters.count([(ask, 3)]) == [WindowCounts(5, 1, 1, 1)]
         clock.now += 1
-        assert counters.count([(ask, 1)]) == [Standing(1, WINDOW_MS)]
+        assert counters.count([(ask, 1)]) == [WindowCounts(1, WINDOW_MS)]
 
     def test_a_full_table_gives_way(self) -> None:
         """Of a table that has no room the client whose windows end first begins anew, and the others keep theirs."""
@@ -216,7 +218,7 @@ class TestShared:
         for one in clients:
             counters.count([((one, "read", None), 7)])
             clock.now += 1
-        assert counters.count([((client(), "read", None), 1)]) == [Standing(1, WINDOW_MS)]
+        assert counters.count([((client(), "read", None), 1)]) == [WindowCounts(1, WINDOW_MS)]
         counts = [counters.count([((one, None, "read"), 1)])[0].looked for one in reversed(clients[1:])]
         assert counts == [7] * (PROBES - 1)
 
@@ -238,7 +240,7 @@ class TestShared:
         os.kill(pid, signal.SIGKILL)
         os.waitpid(pid, 0)
         os.close(release)
-        assert counters.count([(ask, 1)]) == [Standing(1, WINDOW_MS)]
+        assert counters.count([(ask, 1)]) == [WindowCounts(1, WINDOW_MS)]
 
     def test_a_process_that_stands_still_holds_nobody_up(self, tmp_path: Path) -> None:
         """The answer is the error, soon; when the holder goes on, counting does too."""
@@ -251,7 +253,7 @@ class TestShared:
             assert time.monotonic() - begin < PATIENCE * 20
             os.close(release)
             os.waitpid(pid, 0)
-            assert await counted(store, ask) == [Standing(1, WINDOW_MS)]
+            assert await counted(store, ask) == [WindowCounts(1, WINDOW_MS)]
 
         on_store(f"sqlite://{tmp_path}/m.db", work, counters=counters)
 

@@ -67,7 +67,7 @@ def test_takes_count_down_to_a_trace(store_url: str) -> None:
         value = kept.value
         for _ in range(2):
             assert await store.take(kept.locator) == record.unpack(value)
-            value = record.counted(value)
+            value = record.after_read(value)
             assert await store.look(kept.locator) == record.unpack(value)
         assert await store.take(kept.locator) is None
         trace = await store.look(kept.locator)
@@ -96,10 +96,10 @@ def test_burning_leaves_a_trace(store_url: str, reads: int | None) -> None:
     async def work(store: Store) -> None:
         await store.create(kept, receipt())
         assert await store.burn(kept.locator) == record.unpack(kept.value)
-        emptied = record.unpack(record.emptied(kept.value))
-        assert await store.burn(kept.locator) == emptied
-        assert await store.look(kept.locator) == emptied
-        assert emptied.state == "burned"
+        tombstone = record.unpack(record.tombstone(kept.value))
+        assert await store.burn(kept.locator) == tombstone
+        assert await store.look(kept.locator) == tombstone
+        assert tombstone.state == "burned"
         assert await store.take(kept.locator) is None
 
     on_store(store_url, work)

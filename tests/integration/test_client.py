@@ -26,9 +26,9 @@ from messaging_api.client import (
     NotAnEnvelope,
     NotTheService,
     PasswordMissing,
-    Patience,
     ReadInterrupted,
     Refused,
+    RetryPolicy,
     TokenNeeded,
     TooLong,
     Unreachable,
@@ -36,12 +36,12 @@ from messaging_api.client import (
     decrypt,
     transport,
 )
-from messaging_api.client.retry import Compute, Work
+from messaging_api.client.retry import Flow, RunInThread
 from tests.support.faulty_proxy import answer, proxied
 from tests.support.redis_server import free_port
 from tests.support.service import Running, serving
 
-EAGER = Patience(seconds=30, chance=lambda: 0.0)
+EAGER = RetryPolicy(seconds=30, chance=lambda: 0.0)
 """Waits only as long as the server asks for."""
 
 
@@ -167,7 +167,7 @@ def test_a_lost_answer_makes_no_second_message(tmp_path: Path, colour: Any) -> N
     with (
         serving(tmp_path, f"sqlite://{store}", "--workers", "1") as service,
         proxied(service.url, "lose", "half", "drop", answer("502 Bad Gateway")) as proxy,
-        colour(proxy.url, patience=EAGER) as client,
+        colour(proxy.url, policy=EAGER) as client,
     ):
         client.send("hello")
         assert proxy.seen() == ["POST"] * 4
@@ -196,13 +196,13 @@ def test_a_read_has_a_connection_of_its_own(service: Running) -> None:
     """One that was kept may be closed by the server just then, and a read must not be lost to that."""
     with Client(service.url) as sender, Client() as reader:
         reader.read(sender.send("hello").link)
-        pools = [http._transport._pool for http in (sender._kept, reader._kept, reader._fresh)]  # type: ignore[attr-defined]
+        pools = [http._transport._pool for http in (sender._reusable, reader._reusable, reader._single_use)]  # type: ignore[attr-defined]
         assert [len(pool.connections) for pool in pools] == [1, 0, 0]
 
 
 def test_a_read_that_spends_nothing_is_repeated(service: Running, colour: Any) -> None:
     """A message with any number of reads is asked for until it comes whole."""
-    with colour(service.url, patience=EAGER) as client, proxied(service.url, "lose", "pass", "half") as proxy:
+    with colour(service.url, policy=EAGER) as client, proxied(service.url, "lose", "pass", "half") as proxy:
         sent = client.send("hello")
         assert client.read(proxy.through(sent.link)).text == "hello"
         assert proxy.seen() == ["GET", "HEAD", "GET", "HEAD", "GET"]
@@ -213,7 +213,7 @@ def test_a_message_that_never_comes_whole(service: Running, colour: Any) -> None
     with (
         colour(service.url) as sender,
         proxied(service.url, *["half", "pass"] * 4) as proxy,
-        colour(patience=Patience(tries=1000)) as client,
+        colour(policy=RetryPolicy(tries=1000)) as client,
     ):
         sent = sender.send("hello")
         with pytest.raises(ReadInterrupted, match="each time"):
@@ -225,7 +225,7 @@ def test_nobody_to_ask_after_a_break(service: Running, colour: Any) -> None:
     """When not even the number of reads can be asked for, nothing is claimed."""
     with (
         colour(service.url) as sender,
-        colour(patience=Patience(tries=1)) as client,
+        colour(policy=RetryPolicy(tries=1)) as client,
         proxied(service.url, "lose", "drop") as proxy,
     ):
         sent = sender.send("hello", reads=3)
@@ -241,7 +241,7 @@ def test_a_busy_server_is_left_alone_as_long_as_it_asks(service: Running, colour
     busy = answer(status, retry_after="1")
     with (
         proxied(service.url, busy, "pass", busy) as proxy,
-        colour(proxy.url, patience=EAGER, on_wait=lambda seconds, _why: waits.append(seconds)) as client,
+        colour(proxy.url, policy=EAGER, on_wait=lambda seconds, _why: waits.append(seconds)) as client,
     ):
         begin = time.monotonic()
         assert client.read(client.send("hello", reads=1).link).text == "hello"
@@ -284,7 +284,7 @@ def test_too_long_a_wait_is_the_callers_to_decide(service: Running, colour: Any)
 )
 def test_what_is_not_the_service(service: Running, colour: Any, fault: bytes, error: type[Exception]) -> None:
     """Other programs behind an address are told from ours, and none of them gets an exception of another kind."""
-    with proxied(service.url, *[fault] * 3) as proxy, colour(proxy.url, patience=Patience(tries=1)) as client:
+    with proxied(service.url, *[fault] * 3) as proxy, colour(proxy.url, policy=RetryPolicy(tries=1)) as client:
         with pytest.raises(error):
             client.send("hello")
         with pytest.raises((error, NotTheService, ReadInterrupted)):
@@ -295,8 +295,8 @@ def test_nobody_there(colour: Any) -> None:
     """A refused connection is tried again; its error says why, and not where."""
     waits: list[float] = []
     port = free_port()
-    patience = Patience(tries=3, chance=lambda: 0.01)
-    with colour(f"http://127.0.0.1:{port}", patience=patience, on_wait=lambda s, _: waits.append(s)) as client:
+    policy = RetryPolicy(tries=3, chance=lambda: 0.01)
+    with colour(f"http://127.0.0.1:{port}", policy=policy, on_wait=lambda s, _: waits.append(s)) as client:
         with pytest.raises(Unreachable, match=r"^Connection refused$"):
             client.send("hello")
         assert waits == [0.0025, 0.005]
@@ -305,7 +305,7 @@ def test_nobody_there(colour: Any) -> None:
 def test_a_read_that_never_got_there(colour: Any) -> None:
     """With no connection nothing can be spent, and that is what is told."""
     link = f"http://127.0.0.1:{free_port()}/msg/{'0' * 8}-0000-4000-8000-{'0' * 12}"
-    with colour(patience=Patience(tries=1)) as client, pytest.raises(Unreachable, match="refused"):
+    with colour(policy=RetryPolicy(tries=1)) as client, pytest.raises(Unreachable, match="refused"):
         client.read(link)
 
 
@@ -313,8 +313,8 @@ def test_no_answer(colour: Any) -> None:
     """A server that takes the request and says nothing is given up after a while."""
     with socket.create_server(("127.0.0.1", 0)) as listener:
         url = f"http://127.0.0.1:{listener.getsockname()[1]}"
-        patience = Patience(tries=2)
-        with colour(url, timeout=0.1, patience=patience) as client, pytest.raises(Unreachable, match="in time"):
+        policy = RetryPolicy(tries=2)
+        with colour(url, timeout=0.1, policy=policy) as client, pytest.raises(Unreachable, match="in time"):
             client.send("hello")
 
 
@@ -389,5 +389,5 @@ def test_the_loop_goes_on(service: Running) -> None:
     assert len(threads) == 1
 
 
-def _computing(threads: set[int]) -> Work[None]:
-    yield Compute(lambda: threads.add(threading.get_ident()))
+def _computing(threads: set[int]) -> Flow[None]:
+    yield RunInThread(lambda: threads.add(threading.get_ident()))

@@ -26,7 +26,7 @@ def shielded(folder: Path, *options: str) -> Iterator[Running]:
         yield service
 
 
-def refusals(service: Running, reason: str) -> float | None:
+def audit(service: Running, reason: str) -> float | None:
     """How many were turned away for that."""
     return sample(service.ops_url, "messaging_refusals_total", reason=reason)
 
@@ -41,7 +41,7 @@ def test_a_head_that_trickles_is_cut(tmp_path: Path) -> None:
     """A byte now and then does not keep a connection: when the head's time is over it ends, counted and logged."""
     with shielded(tmp_path, "--head-timeout", "0.5") as service, raw(service.url) as (slow,):
         assert slow.trickle(b"GET / HTTP/1.1\r\nx: " + b"x" * 10_000) == b""
-        assert refusals(service, "slow_head") == 1
+        assert audit(service, "slow_head") == 1
         wait_for(lambda: refused(service, "slow_head"))
         assert refused(service, "slow_head")[0]["client"] == "127.0.0.1"
 
@@ -52,14 +52,14 @@ def test_a_second_head_that_trickles_is_cut(tmp_path: Path) -> None:
         slow.send(GET)
         slow.answer()
         assert slow.trickle(GET[:-2] + b"x" * 10_000) == b""
-        assert refusals(service, "slow_head") == 1
+        assert audit(service, "slow_head") == 1
 
 
 def test_a_silent_connection_is_closed(tmp_path: Path) -> None:
     """Connected, nothing said: the time for a head counts from there. A browser does so, it is no attack."""
     with shielded(tmp_path, "--head-timeout", "0.5") as service, raw(service.url) as (silent,):
         assert silent.wait_closed() == b""
-        assert refusals(service, "slow_head") == 0
+        assert audit(service, "slow_head") == 0
 
 
 @pytest.mark.parametrize("framing", [b"content-length: 10000\r\n\r\n", b"transfer-encoding: chunked\r\n\r\n2710\r\n"])
@@ -71,7 +71,7 @@ def test_a_body_that_trickles_is_408(tmp_path: Path, framing: bytes) -> None:
         assert head.startswith(b"HTTP/1.1 408 Request Timeout\r\n")
         assert b"x-content-type-options: nosniff" in head
         assert json.loads(body)["type"] == "/docs#incomplete"
-        assert refusals(service, "slow_body") == 1
+        assert audit(service, "slow_body") == 1
         assert sample(service.ops_url, "messaging_messages_total", event="created") == 0
 
 
@@ -97,11 +97,11 @@ def test_a_client_that_takes_no_answer_is_cut(tmp_path: Path) -> None:
     """Answers that nobody reads do not gather for ever."""
     with shielded(tmp_path, "--send-timeout", "0.5") as service, raw(service.url) as (deaf,):
         asked = 0
-        while not refusals(service, "slow_reader"):
+        while not audit(service, "slow_reader"):
             with contextlib.suppress(OSError):
                 deaf.send(b"GET /openapi.json HTTP/1.1\r\nhost: x\r\n\r\n" * 50)
             asked += 50
-            wait_for(lambda: answered(service) == asked or refusals(service, "slow_reader"))  # noqa: B023
+            wait_for(lambda: answered(service) == asked or audit(service, "slow_reader"))  # noqa: B023
         wait_for(lambda: sample(service.ops_url, "messaging_worker_connections", worker="0") == 0)
 
 
@@ -123,14 +123,14 @@ def test_connections_over_the_ceiling_are_503_at_once(tmp_path: Path) -> None:
         assert kept[0].answer().status == 200
         kept[1].close()
         wait_for(lambda: httpx.get(service.url).status_code == 200)
-        assert refusals(service, "connections") == 1
+        assert audit(service, "connections") == 1
 
 
 def test_silent_connections_over_the_ceiling_go_too(tmp_path: Path) -> None:
     """Who is over the ceiling and says nothing is cut within a second or so, long before the time for a head."""
     with shielded(tmp_path, "--max-connections", "2", "--head-timeout", "60") as service, raw(service.url, 12) as many:
         wait_for(lambda: sum(one.open() for one in many) == 2)
-        assert refusals(service, "connections") == 10
+        assert audit(service, "connections") == 10
 
 
 def test_requests_over_the_ceiling_are_503_at_once(tmp_path: Path) -> None:
@@ -150,7 +150,7 @@ def test_requests_over_the_ceiling_are_503_at_once(tmp_path: Path) -> None:
             redis.process.send_signal(signal.SIGCONT)
             assert [one.answer().status for one in waiting] == [404] * 3
         wait_for(lambda: httpx.get(service.url).status_code == 200)
-        assert refusals(service, "overloaded") == 2
+        assert audit(service, "overloaded") == 2
 
 
 def test_bodies_under_way_take_no_place(tmp_path: Path) -> None:
@@ -174,12 +174,12 @@ def test_bodies_that_stop_short_do_not_fill_the_memory(tmp_path: Path) -> None:
                 with contextlib.suppress(ConnectionError):
                     one.send(json_post + b"x" * 389_000)
             fit = 64 * 2**20 // 389_000
-            wait_for(lambda: (refusals(service, "bodies") or 0) >= 350 - fit)
-            refused = refusals(service, "bodies")
+            wait_for(lambda: (audit(service, "bodies") or 0) >= 350 - fit)
+            refused = audit(service, "bodies")
             for one in small:
                 one.send(json_post + b"x" * 8000)
             assert httpx.post(service.url, json={"message": "x"}).status_code == 200
-            assert refusals(service, "bodies") == refused
+            assert audit(service, "bodies") == refused
             assert httpx.post(service.url, json={"message": "x" * 60_000}).status_code == 503
             assert resident(service) - before < 120
         wait_for(lambda: httpx.post(service.url, json={"message": "x" * 60_000}).status_code == 200)
@@ -213,7 +213,7 @@ def test_many_requests_at_once_on_one_connection(tmp_path: Path) -> None:
         assert [busy.answer().status for _ in range(100)] == [200] * 100
         with pytest.raises(OSError, match=r"reset|pipe"):
             flooding.send(GET * 1_000_000)
-        assert refusals(service, "pipelined") == 1
+        assert audit(service, "pipelined") == 1
         assert httpx.get(service.url).status_code == 200
 
 
@@ -250,5 +250,5 @@ def test_slow_clients_keep_nobody_waiting(tmp_path: Path) -> None:
             attacked = served(service.url, 3)
         assert attacked.refused == []
         assert len(attacked.times) > 100
-        assert refusals(service, "slow_head")
-        assert refusals(service, "slow_body")
+        assert audit(service, "slow_head")
+        assert audit(service, "slow_body")

@@ -11,7 +11,7 @@ from typing import TypeVar
 from messaging_api.core import record
 from messaging_api.core.message import RECEIPT_EXTRA_MS
 from messaging_api.core.store import Entry, Store
-from messaging_api.stores import Patience, open_store
+from messaging_api.stores import StoreOptions, open_store
 from messaging_api.stores.sqlite.shared_counters import SharedCounters
 
 Result = TypeVar("Result")
@@ -47,7 +47,7 @@ def on_store(
 async def opened(url, clock=None, counters=None):  # type: ignore[no-untyped-def]  # noqa: ANN001, ANN201
     """The store at `url`, closed at the end; what follows a # is how many replicas it waits for."""
     address, _, replicas = url.partition("#")
-    store = open_store(address, clock or Clock(), Patience(replicas=int(replicas or 0)), counters=counters)
+    store = open_store(address, clock or Clock(), StoreOptions(replicas=int(replicas or 0)), counters=counters)
     try:
         yield store
     finally:

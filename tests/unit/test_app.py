@@ -9,22 +9,22 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from messaging_api import errors
-from messaging_api.core.ratelimit import Limiter, Limits
-from messaging_api.errors import Invalid, MessagingError
-from messaging_api.observability.audit import Refusals
-from messaging_api.observability.logging import Journal
-from messaging_api.observability.metrics import METHODS, ROUTES, STATUSES, Board
+from messaging_api.core.ratelimit import Limiter, RateLimits
+from messaging_api.errors import InvalidRequest, MessagingError
+from messaging_api.observability.audit import AuditLog
+from messaging_api.observability.logging import JsonLogger
+from messaging_api.observability.metrics import METHODS, ROUTES, STATUSES, SharedMetrics
 from messaging_api.web import problems
-from messaging_api.web.admission import Guard
+from messaging_api.web.admission import Admission
 from messaging_api.web.app import App
-from messaging_api.web.client_address import Clients
+from messaging_api.web.client_address import ClientAddresses
 from messaging_api.web.negotiation import media_type, wanted
 from messaging_api.web.problems import INTERNAL, TABLE, problem
 from messaging_api.web.timestamps import format_time, parse_time
 from messaging_api.web.tokens import Tokens
 from messaging_api.web.types import WHOLE
 
-OPEN = Guard(Limiter(Limits(), None), Tokens(), Clients(), None)  # type: ignore[arg-type]
+OPEN = Admission(Limiter(RateLimits(), None), Tokens(), ClientAddresses(), None)  # type: ignore[arg-type]
 """Lets everybody through."""
 
 
@@ -52,7 +52,7 @@ def test_errors_hold_no_status() -> None:
 def test_the_nearest_row_tells() -> None:
     """An error without a row of its own is told by the class above it; anything else is a plain 500."""
 
-    class Odd(Invalid):
+    class Odd(InvalidRequest):
         pass
 
     assert problem(Odd("x")).status == 400
@@ -85,8 +85,8 @@ def test_an_unexpected_error_is_answered_and_logged_without_its_text(capfd: pyte
         raise AssertionError
 
     async def main() -> None:
-        journal, row = Journal(None), Board(1).rows[0]
-        app = App(Broken(), OPEN, Refusals(journal, row), journal, row)  # type: ignore[arg-type]
+        logger, row = JsonLogger(None), SharedMetrics(1).rows[0]
+        app = App(Broken(), OPEN, AuditLog(logger, row), logger, row)  # type: ignore[arg-type]
         scope = {"method": "GET", "path": "/", "query_string": b"", "headers": [], "scheme": "https", "client": None}
         await app({**scope, "extensions": {WHOLE: whole}}, unused, unused)
 
@@ -152,7 +152,7 @@ def test_times_are_read_as_they_are_written(moment: int) -> None:
 @pytest.mark.parametrize("text", ["", "x", "2026-01-01", "2026-01-01T00:00:00", "2026-13-01T00:00:00Z", "1", "9" * 50])
 def test_what_is_no_time(text: str) -> None:
     """Without an offset a time is none."""
-    with pytest.raises(Invalid):
+    with pytest.raises(InvalidRequest):
         parse_time(text)
 
 

@@ -6,20 +6,20 @@ from typing import Any
 
 import pytest
 
-from messaging_api.observability.audit import MANY, MOST, Refusals
-from messaging_api.observability.logging import Journal, request_id
-from messaging_api.observability.metrics import Board, Row
-from messaging_api.observability.rotating_file import NAME, LogFile
+from messaging_api.observability.audit import MANY_CLIENTS, MAX_DISTINCT, AuditLog
+from messaging_api.observability.logging import JsonLogger, request_id
+from messaging_api.observability.metrics import ProcessMetrics, SharedMetrics
+from messaging_api.observability.rotating_file import NAME, DailyFile
 
 
 @pytest.fixture
-def row() -> Row:
-    return Board(1).rows[0]
+def metrics() -> ProcessMetrics:
+    return SharedMetrics(1).rows[0]
 
 
 @pytest.fixture
-def refusals(tmp_path: Path, row: Row) -> Refusals:
-    return Refusals(Journal(LogFile(str(tmp_path), 400), console=-1), row)
+def audit(tmp_path: Path, metrics: ProcessMetrics) -> AuditLog:
+    return AuditLog(JsonLogger(DailyFile(str(tmp_path), 400), console=-1), metrics)
 
 
 def lines(folder: Path) -> list[dict[str, Any]]:
@@ -28,42 +28,44 @@ def lines(folder: Path) -> list[dict[str, Any]]:
     return [{name: value for name, value in line.items() if name != "time"} for line in told]
 
 
-def test_the_first_is_told_at_once_and_the_rest_as_one(tmp_path: Path, refusals: Refusals, row: Row) -> None:
+def test_the_first_is_told_at_once_and_the_rest_as_one(
+    tmp_path: Path, audit: AuditLog, metrics: ProcessMetrics
+) -> None:
     """A line for the first, one for the 999 that follow within the second, then it begins anew."""
     for n in range(1000):
         token = request_id.set(f"id{n}")
-        refusals.note("limit_read", "192.0.2.1", route="/msg", status=n)
+        audit.rejected("limit_read", "192.0.2.1", route="/msg", status=n)
         request_id.reset(token)
     same = {"level": "warning", "event": "refused", "route": "/msg", "reason": "limit_read", "client": "192.0.2.1"}
     first = {**same, "request_id": "id0", "status": 0, "count": 1}
     assert lines(tmp_path) == [first]
-    refusals.report()
+    audit.report()
     rest = {**same, "request_id": "id999", "status": 999, "count": 999}
     assert lines(tmp_path) == [first, rest]
-    refusals.report()
+    audit.report()
     assert len(lines(tmp_path)) == 2
-    refusals.note("limit_read", "192.0.2.1", route="/msg", status=200)
+    audit.rejected("limit_read", "192.0.2.1", route="/msg", status=200)
     assert lines(tmp_path)[-1]["count"] == 1
-    assert row.get("messaging_refusals", "limit_read") == 1001
+    assert metrics.get("messaging_refusals", "limit_read") == 1001
 
 
-def test_clients_reasons_and_events_are_told_apart(tmp_path: Path, refusals: Refusals) -> None:
+def test_clients_reasons_and_events_are_told_apart(tmp_path: Path, audit: AuditLog) -> None:
     """Each has its own first line."""
     for client in ("192.0.2.1", "192.0.2.2"):
         for reason in ("token", "invalid"):
-            refusals.note(reason, client)
-            refusals.fault("store_failed", "full", client, detail="x")
+            audit.rejected(reason, client)
+            audit.failed("store_failed", "full", client, detail="x")
     told = [(line["event"], line["level"], line["reason"], line["client"]) for line in lines(tmp_path)]
     assert len(told) == len(set(told)) == 6
     assert {level for event, level, *_ in told if event == "store_failed"} == {"error"}
 
 
-def test_a_flood_from_everywhere_is_told_as_one(tmp_path: Path, refusals: Refusals) -> None:
+def test_a_flood_from_everywhere_is_told_as_one(tmp_path: Path, audit: AuditLog) -> None:
     """From more clients than can be told apart: memory and log are bounded, and the number is right."""
-    for n in range(3 * MOST):
-        refusals.note("limit_miss", f"client {n}")
-    refusals.report()
+    for n in range(3 * MAX_DISTINCT):
+        audit.rejected("limit_miss", f"client {n}")
+    audit.report()
     told = lines(tmp_path)
-    assert len(told) == MOST + 2
-    assert [line["count"] for line in told if line["client"] == MANY] == [1, 2 * MOST - 1]
-    assert sum(line["count"] for line in told) == 3 * MOST
+    assert len(told) == MAX_DISTINCT + 2
+    assert [line["count"] for line in told if line["client"] == MANY_CLIENTS] == [1, 2 * MAX_DISTINCT - 1]
+    assert sum(line["count"] for line in told) == 3 * MAX_DISTINCT

@@ -14,7 +14,7 @@ import pytest
 
 from messaging_api.core.store import Store
 from messaging_api.errors import StoreUnavailable
-from messaging_api.stores.batching import Batcher, Ticket
+from messaging_api.stores.batching import Batcher, PendingOperation
 from tests.support.redis_server import RedisServer
 from tests.support.stores import locator, message, on_store, receipt
 
@@ -23,10 +23,10 @@ def test_one_turn_is_one_batch() -> None:
     """What tasks of one turn submit is handed over together, in order; what comes after it is another batch."""
     batches: list[list[int]] = []
 
-    def run(batch: list[Ticket[int, int]]) -> None:
+    def run(batch: list[PendingOperation[int, int]]) -> None:
         batches.append([ticket.operation for ticket in batch])
         for ticket in batch:
-            ticket.settle(ticket.operation * 2)
+            ticket.resolve(ticket.operation * 2)
 
     async def main() -> None:
         batcher: Batcher[int, int] = Batcher(run)
@@ -66,9 +66,9 @@ def test_several_wait_for_those_of_the_next_turn_and_one_does_not() -> None:
 def test_whoever_has_gone_disturbs_nobody() -> None:
     """A cancelled request is settled without a sound; failures reach those who wait."""
 
-    def run(batch: list[Ticket[int, int]]) -> None:
+    def run(batch: list[PendingOperation[int, int]]) -> None:
         for ticket in batch:
-            ticket.settle(StoreUnavailable("x") if ticket.operation else 0)
+            ticket.resolve(StoreUnavailable("x") if ticket.operation else 0)
 
     async def main() -> None:
         batcher: Batcher[int, int] = Batcher(run)

@@ -8,13 +8,13 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from messaging_api.core.ratelimit import client_key
-from messaging_api.web.client_address import Clients
+from messaging_api.web.client_address import ClientAddresses
 
 PROXY = "10.0.0.1"
-TRUSTING = Clients([ip_network("10.0.0.0/8"), ip_network("2001:db8:aa::/48")])
+TRUSTING = ClientAddresses([ip_network("10.0.0.0/8"), ip_network("2001:db8:aa::/48")])
 
 
-def told(*headers: tuple[str, str], peer: str | None = PROXY, clients: Clients = TRUSTING) -> str:
+def told(*headers: tuple[str, str], peer: str | None = PROXY, clients: ClientAddresses = TRUSTING) -> str:
     """The address of the client of a request with these headers."""
     scope: dict[str, Any] = {
         "client": None if peer is None else (peer, 1),
@@ -95,7 +95,7 @@ def test_what_cannot_be_understood_leaves_the_peer(headers: list[tuple[str, str]
 def test_a_peer_nobody_trusts_is_itself(headers: list[tuple[str, str]], peer: str) -> None:
     """Whatever it says."""
     assert told(*headers, peer=peer) == peer
-    assert told(*headers, peer=PROXY, clients=Clients()) == PROXY
+    assert told(*headers, peer=PROXY, clients=ClientAddresses()) == PROXY
 
 
 def test_a_trusted_peer_may_be_written_as_ipv6() -> None:

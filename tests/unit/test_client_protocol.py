@@ -12,20 +12,20 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from messaging_api import client
-from messaging_api.client import BadLink, Client, Link, Patience, errors
+from messaging_api.client import BadLink, Client, Link, RetryPolicy, errors
 from messaging_api.client import protocol as exchange
 from messaging_api.client.links import server_address
-from messaging_api.client.protocol import PROBLEMS, Answer, Broken, Request, retry_after
-from messaging_api.client.retry import Wait, persist
-from messaging_api.web.problems import TABLE, Row
+from messaging_api.client.protocol import PROBLEMS, HttpRequest, HttpResponse, TransportFailure, retry_after
+from messaging_api.client.retry import Sleep, with_retries
+from messaging_api.web.problems import TABLE, ProblemType
 from tests.unit.test_app import leaves
 
 ID = "0b0e7c8e-2f5c-4f5e-9d0a-2b1d6f0c9a11"
 SECRET = "A" * 43
 OUTCOMES = st.one_of(
-    st.builds(Broken, st.just("x"), st.booleans(), st.floats(0, 20), st.booleans()),
+    st.builds(TransportFailure, st.just("x"), st.booleans(), st.floats(0, 20), st.booleans()),
     st.builds(
-        Answer,
+        HttpResponse,
         st.sampled_from([200, 400, 404, 429, 500, 502, 503, 504]),
         st.sampled_from([{}, {"retry-after": "3"}, {"retry-after": "100"}, {"retry-after": "soon"}]),
         st.just(b""),
@@ -33,17 +33,17 @@ OUTCOMES = st.one_of(
 )
 
 
-def asked(
-    outcomes: Iterator[Answer | Broken], patience: Patience, *, repeatable: bool
-) -> tuple[list[Answer | Broken], list[float]]:
+def httpx_kwargs(
+    outcomes: Iterator[HttpResponse | TransportFailure], policy: RetryPolicy, *, repeatable: bool
+) -> tuple[list[HttpResponse | TransportFailure], list[float]]:
     """What came of asking, try by try, and the pauses between."""
-    work = persist(Request("GET", "http://x", {}, repeatable=repeatable), patience)
-    seen: list[Answer | Broken] = []
+    work = with_retries(HttpRequest("GET", "http://x", {}, repeatable=repeatable), policy)
+    seen: list[HttpResponse | TransportFailure] = []
     pauses: list[float] = []
     step = next(work)
     while True:
         try:
-            if isinstance(step, Wait):
+            if isinstance(step, Sleep):
                 pauses.append(step.seconds)
                 step = work.send(None)
             else:
@@ -54,27 +54,27 @@ def asked(
 
 
 @given(outcomes=st.lists(OUTCOMES, min_size=8, max_size=8), repeatable=st.booleans(), chance=st.floats(0, 1))
-def test_asking_again(*, outcomes: list[Answer | Broken], repeatable: bool, chance: float) -> None:
+def test_asking_again(*, outcomes: list[HttpResponse | TransportFailure], repeatable: bool, chance: float) -> None:
     """Asked again only after what may be repeated; never sooner than the server said; never beyond its patience."""
-    patience = Patience(chance=lambda: chance)
-    (*seen, given), pauses = asked(iter(outcomes), patience, repeatable=repeatable)
+    policy = RetryPolicy(chance=lambda: chance)
+    (*seen, given), pauses = httpx_kwargs(iter(outcomes), policy, repeatable=repeatable)
     assert given is seen[-1]
     for outcome, pause in zip(seen, pauses, strict=False):
-        if isinstance(outcome, Broken):
+        if isinstance(outcome, TransportFailure):
             assert not outcome.final
             assert repeatable or not outcome.sent
         else:
             assert outcome.status in ((429, 502, 503, 504) if repeatable else (429, 503))
             assert pause >= (retry_after(outcome) or 0)
-    spent = sum(outcome.took for outcome in seen[:-1] if isinstance(outcome, Broken)) + sum(pauses)
-    assert spent <= patience.seconds + 1e-9
-    assert len(seen) == len(pauses) + 1 <= patience.tries
+    spent = sum(outcome.took for outcome in seen[:-1] if isinstance(outcome, TransportFailure)) + sum(pauses)
+    assert spent <= policy.seconds + 1e-9
+    assert len(seen) == len(pauses) + 1 <= policy.tries
 
 
 def test_pauses_grow() -> None:
     """Each is as long as chance has it, up to twice the one before, up to the longest; tries come to an end."""
-    broken = iter([Broken("x", sent=False)] * 20)
-    _, pauses = asked(broken, Patience(seconds=100, tries=9, chance=lambda: 1.0), repeatable=False)
+    broken = iter([TransportFailure("x", sent=False)] * 20)
+    _, pauses = httpx_kwargs(broken, RetryPolicy(seconds=100, tries=9, chance=lambda: 1.0), repeatable=False)
     assert pauses == [0.25, 0.5, 1.0, 2.0, 4.0, 8.0, 8.0, 8.0]
 
 
@@ -95,7 +95,7 @@ def test_pauses_grow() -> None:
 )
 def test_how_long_a_server_asks_to_wait(headers: dict[str, str], seconds: float | None) -> None:
     """Whole seconds, or a date on the server's own clock; anything else is no wish."""
-    assert retry_after(Answer(503, headers, b"")) == seconds
+    assert retry_after(HttpResponse(503, headers, b"")) == seconds
 
 
 def test_every_problem_is_known() -> None:
@@ -104,10 +104,10 @@ def test_every_problem_is_known() -> None:
 
 
 @pytest.mark.parametrize("row", TABLE.values(), ids=lambda row: row.slug)
-def test_problems_are_told_in_the_services_words(row: Row) -> None:
+def test_problems_are_told_in_the_services_words(row: ProblemType) -> None:
     """The client's error says what the service said."""
     body = msgspec.json.encode({"type": f"/docs#{row.slug}", "title": row.title, "detail": "So it is."})
-    answer = Answer(row.status, {"content-type": "application/problem+json", "retry-after": "7"}, body)
+    answer = HttpResponse(row.status, {"content-type": "application/problem+json", "retry-after": "7"}, body)
     with pytest.raises(errors.ClientError, match=f"{re.escape(row.title)}. So it is.") as caught:
         exchange.receipt_in(answer)
     assert type(caught.value) is PROBLEMS[row.slug]
@@ -125,7 +125,9 @@ def test_the_tree_is_the_tree() -> None:
 def test_exported_names_are_there() -> None:
     """And each of them has a text."""
     assert sorted(client.__all__) == client.__all__
-    assert [name for name in client.__all__ if name != "State" and not inspect.getdoc(getattr(client, name))] == []
+    assert [
+        name for name in client.__all__ if name != "ReceiptState" and not inspect.getdoc(getattr(client, name))
+    ] == []
     assert (Client.send.__doc__ or "").startswith("Encrypt")
 
 

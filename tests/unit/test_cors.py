@@ -4,7 +4,7 @@ import pytest
 
 from messaging_api.core.ratelimit import client_key
 from messaging_api.web.cors import Cors
-from messaging_api.web.types import Client, Request
+from messaging_api.web.types import ClientAddress, Request
 
 HERE = "https://app.example"
 
@@ -16,7 +16,7 @@ def request(origin: str | None) -> Request:
     async def receive() -> dict[str, object]:
         return {}
 
-    return Request(scope, receive, "id", Client("192.0.2.1", client_key("192.0.2.1")))
+    return Request(scope, receive, "id", ClientAddress("192.0.2.1", client_key("192.0.2.1")))
 
 
 def test_an_origin_on_the_list() -> None:

@@ -9,8 +9,8 @@ import uvloop
 from uvicorn import Config
 from uvicorn.server import ServerState
 
-from messaging_api.observability.audit import Refusals
-from messaging_api.server.load import Gate
+from messaging_api.observability.audit import AuditLog
+from messaging_api.server.load import WorkerLoad
 from messaging_api.server.protocol import Protocol
 from messaging_api.web.types import WHOLE, Receive, Scope, Send
 
@@ -55,7 +55,7 @@ def connections(app: Any) -> Callable[[], Protocol]:
     """What makes connections to an application."""
     config = Config(app, http="httptools", ws="none", lifespan="off", log_config=None)
     config.load()
-    gate = Gate(cast("Refusals", None), 10, 10, 100)
+    gate = WorkerLoad(cast("AuditLog", None), 10, 10, 100)
     return lambda: Protocol(config, ServerState(), app, gate)
 
 

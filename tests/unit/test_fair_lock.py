@@ -7,16 +7,16 @@ import sys
 import threading
 from pathlib import Path
 
-from messaging_api.stores.sqlite.fair_lock import Queue
+from messaging_api.stores.sqlite.fair_lock import FairLock
 
 TURNS = 100
 WORK = """
 import sys, pathlib, time
-from messaging_api.stores.sqlite.fair_lock import Queue
-queue, name, turns = Queue(sys.argv[1]), sys.argv[2], int(sys.argv[3])
+from messaging_api.stores.sqlite.fair_lock import FairLock
+queue, name, turns = FairLock(sys.argv[1]), sys.argv[2], int(sys.argv[3])
 trace = pathlib.Path(sys.argv[1] + ".trace").open("a+")
 while True:
-    with queue.turn():
+    with queue.hold():
         trace.write(name)
         trace.flush()
         trace.seek(0)
@@ -27,8 +27,8 @@ while True:
 """
 HOLD = """
 import sys, time
-from messaging_api.stores.sqlite.fair_lock import Queue
-with Queue(sys.argv[1]).turn():
+from messaging_api.stores.sqlite.fair_lock import FairLock
+with FairLock(sys.argv[1]).hold():
     print("in", flush=True)
     time.sleep(60)
 """
@@ -52,10 +52,10 @@ def test_a_process_that_dies_leaves_the_queue(tmp_path: Path) -> None:
         assert holder.stdout
         assert holder.stdout.readline() == b"in\n"
         holder.send_signal(signal.SIGKILL)
-    queue, came = Queue(str(path)), threading.Event()
+    queue, came = FairLock(str(path)), threading.Event()
 
     def enter() -> None:
-        with queue.turn():
+        with queue.hold():
             came.set()
 
     thread = threading.Thread(target=enter, daemon=True)

@@ -6,13 +6,13 @@ from typing import Any
 
 import pytest
 
-from messaging_api.observability.metrics import Board
+from messaging_api.observability.metrics import SharedMetrics
 from messaging_api.runtime import application as bootstrap
 
 
 def test_beats_on_when_the_loop_wakes_early(monkeypatch: pytest.MonkeyPatch) -> None:
     """A sleep that ends before its time is no lag, and the heart goes on."""
-    row = Board(1).rows[0]
+    row = SharedMetrics(1).rows[0]
     server: Any = SimpleNamespace(server_state=SimpleNamespace(connections=(), tasks=()))
     beats = 0
 

@@ -10,8 +10,8 @@ from pathlib import Path
 
 import pytest
 
-from messaging_api.observability.logging import ForeignHandler, Journal, capture_logging, request_id
-from messaging_api.observability.rotating_file import NAME, LogFile
+from messaging_api.observability.logging import JsonLogger, LibraryLogHandler, capture_logging, request_id
+from messaging_api.observability.rotating_file import NAME, DailyFile
 
 MIDNIGHT = 1_893_456_000.0  # 2030-01-01T00:00:00Z
 DAY = 86_400
@@ -23,7 +23,7 @@ def names(folder: Path) -> set[str]:
 
 def test_midnight_puts_the_day_aside(tmp_path: Path) -> None:
     """The last line before midnight and the first after it lie in different files."""
-    file = LogFile(str(tmp_path), 400)
+    file = DailyFile(str(tmp_path), 400)
     file.write(b"before\n", MIDNIGHT - 0.001)
     yesterday(tmp_path)
     file.write(b"after\n", MIDNIGHT)
@@ -38,7 +38,7 @@ def yesterday(folder: Path) -> None:
 
 
 def _write(folder: str, name: int, midnight: float, barrier: "multiprocessing.synchronize.Barrier") -> None:
-    file = LogFile(folder, 400)
+    file = DailyFile(folder, 400)
     for n in range(100):
         file.write(b"%d before %d\n" % (name, n), midnight - 1)
     barrier.wait(30)
@@ -69,7 +69,7 @@ def test_a_clock_set_back_loses_nothing(tmp_path: Path) -> None:
     (tmp_path / f"{NAME}.291231").write_bytes(b"first\n")
     (tmp_path / NAME).write_bytes(b"second\n")
     yesterday(tmp_path)
-    file = LogFile(str(tmp_path), 400)
+    file = DailyFile(str(tmp_path), 400)
     file.write(b"third\n", MIDNIGHT)
     file.close()
     assert (tmp_path / f"{NAME}.291231").read_bytes() == b"first\nsecond\n"
@@ -79,7 +79,7 @@ def test_old_days_are_forgotten(tmp_path: Path) -> None:
     """What is older than the days to keep is deleted at the turn of a day, and nothing else is."""
     for name in ("281126", "281127", "291230", "notes", "1234567"):
         (tmp_path / f"{NAME}.{name}").touch()
-    file = LogFile(str(tmp_path), 400)
+    file = DailyFile(str(tmp_path), 400)
     file.write(b"x\n", MIDNIGHT)
     file.close()
     assert names(tmp_path) == {NAME, *(f"{NAME}.{name}" for name in ("281127", "291230", "notes", "1234567"))}
@@ -87,8 +87,8 @@ def test_old_days_are_forgotten(tmp_path: Path) -> None:
 
 def test_nothing_a_client_sent_can_forge_a_line(tmp_path: Path) -> None:
     """Newlines and control characters are escaped."""
-    journal = Journal(LogFile(str(tmp_path), 400), console=-1)
-    journal.event("request", client='x\n{"event":"forged"}\r\x1b[2J\u2028')
+    logger = JsonLogger(DailyFile(str(tmp_path), 400), console=-1)
+    logger.event("request", client='x\n{"event":"forged"}\r\x1b[2J\u2028')
     (line,) = (tmp_path / NAME).read_bytes().splitlines()
     assert json.loads(line)["client"].startswith("x\n")
     assert b"\x1b" not in line
@@ -96,11 +96,11 @@ def test_nothing_a_client_sent_can_forge_a_line(tmp_path: Path) -> None:
 
 def test_the_request_id_is_ambient(tmp_path: Path) -> None:
     """Every line written while a request is served carries its id."""
-    journal = Journal(LogFile(str(tmp_path), 400), console=-1)
+    logger = JsonLogger(DailyFile(str(tmp_path), 400), console=-1)
     token = request_id.set("abc")
-    journal.event("one")
+    logger.event("one")
     request_id.reset(token)
-    journal.event("two")
+    logger.event("two")
     lines = (tmp_path / NAME).read_text().splitlines()
     assert [json.loads(line)["request_id"] for line in lines] == ["abc", None]
 
@@ -109,21 +109,21 @@ def test_a_folder_that_cannot_be_written_stops_nothing(tmp_path: Path, capfd: py
     """The console says so once, each failure is counted, and writing begins again when it can."""
     (tmp_path / "file").touch()
     failures: list[None] = []
-    journal = Journal(LogFile(str(tmp_path / "file" / "logs"), 400), on_failure=lambda: failures.append(None))
+    logger = JsonLogger(DailyFile(str(tmp_path / "file" / "logs"), 400), on_failure=lambda: failures.append(None))
     for _ in range(3):
-        journal.event("one")
+        logger.event("one")
     assert len(failures) == 3
     assert capfd.readouterr().err.count("log_file_failed") == 1
     (tmp_path / "file").unlink()
-    journal.event("two")
+    logger.event("two")
     assert "two" in (tmp_path / "file" / "logs" / NAME).read_text()
 
 
 def test_libraries_write_into_the_same_journal(tmp_path: Path) -> None:
     """Warnings and errors of libraries become events; of an exception its class and place, not its text."""
-    journal = Journal(LogFile(str(tmp_path), 400), console=-1)
+    logger = JsonLogger(DailyFile(str(tmp_path), 400), console=-1)
     before = logging.root.handlers[:]
-    capture_logging(journal)
+    capture_logging(logger)
     try:
         logging.getLogger("uvicorn.error").info("not worth it")
         try:
@@ -140,4 +140,4 @@ def test_libraries_write_into_the_same_journal(tmp_path: Path) -> None:
     assert [line["level"] for line in lines] == ["error", "warning"]
     assert lines[0]["error"] == "KeyError"
     assert "secret" not in str(lines)
-    assert ForeignHandler(journal).level == logging.WARNING
+    assert LibraryLogHandler(logger).level == logging.WARNING

@@ -9,7 +9,7 @@ from typing import Any
 
 import pytest
 
-from messaging_api.core.message import Bounds
+from messaging_api.core.message import MessageLimits
 from messaging_api.web.negotiation import accepts, language
 from messaging_api.web.pages import assets as site
 from messaging_api.web.pages.pages import Pages
@@ -17,7 +17,7 @@ from messaging_api.web.problems import TABLE, MethodNotAllowed, problem
 
 STATIC = Path(site.__file__).with_name("static")
 NAMES = ("index", "reader", "receipt")
-PAGES = Pages(Bounds())
+PAGES = Pages(MessageLimits())
 
 
 class Seen(HTMLParser):
@@ -140,7 +140,7 @@ def test_joined_modules_are_whole() -> None:
 
 def test_choices_follow_the_settings() -> None:
     """No life is offered that the service would refuse; the longest one is."""
-    pages = Pages(Bounds(max_bytes=1000, max_ttl=5400, default_ttl=60))
+    pages = Pages(MessageLimits(max_bytes=1000, max_ttl=5400, default_ttl=60))
     text = pages.page("index", {}).body.decode()
     lives = re.findall(r'<option value="(\d+)"', text.split('name="ttl"')[1].split("</select>")[0])
     assert lives == ["300", "3600", "5400"]

@@ -8,14 +8,14 @@ from typing import Any
 import pytest
 
 from messaging_api.core.ratelimit import (
-    MOST_REFUSED,
+    MAX_REMEMBERED_REJECTIONS,
     WINDOW_MS,
-    Ask,
-    Asking,
+    CountRequest,
     Limiter,
-    Limits,
-    Standing,
-    Tell,
+    OnCounted,
+    RateLimitCheck,
+    RateLimits,
+    WindowCounts,
     client_key,
 )
 from messaging_api.errors import LimitReached, StoreError, StoreUnavailable
@@ -29,14 +29,14 @@ class Counted:
     def __init__(self) -> None:
         self.left = WINDOW_MS
         self.error: StoreError | None = None
-        self.asked: list[Ask] = []
+        self.asked: list[CountRequest] = []
         self._counts: Counter[tuple[bytes, str | None]] = Counter()
 
-    def count(self, ask: Ask, tell: Tell) -> None:
+    def count(self, ask: CountRequest, tell: OnCounted) -> None:
         self.asked.append(ask)
         client, add, look = ask
         self._counts[client, add] += 1
-        standing = Standing(self._counts[client, add], self.left, self._counts[client, look], self.left)
+        standing = WindowCounts(self._counts[client, add], self.left, self._counts[client, look], self.left)
         asyncio.get_running_loop().call_soon(tell, self.error or standing, 0)
 
 
@@ -49,7 +49,7 @@ class Hand:
         return self.now
 
 
-async def passes(permit: Asking) -> int | None:
+async def passes(permit: RateLimitCheck) -> int | None:
     """What is left after it."""
     permit.ask()
     await permit.granted()
@@ -87,7 +87,7 @@ def test_exactly_as_many_as_allowed_pass() -> None:
     """N pass with what is left going down to 0, the next is told when to come back; another client goes on."""
 
     async def work() -> None:
-        limiter = Limiter(Limits(create=3), Counted())
+        limiter = Limiter(RateLimits(create=3), Counted())
         assert [await passes(limiter.create(ONE)) for _ in range(3)] == [2, 1, 0]
         with pytest.raises(LimitReached) as told:
             await passes(limiter.create(ONE))
@@ -102,7 +102,7 @@ def test_a_refusal_is_remembered_until_it_is_over() -> None:
 
     async def work() -> None:
         clock, counted = Hand(), Counted()
-        limiter = Limiter(Limits(create=1, read=5), counted, clock=clock)
+        limiter = Limiter(RateLimits(create=1, read=5), counted, clock=clock)
         await passes(limiter.create(ONE))
         counted.left = 10_500
         with pytest.raises(LimitReached):
@@ -126,14 +126,14 @@ def test_misses_shut_out() -> None:
     """With N misses had, nothing more is looked up; the one in flight that finds nothing more is not told so."""
 
     async def work() -> None:
-        limiter = Limiter(Limits(read=100, miss=2), Counted())
+        limiter = Limiter(RateLimits(read=100, miss=2), Counted())
         early = [limiter.read(ONE) for _ in range(4)]
         for permit in early:
             await passes(permit)
         await early[0].missed()
         assert early[0].quota == ("miss", 1, 60)
         await early[1].missed()
-        elsewhere = Limiter(Limits(read=100, miss=2), early[0]._limiter._counters)
+        elsewhere = Limiter(RateLimits(read=100, miss=2), early[0]._limiter._counters)
         with pytest.raises(LimitReached):
             await passes(elsewhere.read(ONE))
         with pytest.raises(LimitReached):
@@ -151,14 +151,14 @@ def test_misses_shut_out() -> None:
 @pytest.mark.parametrize(
     ("limits", "asked"),
     [
-        (Limits(), []),
-        (Limits(create=9), [(ONE, "create", None)]),
-        (Limits(read=9), [(ONE, "read", None)]),
-        (Limits(miss=9), [(ONE, None, "miss"), (ONE, "miss", None)]),
-        (Limits(read=9, miss=9), [(ONE, "read", "miss"), (ONE, "miss", None)]),
+        (RateLimits(), []),
+        (RateLimits(create=9), [(ONE, "create", None)]),
+        (RateLimits(read=9), [(ONE, "read", None)]),
+        (RateLimits(miss=9), [(ONE, None, "miss"), (ONE, "miss", None)]),
+        (RateLimits(read=9, miss=9), [(ONE, "read", "miss"), (ONE, "miss", None)]),
     ],
 )
-def test_what_is_off_is_not_asked_for(limits: Limits, asked: list[Ask]) -> None:
+def test_what_is_off_is_not_asked_for(limits: RateLimits, asked: list[CountRequest]) -> None:
     """0 is no limit, and costs nothing."""
 
     async def work() -> None:
@@ -179,7 +179,7 @@ def test_counts_out_of_reach_let_pass() -> None:
     async def work() -> None:
         counted, heard = Counted(), []
         counted.error = StoreUnavailable("away")
-        limiter = Limiter(Limits(create=1, read=1, miss=1), counted, heard.append)
+        limiter = Limiter(RateLimits(create=1, read=1, miss=1), counted, heard.append)
         for _ in range(3):
             assert await passes(limiter.create(ONE)) is None
             permit = limiter.read(ONE)
@@ -195,13 +195,13 @@ def test_memory_of_refusals_is_bounded() -> None:
 
     async def work() -> None:
         counted = Counted()
-        limiter = Limiter(Limits(create=1), counted)
-        for n in range(MOST_REFUSED + 50):
+        limiter = Limiter(RateLimits(create=1), counted)
+        for n in range(MAX_REMEMBERED_REJECTIONS + 50):
             client = n.to_bytes(4, "big")
             await passes(limiter.create(client))
             with pytest.raises(LimitReached):
                 await passes(limiter.create(client))
-        assert len(limiter._refused["create"]) == MOST_REFUSED
+        assert len(limiter._refused["create"]) == MAX_REMEMBERED_REJECTIONS
 
     run(work())
 
@@ -210,7 +210,7 @@ def test_whoever_went_away_is_told_nothing() -> None:
     """A request that was given up while it waited for its permit disturbs nobody when the answer comes."""
 
     async def work() -> None:
-        permit = Limiter(Limits(read=1), Counted()).read(ONE)
+        permit = Limiter(RateLimits(read=1), Counted()).read(ONE)
         permit.ask()
         waiting = asyncio.create_task(permit.granted())
         waiting.cancel()

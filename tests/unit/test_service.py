@@ -7,10 +7,10 @@ from pathlib import Path
 
 import pytest
 
-from messaging_api.core.message import Bounds, Draft
+from messaging_api.core.message import Draft, MessageLimits
 from messaging_api.core.service import ANSWER_TTL_MS, Service
 from messaging_api.core.store import Store
-from messaging_api.errors import Invalid, KeyReused, Missing, TooLarge, Unconfirmed
+from messaging_api.errors import FormatRequired, IdempotencyConflict, InvalidRequest, MessageNotFound, MessageTooLarge
 from tests.support.stores import HOUR, Clock, on_store
 
 DAY = 24 * HOUR
@@ -35,7 +35,9 @@ def serve(tmp_path: Path) -> Callable[[Work], None]:
     clock = FrozenClock()
 
     def run(work: Work) -> None:
-        on_store(f"sqlite://{tmp_path}/m.db", lambda store: work(Service(store, Bounds(), clock), clock, store), clock)
+        on_store(
+            f"sqlite://{tmp_path}/m.db", lambda store: work(Service(store, MessageLimits(), clock), clock, store), clock
+        )
 
     return run
 
@@ -50,13 +52,13 @@ def test_expires_to_the_millisecond(serve: Callable[[Work], None]) -> None:
         assert (await service.read(posted.message_id, confirmed=False)).text == b"x"
         assert (await service.receipt(posted.receipt_id)).state == "available"
         clock.now += 1
-        with pytest.raises(Missing):
+        with pytest.raises(MessageNotFound):
             await service.read(posted.message_id, confirmed=True)
         clock.now += DAY - 1
         assert (await service.receipt(posted.receipt_id)).state == "expired"
         assert (await service.burn(posted.receipt_id)).state == "expired"
         clock.now += 1
-        with pytest.raises(Missing):
+        with pytest.raises(MessageNotFound):
             await service.receipt(posted.receipt_id)
 
     serve(work)
@@ -82,11 +84,11 @@ def test_a_limited_message_waits_for_a_confirmed_reader(serve: Callable[[Work], 
     async def work(service: Service, _clock: FrozenClock, _store: Store) -> None:
         posted = await service.post(Draft(b"x", reads=1))
         for _ in range(3):
-            with pytest.raises(Unconfirmed):
+            with pytest.raises(FormatRequired):
                 await service.read(posted.message_id, confirmed=False)
             assert (await service.read(posted.message_id, confirmed=True, counting=False)).reads_left == 1
         assert (await service.read(posted.message_id, confirmed=True)).reads_left == 0
-        with pytest.raises(Missing):
+        with pytest.raises(MessageNotFound):
             await service.read(posted.message_id, confirmed=True)
 
     serve(work)
@@ -99,7 +101,7 @@ def test_many_readers_at_once(serve: Callable[[Work], None]) -> None:
         posted = await service.post(Draft(b"x", reads=3))
         reads = (service.read(posted.message_id, confirmed=True) for _ in range(10))
         outcomes = await asyncio.gather(*reads, return_exceptions=True)
-        assert sorted(type(outcome).__name__ for outcome in outcomes) == ["Missing"] * 7 + ["Shown"] * 3
+        assert sorted(type(outcome).__name__ for outcome in outcomes) == ["MessageNotFound"] * 7 + ["OpenedMessage"] * 3
 
     serve(work)
 
@@ -111,11 +113,11 @@ def test_whatever_is_no_id_asks_the_store_all_the_same(serve: Callable[[Work], N
     async def work(service: Service, _clock: FrozenClock, store: Store) -> None:
         statements: list[str] = []
         store._reader.set_trace_callback(statements.append)  # type: ignore[attr-defined]
-        with pytest.raises(Missing):
+        with pytest.raises(MessageNotFound):
             await service.read(name, confirmed=True)
-        with pytest.raises(Missing):
+        with pytest.raises(MessageNotFound):
             await service.receipt(name)
-        with pytest.raises(Missing):
+        with pytest.raises(MessageNotFound):
             await service.burn(name)
         assert len([one for one in statements if "FROM records" in one]) == 3
 
@@ -141,7 +143,7 @@ def test_a_key_stands_for_one_request(serve: Callable[[Work], None], other: Draf
 
     async def work(service: Service, _clock: FrozenClock, _store: Store) -> None:
         await service.post(Draft(b"x"), b"key")
-        with pytest.raises(KeyReused):
+        with pytest.raises(IdempotencyConflict):
             await service.post(other, b"key")
 
     serve(work)
@@ -163,7 +165,7 @@ def test_an_altered_record_does_not_open(serve: Callable[[Work], None], part: st
             database.execute("UPDATE records SET value = ? WHERE locator = ?", (bytes(altered), place))  # type: ignore[attr-defined]
 
         await store._writes.submit(alter)  # type: ignore[attr-defined]
-        with pytest.raises(Missing):
+        with pytest.raises(MessageNotFound):
             await service.read(posted.message_id, confirmed=True, counting=False)
 
     serve(work)
@@ -177,7 +179,7 @@ def test_an_altered_receipt_does_not_open(serve: Callable[[Work], None]) -> None
         await store._writes.submit(  # type: ignore[attr-defined]
             lambda database: database.execute("UPDATE records SET value = CAST(x'00' || value AS BLOB)")
         )
-        with pytest.raises(Missing):
+        with pytest.raises(MessageNotFound):
             await service.receipt(posted.receipt_id)
 
     serve(work)
@@ -186,14 +188,14 @@ def test_an_altered_receipt_does_not_open(serve: Callable[[Work], None]) -> None
 @pytest.mark.parametrize(
     ("draft", "error"),
     [
-        (Draft(b""), Invalid),
-        (Draft(b"x" * 65_537), TooLarge),
-        (Draft(b"x", reads=0), Invalid),
-        (Draft(b"x", reads=1001), Invalid),
-        (Draft(b"x", ttl=0), Invalid),
-        (Draft(b"x", ttl=604_801), Invalid),
-        (Draft(b"x", ttl=1, expires_at=1), Invalid),
-        (Draft(b"x", expires_at=1), Invalid),
+        (Draft(b""), InvalidRequest),
+        (Draft(b"x" * 65_537), MessageTooLarge),
+        (Draft(b"x", reads=0), InvalidRequest),
+        (Draft(b"x", reads=1001), InvalidRequest),
+        (Draft(b"x", ttl=0), InvalidRequest),
+        (Draft(b"x", ttl=604_801), InvalidRequest),
+        (Draft(b"x", ttl=1, expires_at=1), InvalidRequest),
+        (Draft(b"x", expires_at=1), InvalidRequest),
     ],
 )
 def test_bounds(serve: Callable[[Work], None], draft: Draft, error: type[Exception]) -> None:

@@ -6,8 +6,8 @@ import pytest
 
 from messaging_api.errors import SettingsError, StoreUnavailable
 from messaging_api.settings.server import load
-from messaging_api.stores import Patience, open_store
-from messaging_api.stores.redis.url import RedisAddress
+from messaging_api.stores import StoreOptions, open_store
+from messaging_api.stores.redis.url import RedisUrl
 from tests.support.stores import Clock
 
 
@@ -100,29 +100,29 @@ def test_store_addresses_that_cannot_be_meant(url: str) -> None:
 
 def test_redis_addresses() -> None:
     """User, password, port, database and prefix, with their defaults; secrets stay out of repr."""
-    address = RedisAddress.parse("redis://me:p%40ss@[::1]:7000/2?prefix=a:")
+    address = RedisUrl.parse("redis://me:p%40ss@[::1]:7000/2?prefix=a:")
     assert (address.hosts, address.prefix) == ((("::1", 7000),), b"a:")
     assert address.login.commands() == [("AUTH", "me", "p@ss"), ("SELECT", "2")]
     assert "p@ss" not in repr(address)
-    plain = RedisAddress.parse("redis://h")
+    plain = RedisUrl.parse("redis://h")
     assert (plain.hosts, plain.prefix, plain.login.commands()) == ((("h", 6379),), b"messaging_api:", [])
-    assert RedisAddress.parse("rediss://h").tls is not None
+    assert RedisUrl.parse("rediss://h").tls is not None
 
 
 def test_addresses_of_sentinels() -> None:
     """Several hosts, the master's name and database; sentinels log in by themselves or not at all."""
-    address = RedisAddress.parse("rediss+sentinel://:p@a,b:1,[::1]/name/3?sentinel_user=s&sentinel_password=t")
+    address = RedisUrl.parse("rediss+sentinel://:p@a,b:1,[::1]/name/3?sentinel_user=s&sentinel_password=t")
     assert (address.kind, address.name) == ("sentinel", "name")
     assert address.hosts == (("a", 26379), ("b", 1), ("::1", 26379))
     assert address.login.commands() == [("AUTH", "p"), ("SELECT", "3")]
     assert address.sentinel_login.commands() == [("AUTH", "s", "t")]
     assert address.tls is not None
-    assert RedisAddress.parse("redis+sentinel://:p@a/name").sentinel_login.commands() == []
+    assert RedisUrl.parse("redis+sentinel://:p@a/name").sentinel_login.commands() == []
 
 
 def test_addresses_of_clusters() -> None:
     """Several nodes, one login, no database."""
-    address = RedisAddress.parse("redis+cluster://me:p@a:1,b/?prefix=x")
+    address = RedisUrl.parse("redis+cluster://me:p@a:1,b/?prefix=x")
     assert (address.kind, address.hosts, address.prefix) == ("cluster", (("a", 1), ("b", 6379)), b"x")
     assert address.login.commands() == [("AUTH", "me", "p")]
     assert address.tls is None
@@ -131,7 +131,7 @@ def test_addresses_of_clusters() -> None:
 def test_sqlite_has_no_replicas(tmp_path: Path) -> None:
     """Waiting for replicas where there are none is refused, and nothing is opened."""
     with pytest.raises(SettingsError, match="replicas_to_wait"):
-        open_store(f"sqlite://{tmp_path}/m.db", Clock(), Patience(replicas=1))
+        open_store(f"sqlite://{tmp_path}/m.db", Clock(), StoreOptions(replicas=1))
     assert list(tmp_path.iterdir()) == []
 
 

@@ -1,6 +1,6 @@
 """Deadlines on a clock that the test turns."""
 
-from messaging_api.server.timeouts import Deadlines, Phase, State
+from messaging_api.server.timeouts import Phase, State, Timeouts
 
 
 class Connection:
@@ -21,7 +21,7 @@ class Connection:
 def test_a_phase_ends_when_its_time_is_over() -> None:
     """Not before; each phase has its own time."""
     now = 0.0
-    deadlines = Deadlines({Phase.HEAD: 10, Phase.BODY: 30}, lambda: now)
+    deadlines = Timeouts({Phase.HEAD: 10, Phase.BODY: 30}, lambda: now)
     one, other = Connection(), Connection()
     other.phase = Phase.BODY
     deadlines.look([one, other])
@@ -37,7 +37,7 @@ def test_a_phase_ends_when_its_time_is_over() -> None:
 def test_time_counts_anew_when_something_else_begins() -> None:
     """Another phase, or another request in the same phase."""
     now = 0.0
-    deadlines = Deadlines({Phase.HEAD: 10, Phase.BODY: 10}, lambda: now)
+    deadlines = Timeouts({Phase.HEAD: 10, Phase.BODY: 10}, lambda: now)
     one = Connection()
     deadlines.look([one])
     now, one.phase = 6.0, Phase.BODY
@@ -55,7 +55,7 @@ def test_time_counts_anew_when_something_else_begins() -> None:
 def test_phases_without_a_deadline_last() -> None:
     """A request that is being served is the store's to end."""
     now = 0.0
-    deadlines = Deadlines({Phase.HEAD: 10}, lambda: now)
+    deadlines = Timeouts({Phase.HEAD: 10}, lambda: now)
     one = Connection()
     one.phase = Phase.WORK
     deadlines.look([one])

@@ -5,7 +5,7 @@ from pathlib import Path
 
 import rich_click as click
 
-from messaging_api.server.certificates import Pair, issue, make_authority
+from messaging_api.server.certificates import CertificateFiles, issue, make_authority
 
 _AUTHORITY_DAYS = 3650
 _EVERYWHERE = ("localhost", "127.0.0.1", "::1")
@@ -36,11 +36,11 @@ def cert(names: tuple[str, ...], folder: Path, file: str, days: int) -> None:
     click.echo(f"curl --cacert {folder / 'ca.pem'} https://{(names or _EVERYWHERE)[0]}:5000")
 
 
-def _authority(folder: Path, now: dt.datetime) -> Pair:
+def _authority(folder: Path, now: dt.datetime) -> CertificateFiles:
     """The folder's own, made when there is none."""
     certificate, key = folder / "ca.pem", folder / "ca.key"
     if certificate.exists() or key.exists():
-        return Pair.load(certificate, key)
+        return CertificateFiles.load(certificate, key)
     authority = make_authority(now, _AUTHORITY_DAYS)
     authority.save(certificate, key)
     return authority

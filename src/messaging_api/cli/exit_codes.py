@@ -43,7 +43,7 @@ MEANINGS = {
 """For the help and the documents."""
 
 
-def exits(command: Callable[P, None]) -> Callable[P, None]:
+def handle_errors(command: Callable[P, None]) -> Callable[P, None]:
     """The command, with what it raises turned into its exit code."""
 
     @wraps(command)

@@ -8,7 +8,7 @@ from typing import TypeVar
 import rich_click as click
 
 from messaging_api.cli.terminal import Progress
-from messaging_api.client import Client, Patience
+from messaging_api.client import Client, RetryPolicy
 from messaging_api.errors import SettingsError
 from messaging_api.settings.client import ClientSettings
 
@@ -36,10 +36,8 @@ password_file = click.option(
 
 def connect(settings: ClientSettings, progress: Progress) -> Client:
     """A client as it is set."""
-    patience = Patience(seconds=settings.wait, tries=sys.maxsize if settings.wait else 1)
+    policy = RetryPolicy(seconds=settings.wait, tries=sys.maxsize if settings.wait else 1)
     try:
-        return Client(
-            settings.server, token=settings.token, ca=settings.ca, patience=patience, on_wait=progress.waiting
-        )
+        return Client(settings.server, token=settings.token, ca=settings.ca, policy=policy, on_wait=progress.waiting)
     except OSError as error:
         raise SettingsError(f"{settings.ca} holds no certificates that can be used: {error.strerror}.") from None

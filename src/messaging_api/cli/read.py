@@ -6,7 +6,7 @@ from pathlib import Path
 
 import rich_click as click
 
-from messaging_api.cli.exit_codes import exits
+from messaging_api.cli.exit_codes import handle_errors
 from messaging_api.cli.options import connect, connecting, password_file
 from messaging_api.cli.output import Output, keeping
 from messaging_api.cli.terminal import Progress, ask_hidden, has_terminal, notes, password_in, shown
@@ -24,7 +24,7 @@ _LONGEST = 4096
 @password_file
 @click.option("--envelope", type=click.Path(path_type=Path), help="Open what an earlier read kept; asks no server.")
 @connecting
-@exits
+@handle_errors
 def read(  # noqa: PLR0913 one for each option
     *,
     link: str,

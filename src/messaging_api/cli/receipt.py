@@ -5,7 +5,7 @@ from collections.abc import Callable
 
 import rich_click as click
 
-from messaging_api.cli.exit_codes import exits
+from messaging_api.cli.exit_codes import handle_errors
 from messaging_api.cli.options import connect, connecting
 from messaging_api.cli.read import link_from
 from messaging_api.cli.terminal import Progress, notes
@@ -16,7 +16,7 @@ from messaging_api.settings.client import client_settings
 @click.command()
 @click.argument("link", default="-")
 @connecting
-@exits
+@handle_errors
 def receipt(*, link: str, as_json: bool, ca: str | None, wait: str | None, verbose: bool) -> None:
     """Print what became of the message whose receipt is at LINK.
 
@@ -29,7 +29,7 @@ def receipt(*, link: str, as_json: bool, ca: str | None, wait: str | None, verbo
 @click.command()
 @click.argument("link", default="-")
 @connecting
-@exits
+@handle_errors
 def burn(*, link: str, as_json: bool, ca: str | None, wait: str | None, verbose: bool) -> None:
     """Make the message unreadable now; LINK is that of its receipt.
 

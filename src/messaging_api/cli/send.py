@@ -7,7 +7,7 @@ from pathlib import Path
 
 import rich_click as click
 
-from messaging_api.cli.exit_codes import exits
+from messaging_api.cli.exit_codes import handle_errors
 from messaging_api.cli.options import connect, connecting, password_file
 from messaging_api.cli.terminal import Progress, new_password, notes, password_in
 from messaging_api.client import Sent
@@ -38,7 +38,7 @@ class _Life(click.ParamType[int]):
 @click.option("--plain", is_flag=True, help="Do not encrypt: the server sees the message, and curl can read it.")
 @click.option("--token-file", metavar="FILE", help="Holds the token that lets you create there.")
 @connecting
-@exits
+@handle_errors
 def send(  # noqa: PLR0913 one for each option
     *,
     file: Path,

@@ -12,8 +12,8 @@ from rich.markup import escape
 from rich.table import Table
 
 from messaging_api.errors import SettingsError, StoreError
-from messaging_api.runtime.application import Instance
-from messaging_api.settings.server import PREFIX, Explained, Settings, load
+from messaging_api.runtime.application import Application
+from messaging_api.settings.server import ENV_PREFIX, ExplainedSetting, Settings, load
 
 Command = Callable[..., Any]
 
@@ -22,12 +22,12 @@ def _setting_options(command: Command) -> Command:
     """One option for each setting."""
     for spec in reversed(fields(Settings)):
         name, meta = spec.name, spec.metadata
-        described = f"{meta['meaning']} [dim]\\[{PREFIX}{name.upper()}][/dim]"
+        described = f"{meta['meaning']} [dim]\\[{ENV_PREFIX}{name.upper()}][/dim]"
         command = click.option(f"--{name.replace('_', '-')}", name, metavar=meta["shape"], help=described)(command)
     return command
 
 
-def _load(options: dict[str, str | None]) -> tuple[Settings, list[Explained]]:
+def _load(options: dict[str, str | None]) -> tuple[Settings, list[ExplainedSetting]]:
     try:
         return load({name: text for name, text in options.items() if text is not None}, os.environ)
     except SettingsError as error:
@@ -44,7 +44,7 @@ def serve(**options: str | None) -> None:
     """
     settings, _ = _load(options)
     try:
-        instance = Instance(settings)
+        instance = Application(settings)
     except (SettingsError, StoreError) as error:
         raise click.ClickException(str(error)) from None
     click.echo(f"Serving on {instance.url} (health and metrics on {instance.ops_url}). Try:\n")

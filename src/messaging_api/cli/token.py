@@ -2,7 +2,7 @@
 
 import rich_click as click
 
-from messaging_api.settings.server import PREFIX
+from messaging_api.settings.server import ENV_PREFIX
 from messaging_api.web.tokens import new_token
 
 
@@ -17,5 +17,5 @@ def token() -> None:
     click.echo(f"hash:  {kept}\n")
     click.echo("Give the token to whoever may create; they send it with each message:\n")
     click.echo(f'  curl -H "Authorization: Bearer {made}" -d message=hello URL\n')
-    click.echo(f"Give the hash to the service, with commas between several: --create-tokens, {PREFIX}CREATE_TOKENS")
-    click.echo(f"or a file named by {PREFIX}CREATE_TOKENS_FILE. Reading needs no token.")
+    click.echo(f"Give the hash to the service, with commas between several: --create-tokens, {ENV_PREFIX}CREATE_TOKENS")
+    click.echo(f"or a file named by {ENV_PREFIX}CREATE_TOKENS_FILE. Reading needs no token.")

@@ -28,8 +28,8 @@ from messaging_api.client.errors import (
     WrongPassword,
 )
 from messaging_api.client.links import Link
-from messaging_api.client.results import Limits, Message, Receipt, Sent, State
-from messaging_api.client.retry import Patience
+from messaging_api.client.results import Message, Receipt, ReceiptState, Sent, ServerLimits
+from messaging_api.client.retry import RetryPolicy
 
 __all__ = [
     "AsyncClient",
@@ -42,19 +42,19 @@ __all__ = [
     "Full",
     "Key",
     "KeyMissing",
-    "Limits",
     "Link",
     "Message",
     "NoMessage",
     "NotAnEnvelope",
     "NotTheService",
     "PasswordMissing",
-    "Patience",
     "ReadInterrupted",
     "Receipt",
+    "ReceiptState",
     "Refused",
+    "RetryPolicy",
     "Sent",
-    "State",
+    "ServerLimits",
     "TokenNeeded",
     "TooLong",
     "UnknownVersion",

@@ -10,10 +10,18 @@ from typing import Any, Concatenate, ParamSpec, Self, TypeVar
 
 import httpx
 
-from messaging_api.client.protocol import Answer, Broken, Request
-from messaging_api.client.retry import Patience, Wait, Work
-from messaging_api.client.transport import UNPOOLED, Gathering, asked, broken, quiet, quietly, trusting
-from messaging_api.client.works import Works
+from messaging_api.client.protocol import HttpRequest, HttpResponse, TransportFailure
+from messaging_api.client.retry import Flow, RetryPolicy, Sleep
+from messaging_api.client.transport import (
+    UNPOOLED,
+    BodyReader,
+    broken,
+    httpx_kwargs,
+    mute_httpx_logs,
+    muted_httpx_logs,
+    trusting,
+)
+from messaging_api.client.works import FlowFactory
 
 P = ParamSpec("P")
 Result = TypeVar("Result")
@@ -34,23 +42,23 @@ class _Shell:
         token: str | None = None,
         ca: str | PathLike[str] | None = None,
         timeout: float = 15.0,
-        patience: Patience | None = None,
+        policy: RetryPolicy | None = None,
         on_wait: Callable[[float, str], None] | None = None,
     ) -> None:
-        self.works = Works(server, token, patience or Patience())
+        self.works = FlowFactory(server, token, policy or RetryPolicy())
         self._on_wait = on_wait
         self._connect(trusting(ca), timeout)
-        quiet()
+        mute_httpx_logs()
 
     def _connect(self, trust: ssl.SSLContext, timeout: float) -> None:
         raise NotImplementedError
 
-    def _tell(self, step: Wait) -> None:
+    def _tell(self, step: Sleep) -> None:
         if self._on_wait is not None:
             self._on_wait(step.seconds, step.why)
 
 
-def _now(make: Callable[Concatenate[Works, P], Work[Result]]) -> "Callable[Concatenate[Client, P], Result]":
+def _now(make: Callable[Concatenate[FlowFactory, P], Flow[Result]]) -> "Callable[Concatenate[Client, P], Result]":
     def method(self: "Client", /, *args: P.args, **kwargs: P.kwargs) -> Result:
         return self.run(make(self.works, *args, **kwargs))
 
@@ -59,7 +67,7 @@ def _now(make: Callable[Concatenate[Works, P], Work[Result]]) -> "Callable[Conca
 
 
 def _awaited(
-    make: Callable[Concatenate[Works, P], Work[Result]],
+    make: Callable[Concatenate[FlowFactory, P], Flow[Result]],
 ) -> "Callable[Concatenate[AsyncClient, P], Coroutine[Any, Any, Result]]":
     async def method(self: "AsyncClient", /, *args: P.args, **kwargs: P.kwargs) -> Result:
         return await self.run(make(self.works, *args, **kwargs))
@@ -71,14 +79,14 @@ def _awaited(
 class Client(_Shell):
     """Sends and reads messages. Use it in a `with` block, or close it. Threads may share it."""
 
-    send = _now(Works.send)
-    read = _now(Works.read)
-    fetch = _now(Works.fetch)
-    receipt = _now(Works.receipt)
-    burn = _now(Works.burn)
-    limits = _now(Works.limits)
+    send = _now(FlowFactory.send)
+    read = _now(FlowFactory.read)
+    fetch = _now(FlowFactory.fetch)
+    receipt = _now(FlowFactory.receipt)
+    burn = _now(FlowFactory.burn)
+    limits = _now(FlowFactory.limits)
 
-    def run(self, work: Work[Result]) -> Result:
+    def run(self, work: Flow[Result]) -> Result:
         """Do the work, step by step."""
         reply: object = None
         while True:
@@ -87,19 +95,19 @@ class Client(_Shell):
             except StopIteration as done:
                 result: Result = done.value
                 return result
-            if isinstance(step, Request):
+            if isinstance(step, HttpRequest):
                 reply = self._ask(step)
-            elif isinstance(step, Wait):
+            elif isinstance(step, Sleep):
                 self._tell(step)
                 time.sleep(step.seconds)
             else:
                 reply = step.call()
 
-    def _ask(self, request: Request) -> Answer | Broken:
-        http, begin = self._kept if request.repeatable else self._fresh, time.monotonic()
+    def _ask(self, request: HttpRequest) -> HttpResponse | TransportFailure:
+        http, begin = self._reusable if request.repeatable else self._single_use, time.monotonic()
         try:
-            with quietly(), http.stream(**asked(request)) as response:
-                body = Gathering(response)
+            with muted_httpx_logs(), http.stream(**httpx_kwargs(request)) as response:
+                body = BodyReader(response)
                 for chunk in response.iter_raw():
                     body.add(chunk)
                 return body.answer()
@@ -107,13 +115,13 @@ class Client(_Shell):
             return broken(error, time.monotonic() - begin)
 
     def _connect(self, trust: ssl.SSLContext, timeout: float) -> None:
-        self._kept = httpx.Client(verify=trust, timeout=timeout)
-        self._fresh = httpx.Client(verify=trust, timeout=timeout, limits=UNPOOLED)
+        self._reusable = httpx.Client(verify=trust, timeout=timeout)
+        self._single_use = httpx.Client(verify=trust, timeout=timeout, limits=UNPOOLED)
 
     def close(self) -> None:
         """Let go of its connections."""
-        self._kept.close()
-        self._fresh.close()
+        self._reusable.close()
+        self._single_use.close()
 
     def __enter__(self) -> Self:
         return self
@@ -125,14 +133,14 @@ class Client(_Shell):
 class AsyncClient(_Shell):
     """The same, to be awaited (asyncio). What keeps the processor busy is done in a thread."""
 
-    send = _awaited(Works.send)
-    read = _awaited(Works.read)
-    fetch = _awaited(Works.fetch)
-    receipt = _awaited(Works.receipt)
-    burn = _awaited(Works.burn)
-    limits = _awaited(Works.limits)
+    send = _awaited(FlowFactory.send)
+    read = _awaited(FlowFactory.read)
+    fetch = _awaited(FlowFactory.fetch)
+    receipt = _awaited(FlowFactory.receipt)
+    burn = _awaited(FlowFactory.burn)
+    limits = _awaited(FlowFactory.limits)
 
-    async def run(self, work: Work[Result]) -> Result:
+    async def run(self, work: Flow[Result]) -> Result:
         """Do the work, step by step."""
         reply: object = None
         while True:
@@ -141,20 +149,20 @@ class AsyncClient(_Shell):
             except StopIteration as done:
                 result: Result = done.value
                 return result
-            if isinstance(step, Request):
+            if isinstance(step, HttpRequest):
                 reply = await self._ask(step)
-            elif isinstance(step, Wait):
+            elif isinstance(step, Sleep):
                 self._tell(step)
                 await asyncio.sleep(step.seconds)
             else:
                 reply = await asyncio.to_thread(step.call)
 
-    async def _ask(self, request: Request) -> Answer | Broken:
-        http, begin = self._kept if request.repeatable else self._fresh, time.monotonic()
+    async def _ask(self, request: HttpRequest) -> HttpResponse | TransportFailure:
+        http, begin = self._reusable if request.repeatable else self._single_use, time.monotonic()
         try:
-            with quietly():
-                async with http.stream(**asked(request)) as response:
-                    body = Gathering(response)
+            with muted_httpx_logs():
+                async with http.stream(**httpx_kwargs(request)) as response:
+                    body = BodyReader(response)
                     async for chunk in response.aiter_raw():
                         body.add(chunk)
                     return body.answer()
@@ -162,13 +170,13 @@ class AsyncClient(_Shell):
             return broken(error, time.monotonic() - begin)
 
     def _connect(self, trust: ssl.SSLContext, timeout: float) -> None:
-        self._kept = httpx.AsyncClient(verify=trust, timeout=timeout)
-        self._fresh = httpx.AsyncClient(verify=trust, timeout=timeout, limits=UNPOOLED)
+        self._reusable = httpx.AsyncClient(verify=trust, timeout=timeout)
+        self._single_use = httpx.AsyncClient(verify=trust, timeout=timeout, limits=UNPOOLED)
 
     async def aclose(self) -> None:
         """Let go of its connections."""
-        await self._kept.aclose()
-        await self._fresh.aclose()
+        await self._reusable.aclose()
+        await self._single_use.aclose()
 
     async def __aenter__(self) -> Self:
         return self

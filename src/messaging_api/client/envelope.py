@@ -31,7 +31,7 @@ from messaging_api.client.errors import (
     WrongPassword,
 )
 
-PREFIX = "e2e1."
+ENVELOPE_PREFIX = "e2e1."
 ITERATIONS = 600_000
 """Of PBKDF2-HMAC-SHA-256 (OWASP Password Storage Cheat Sheet, from 2023 on)."""
 MAX_ITERATIONS = 10_000_000
@@ -40,7 +40,7 @@ MAX_ITERATIONS = 10_000_000
 _WITH_PASSWORD = 1
 _SECRET, _TAG = 32, 16
 _head = struct.Struct(">BI16s12s")
-_BOUND = 21
+_ASSOCIATED_BYTES = 21
 """Bytes of the head that are bound as associated data: all but the nonce, which the cipher takes itself."""
 _BASE64URL = re.compile("[A-Za-z0-9_-]*")
 _ANY_VERSION = re.compile(r"e2e[0-9]+\.")
@@ -93,7 +93,7 @@ def _encrypt(text: str, key: Key, password: str | None, iterations: int, random:
     flags, rounds = (_WITH_PASSWORD, iterations) if password else (0, 0)
     head = _head.pack(flags, rounds, random[:16], random[16:])
     cipher = AESGCM(_derive(key.secret, password, random[:16], iterations))
-    return PREFIX + _base64(head + cipher.encrypt(random[16:], plain, _bound(head)))
+    return ENVELOPE_PREFIX + _base64(head + cipher.encrypt(random[16:], plain, _associated_data(head)))
 
 
 def decrypt(envelope: str, key: Key | None, password: str | None = None) -> str:
@@ -116,7 +116,7 @@ def decrypt(envelope: str, key: Key | None, password: str | None = None) -> str:
         raise Damaged("The link asks for a password and the message does not: it is not the sender's.", envelope)
     cipher = AESGCM(_derive(key.secret, password if flags else None, salt, iterations))
     try:
-        return _unpad(cipher.decrypt(nonce, raw[_head.size :], _bound(raw)))
+        return _unpad(cipher.decrypt(nonce, raw[_head.size :], _associated_data(raw)))
     except (InvalidTag, ValueError):
         if flags:
             raise WrongPassword("The password is wrong, or the message is damaged.", envelope) from None
@@ -136,7 +136,7 @@ def is_envelope(text: str) -> bool:
 
 def longest(max_bytes: int) -> int:
     """The longest text, in bytes of UTF-8, whose envelope has at most `max_bytes`; 0 if there is none."""
-    room = (max_bytes - len(PREFIX)) * 3 // 4 - _head.size - _TAG
+    room = (max_bytes - len(ENVELOPE_PREFIX)) * 3 // 4 - _head.size - _TAG
     bucket = room // 4096 * 4096 or next((size for size in (2048, 1024, 512, 256) if size <= room), 1)
     return max(bucket - 1, 0)
 
@@ -156,11 +156,11 @@ def _unpad(padded: bytes) -> str:
 
 
 def _unpack(envelope: str) -> bytes:
-    if not envelope.startswith(PREFIX):
+    if not envelope.startswith(ENVELOPE_PREFIX):
         kind = UnknownVersion if _ANY_VERSION.match(envelope) else NotAnEnvelope
         raise kind("The message is not encrypted in a way that this version knows.", envelope)
     try:
-        raw = _unbase64(envelope.removeprefix(PREFIX))
+        raw = _unbase64(envelope.removeprefix(ENVELOPE_PREFIX))
     except ValueError:
         raw = b""
     if len(raw) <= _head.size + _TAG:
@@ -173,8 +173,8 @@ def _unpack(envelope: str) -> bytes:
     return raw
 
 
-def _bound(raw: bytes) -> bytes:
-    return PREFIX.encode() + raw[:_BOUND]
+def _associated_data(raw: bytes) -> bytes:
+    return ENVELOPE_PREFIX.encode() + raw[:_ASSOCIATED_BYTES]
 
 
 def _derive(secret: bytes, password: str | None, salt: bytes, iterations: int) -> bytes:

@@ -11,7 +11,7 @@ from messaging_api import __version__
 from messaging_api.client import errors
 from messaging_api.client.errors import ClientError
 from messaging_api.client.links import Link
-from messaging_api.client.results import Limits, Message, Receipt, Sent
+from messaging_api.client.results import Message, Receipt, Sent, ServerLimits
 
 Body = TypeVar("Body")
 
@@ -20,7 +20,7 @@ _JSON = {"accept": "application/json", **_COMMON}
 _TEXT = {"accept": "text/plain", **_COMMON}
 
 
-class Request(NamedTuple):
+class HttpRequest(NamedTuple):
     """What to ask. `repeatable`: to ask twice does no more than to ask once."""
 
     method: str
@@ -30,7 +30,7 @@ class Request(NamedTuple):
     repeatable: bool = True
 
 
-class Answer(NamedTuple):
+class HttpResponse(NamedTuple):
     """What came back; names of headers in lower case."""
 
     status: int
@@ -38,7 +38,7 @@ class Answer(NamedTuple):
     body: bytes
 
 
-class Broken(NamedTuple):
+class TransportFailure(NamedTuple):
     """No answer after `took` seconds.
 
     `sent`: the request, or a part of it, may have got there. `final`: another try would end the same.
@@ -50,7 +50,7 @@ class Broken(NamedTuple):
     final: bool = False
 
 
-class Draft(msgspec.Struct, omit_defaults=True, frozen=True):
+class MessageDraft(msgspec.Struct, omit_defaults=True, frozen=True):
     """The body of POST /."""
 
     message: str
@@ -59,7 +59,7 @@ class Draft(msgspec.Struct, omit_defaults=True, frozen=True):
     reads: int | None = None
 
 
-class _Posted(msgspec.Struct):
+class _CreatedBody(msgspec.Struct):
     url: str
     receipt: str
     expires_at: datetime
@@ -67,46 +67,46 @@ class _Posted(msgspec.Struct):
 
 
 class _Description(msgspec.Struct):
-    limits: Limits
+    limits: ServerLimits
 
 
-class _Problem(msgspec.Struct):
+class _ProblemDetails(msgspec.Struct):
     type: str = ""
     title: str = ""
     detail: str = ""
 
 
-def describe(server: str) -> Request:
+def describe(server: str) -> HttpRequest:
     """GET / for the limits."""
-    return Request("GET", f"{server}/", _JSON)
+    return HttpRequest("GET", f"{server}/", _JSON)
 
 
-def post(server: str, draft: Draft, idempotency_key: str, token: str | None) -> Request:
+def post(server: str, draft: MessageDraft, idempotency_key: str, token: str | None) -> HttpRequest:
     """POST /, safe to repeat."""
     headers = {**_JSON, "content-type": "application/json", "idempotency-key": idempotency_key}
     if token:
         headers["authorization"] = f"Bearer {token}"
-    return Request("POST", f"{server}/", headers, msgspec.json.encode(draft))
+    return HttpRequest("POST", f"{server}/", headers, msgspec.json.encode(draft))
 
 
-def read(link: Link, method: str = "GET") -> Request:
+def read(link: Link, method: str = "GET") -> HttpRequest:
     """GET /msg/…; HEAD counts no read."""
-    return Request(method, link.address, _TEXT, repeatable=method != "GET")
+    return HttpRequest(method, link.address, _TEXT, repeatable=method != "GET")
 
 
-def receipt(link: Link, method: str = "GET") -> Request:
+def receipt(link: Link, method: str = "GET") -> HttpRequest:
     """GET /receipt/…; DELETE burns."""
-    return Request(method, link.address, _JSON)
+    return HttpRequest(method, link.address, _JSON)
 
 
-def limits_in(answer: Answer) -> Limits:
+def limits_in(answer: HttpResponse) -> ServerLimits:
     """What the service accepts."""
     return _body(answer, _Description).limits
 
 
-def sent_in(answer: Answer) -> tuple[Link, Sent]:
+def sent_in(answer: HttpResponse) -> tuple[Link, Sent]:
     """The message's link without a key, and the whole."""
-    posted = _body(answer, _Posted)
+    posted = _body(answer, _CreatedBody)
     try:
         link, own = Link.parse(posted.url, "msg"), Link.parse(posted.receipt, "receipt")
     except errors.BadLink:
@@ -114,7 +114,7 @@ def sent_in(answer: Answer) -> tuple[Link, Sent]:
     return link, Sent(link.address, own.address, posted.expires_at, posted.reads)
 
 
-def message_in(answer: Answer) -> Message:
+def message_in(answer: HttpResponse) -> Message:
     """The message as it was posted: text, or an envelope."""
     if answer.status != 200:
         _raise(answer)
@@ -126,23 +126,25 @@ def message_in(answer: Answer) -> Message:
         raise errors.NotTheService("What came is not a message.") from None
 
 
-def receipt_in(answer: Answer) -> Receipt:
+def receipt_in(answer: HttpResponse) -> Receipt:
     """What became of the message."""
     return _body(answer, Receipt)
 
 
-def retry_after(answer: Answer) -> float | None:
+def retry_after(answer: HttpResponse) -> float | None:
     """Seconds to wait, as the server asks (RFC 9110, section 10.2.3); a date counts from the answer's own Date."""
-    asked = answer.headers.get("retry-after", "")
-    if asked.isascii() and asked.isdecimal():
-        return float(asked[:9])
+    httpx_kwargs = answer.headers.get("retry-after", "")
+    if httpx_kwargs.isascii() and httpx_kwargs.isdecimal():
+        return float(httpx_kwargs[:9])
     try:
-        return max((parsedate_to_datetime(asked) - parsedate_to_datetime(answer.headers["date"])).total_seconds(), 0)
+        return max(
+            (parsedate_to_datetime(httpx_kwargs) - parsedate_to_datetime(answer.headers["date"])).total_seconds(), 0
+        )
     except (KeyError, ValueError, TypeError):
         return None
 
 
-def _body(answer: Answer, kind: type[Body]) -> Body:
+def _body(answer: HttpResponse, kind: type[Body]) -> Body:
     if answer.status != 200:
         _raise(answer)
     try:
@@ -172,13 +174,13 @@ PROBLEMS: dict[str, type[ClientError]] = {
 """By the slug that ends a problem's type. A test holds it to the service's own table."""
 
 
-def _raise(answer: Answer) -> NoReturn:
-    problem = _Problem()
+def _raise(answer: HttpResponse) -> NoReturn:
+    problem = _ProblemDetails()
     if answer.headers.get("content-type", "").startswith("application/problem+json"):
         try:
-            problem = msgspec.json.decode(answer.body, type=_Problem)
+            problem = msgspec.json.decode(answer.body, type=_ProblemDetails)
         except msgspec.MsgspecError:
-            problem = _Problem()
+            problem = _ProblemDetails()
     kind = PROBLEMS.get(problem.type.rpartition("#")[2]) or _by_status(answer.status)
     text = ". ".join(part.rstrip(".") for part in (problem.title, problem.detail) if part) or f"HTTP {answer.status}"
     if issubclass(kind, errors.Busy):

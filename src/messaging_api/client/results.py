@@ -4,7 +4,7 @@ from dataclasses import dataclass, field
 from datetime import datetime
 from typing import Literal
 
-State = Literal["available", "read", "burned", "expired"]
+ReceiptState = Literal["available", "read", "burned", "expired"]
 
 
 @dataclass(frozen=True, slots=True)
@@ -30,14 +30,14 @@ class Message:
 class Receipt:
     """What became of a message."""
 
-    state: State
+    state: ReceiptState
     expires_at: datetime
     reads: int | None
     reads_left: int | None
 
 
 @dataclass(frozen=True, slots=True)
-class Limits:
+class ServerLimits:
     """What a service accepts: bytes of UTF-8 as posted, seconds of life, readers."""
 
     max_message_bytes: int

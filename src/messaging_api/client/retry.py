@@ -5,32 +5,32 @@ from collections.abc import Callable, Generator
 from dataclasses import dataclass
 from typing import Any, NamedTuple, TypeVar
 
-from messaging_api.client.protocol import Answer, Broken, Request, retry_after
+from messaging_api.client.protocol import HttpRequest, HttpResponse, TransportFailure, retry_after
 
 Result = TypeVar("Result")
 
 
-class Wait(NamedTuple):
+class Sleep(NamedTuple):
     """Let this many seconds pass; `why` may be shown."""
 
     seconds: float
     why: str
 
 
-class Compute(NamedTuple):
+class RunInThread(NamedTuple):
     """Something that takes the processor a while, to be done where it holds nobody up."""
 
     call: Callable[[], object]
 
 
-Step = Request | Wait | Compute
-Work = Generator[Step, Any, Result]
+Step = HttpRequest | Sleep | RunInThread
+Flow = Generator[Step, Any, Result]
 """What is to be done, one step at a time: whoever runs it sends back an Answer or Broken for a Request, what was
 computed for a Compute, nothing for a Wait."""
 
 
 @dataclass(frozen=True, slots=True)
-class Patience:
+class RetryPolicy:
     """How long to go on asking: at most `tries` times, and until `seconds` went into pauses and into what broke.
 
     The pauses grow from `first` seconds, doubled each time up to `longest`, each of a random length up to that ("full
@@ -44,30 +44,30 @@ class Patience:
     longest: float = 8.0
     chance: Callable[[], float] = random.random
 
-    def pause(self, tried: int, waited: float, outcome: Answer | Broken) -> float | None:
+    def pause(self, tried: int, waited: float, outcome: HttpResponse | TransportFailure) -> float | None:
         """Seconds to wait after `tried` tries, or None to leave it at this outcome."""
-        asked = retry_after(outcome) if isinstance(outcome, Answer) else None
-        pause = (asked or 0.0) + self.chance() * min(self.first * 2 ** (tried - 1), self.longest)
+        httpx_kwargs = retry_after(outcome) if isinstance(outcome, HttpResponse) else None
+        pause = (httpx_kwargs or 0.0) + self.chance() * min(self.first * 2 ** (tried - 1), self.longest)
         return pause if tried < self.tries and waited + pause <= self.seconds else None
 
 
-def persist(request: Request, patience: Patience) -> Work[Answer | Broken]:
+def with_retries(request: HttpRequest, policy: RetryPolicy) -> Flow[HttpResponse | TransportFailure]:
     """Ask until there is an answer worth having, or no more patience."""
     waited, tried = 0.0, 0
     while True:
-        outcome: Answer | Broken = yield request
+        outcome: HttpResponse | TransportFailure = yield request
         tried += 1
-        waited += outcome.took if isinstance(outcome, Broken) else 0.0
+        waited += outcome.took if isinstance(outcome, TransportFailure) else 0.0
         again = _worth_another_try(outcome, repeatable=request.repeatable)
-        pause = patience.pause(tried, waited, outcome) if again else None
+        pause = policy.pause(tried, waited, outcome) if again else None
         if pause is None:
             return outcome
-        yield Wait(pause, outcome.reason if isinstance(outcome, Broken) else "the server is busy")
+        yield Sleep(pause, outcome.reason if isinstance(outcome, TransportFailure) else "the server is busy")
         waited += pause
 
 
-def _worth_another_try(outcome: Answer | Broken, *, repeatable: bool) -> bool:
+def _worth_another_try(outcome: HttpResponse | TransportFailure, *, repeatable: bool) -> bool:
     """429 and 503 mean that nothing was done; a gateway's 502 and 504, that nobody knows."""
-    if isinstance(outcome, Broken):
+    if isinstance(outcome, TransportFailure):
         return not outcome.final and (repeatable or not outcome.sent)
     return outcome.status in ((429, 502, 503, 504) if repeatable else (429, 503))

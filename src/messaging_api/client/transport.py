@@ -12,7 +12,7 @@ from typing import Any
 
 import httpx
 
-from messaging_api.client.protocol import Answer, Broken, Request
+from messaging_api.client.protocol import HttpRequest, HttpResponse, TransportFailure
 
 LONGEST_ANSWER = 32 * 2**20
 """Bytes; twice the longest message that a service can be set to keep."""
@@ -32,11 +32,11 @@ def trusting(ca: str | PathLike[str] | None) -> ssl.SSLContext:
     return httpx.create_ssl_context() if ca is None else ssl.create_default_context(cafile=ca)
 
 
-class TooMuch(httpx.ReadError):
+class ResponseTooLarge(httpx.ReadError):
     """An answer that is longer than any that could be meant."""
 
 
-class Gathering:
+class BodyReader:
     """An answer's body as it comes in."""
 
     def __init__(self, response: httpx.Response) -> None:
@@ -44,17 +44,17 @@ class Gathering:
         self._body = bytearray()
 
     def add(self, chunk: bytes) -> None:
-        """Take a part. Raises TooMuch when the whole becomes too long to be meant."""
+        """Take a part. Raises ResponseTooLarge when the whole becomes too long to be meant."""
         self._body += chunk
         if len(self._body) > LONGEST_ANSWER:
-            raise TooMuch("the answer is too long")
+            raise ResponseTooLarge("the answer is too long")
 
-    def answer(self) -> Answer:
+    def answer(self) -> HttpResponse:
         """The whole."""
-        return Answer(self._response.status_code, self._response.headers, bytes(self._body))
+        return HttpResponse(self._response.status_code, self._response.headers, bytes(self._body))
 
 
-def asked(request: Request) -> dict[str, Any]:
+def httpx_kwargs(request: HttpRequest) -> dict[str, Any]:
     """The arguments of httpx' `stream`."""
     return {
         "method": request.method,
@@ -64,13 +64,13 @@ def asked(request: Request) -> dict[str, Any]:
     }
 
 
-def broken(error: httpx.TransportError, took: float) -> Broken:
+def broken(error: httpx.TransportError, took: float) -> TransportFailure:
     """What a failure after so many seconds means for another try; its reason in words that hold no address."""
     cause = _cause(error)
     if isinstance(cause, ssl.SSLCertVerificationError):
-        return Broken("the server's certificate is not trusted", sent=False, took=took, final=True)
-    if isinstance(error, TooMuch):
-        return Broken(str(error), sent=True, took=took, final=True)
+        return TransportFailure("the server's certificate is not trusted", sent=False, took=took, final=True)
+    if isinstance(error, ResponseTooLarge):
+        return TransportFailure(str(error), sent=True, took=took, final=True)
     if isinstance(error, httpx.TimeoutException):
         reason = "no answer in time"
     elif isinstance(cause, socket.gaierror):
@@ -79,7 +79,7 @@ def broken(error: httpx.TransportError, took: float) -> Broken:
         reason = os.strerror(cause.errno)  # its own text may hold the address
     else:
         reason = "the connection broke"
-    return Broken(reason, sent=not isinstance(error, _UNSENT), took=took)
+    return TransportFailure(reason, sent=not isinstance(error, _UNSENT), took=took)
 
 
 def _cause(error: BaseException) -> BaseException:
@@ -90,7 +90,7 @@ def _cause(error: BaseException) -> BaseException:
 
 
 @contextmanager
-def quietly() -> Iterator[None]:
+def muted_httpx_logs() -> Iterator[None]:
     """While this lasts, httpx logs nothing: its lines hold addresses, and a plain message's address is its key."""
     token = _asking.set(True)
     try:
@@ -103,7 +103,7 @@ def _is_not_ours(_record: logging.LogRecord) -> bool:
     return not _asking.get()
 
 
-def quiet() -> None:
-    """Make `quietly` work; what others do with httpx is logged as before."""
+def mute_httpx_logs() -> None:
+    """Make `muted_httpx_logs` work; what others do with httpx is logged as before."""
     for name in _LOGGERS:
         logging.getLogger(name).addFilter(_is_not_ours)

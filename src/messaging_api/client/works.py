@@ -5,17 +5,17 @@ from datetime import datetime, timedelta
 from messaging_api.client import flows
 from messaging_api.client.flows import Outgoing
 from messaging_api.client.links import server_address
-from messaging_api.client.results import Limits, Message, Receipt, Sent
-from messaging_api.client.retry import Patience, Work
+from messaging_api.client.results import Message, Receipt, Sent, ServerLimits
+from messaging_api.client.retry import Flow, RetryPolicy
 
 
-class Works:
+class FlowFactory:
     """What a client can be asked to do."""
 
-    def __init__(self, server: str | None, token: str | None, patience: Patience) -> None:
+    def __init__(self, server: str | None, token: str | None, policy: RetryPolicy) -> None:
         self._server = None if server is None else server_address(server)
         self._token = token
-        self._patience = patience
+        self._patience = policy
 
     def send(  # noqa: PLR0913 keywords, one for each option of the contract
         self,
@@ -26,7 +26,7 @@ class Works:
         reads: int | None = None,
         password: str | None = None,
         encrypt: bool = True,
-    ) -> Work[Sent]:
+    ) -> Flow[Sent]:
         """Encrypt `text` and send it; its link opens it.
 
         It lives `ttl` (seconds) or until `expires_at` (with a time zone), else as long as the service chooses, for
@@ -36,7 +36,7 @@ class Works:
         out = Outgoing(text, ttl, expires_at, reads, password, encrypt)
         return flows.send(self._to(), self._token, out, self._patience)
 
-    def read(self, link: str, password: str | None = None) -> Work[Message]:
+    def read(self, link: str, password: str | None = None) -> Flow[Message]:
         """Read and decrypt a message; spends one of its reads, if they are counted.
 
         Raises BadLink, and PasswordMissing if the link asks for a password, before anything is spent; NoMessage,
@@ -44,19 +44,19 @@ class Works:
         """
         return flows.read(link, password, self._patience)
 
-    def fetch(self, link: str) -> Work[Message]:
+    def fetch(self, link: str) -> Flow[Message]:
         """As `read`, without decrypting: the text is the envelope."""
         return flows.fetch(link, self._patience)
 
-    def receipt(self, link: str) -> Work[Receipt]:
+    def receipt(self, link: str) -> Flow[Receipt]:
         """What became of the message that this receipt's link is for. Raises BadLink, NoMessage, Busy, Unreachable."""
         return flows.receipt(link, self._patience)
 
-    def burn(self, link: str) -> Work[Receipt]:
+    def burn(self, link: str) -> Flow[Receipt]:
         """Make the message unreadable now; the state after that: `read` or `expired` if it came too late."""
         return flows.receipt(link, self._patience, "DELETE")
 
-    def limits(self) -> Work[Limits]:
+    def limits(self) -> Flow[ServerLimits]:
         """What the service accepts."""
         return flows.limits(self._to(), self._patience)
 

@@ -4,7 +4,7 @@ import os
 from dataclasses import dataclass
 from typing import NamedTuple
 
-from messaging_api.errors import Invalid, TooLarge
+from messaging_api.errors import InvalidRequest, MessageTooLarge
 
 MAX_READS = 1000
 MIN_TTL = 1
@@ -26,7 +26,7 @@ class Draft(NamedTuple):
 
 
 @dataclass(frozen=True, slots=True)
-class Bounds:
+class MessageLimits:
     """What this service accepts: bytes of UTF-8 in a message, seconds of life."""
 
     max_bytes: int = 65_536
@@ -36,27 +36,27 @@ class Bounds:
     def check(self, draft: Draft, now: int) -> int:
         """Give the moment `draft` expires, in ms since the epoch, if it is posted at `now` (same unit).
 
-        Raises Invalid or TooLarge, saying what to mend.
+        Raises InvalidRequest or MessageTooLarge, saying what to mend.
         """
         if not draft.text:
-            raise Invalid("The message is empty.")
+            raise InvalidRequest("The message is empty.")
         if len(draft.text) > self.max_bytes:
-            raise TooLarge(self.max_bytes)
+            raise MessageTooLarge(self.max_bytes)
         if draft.reads is not None and not 1 <= draft.reads <= MAX_READS:
-            raise Invalid(f"reads must be a whole number from 1 to {MAX_READS}.")
+            raise InvalidRequest(f"reads must be a whole number from 1 to {MAX_READS}.")
         if draft.expires_at is None:
             return now + 1000 * self._life(draft.ttl)
         if draft.ttl is not None:
-            raise Invalid("Give ttl or expires_at, not both.")
+            raise InvalidRequest("Give ttl or expires_at, not both.")
         if not MIN_TTL * 1000 <= draft.expires_at - now <= self.max_ttl * 1000:
-            raise Invalid(f"expires_at must lie {MIN_TTL} to {self.max_ttl} seconds ahead.")
+            raise InvalidRequest(f"expires_at must lie {MIN_TTL} to {self.max_ttl} seconds ahead.")
         return draft.expires_at
 
     def _life(self, ttl: int | None) -> int:
         if ttl is None:
             return self.default_ttl
         if not MIN_TTL <= ttl <= self.max_ttl:
-            raise Invalid(f"ttl must be a whole number of seconds from {MIN_TTL} to {self.max_ttl}.")
+            raise InvalidRequest(f"ttl must be a whole number of seconds from {MIN_TTL} to {self.max_ttl}.")
         return ttl
 
 

@@ -18,7 +18,7 @@ from messaging_api.errors import LimitReached, StoreError
 Kind = Literal["create", "read", "miss"]
 KINDS: tuple[Kind, ...] = get_args(Kind)
 WINDOW_MS = 60_000
-MOST_REFUSED = 10_000
+MAX_REMEMBERED_REJECTIONS = 10_000
 """Refused clients that a process remembers; one that was forgotten is asked about again."""
 
 
@@ -38,11 +38,11 @@ def client_key(address: str) -> bytes:
     return b"4" + ip.packed
 
 
-Ask = tuple[bytes, Kind | None, Kind | None]
+CountRequest = tuple[bytes, Kind | None, Kind | None]
 """A client, the kind to count one more request of, and the kind whose counter is only looked at; None for neither."""
 
 
-class Standing(NamedTuple):
+class WindowCounts(NamedTuple):
     """How two counters stand: requests in this window (of the one added to, with those asked for), ms until it ends."""
 
     added: int = 0
@@ -51,18 +51,18 @@ class Standing(NamedTuple):
     looked_left: int = 0
 
 
-Tell = Callable[[Standing | StoreError, int], None]
+OnCounted = Callable[[WindowCounts | StoreError, int], None]
 """Hears how it stands, and how many like asks were counted with this one after it."""
 
 
 class Counters(Protocol):
     """Where the counts live. Shared by all who share the messages; exact whatever their number."""
 
-    def count(self, ask: Ask, tell: Tell) -> None:
+    def count(self, ask: CountRequest, tell: OnCounted) -> None:
         """Count at once, in the round trip of this turn of the loop; `tell` hears the answer, or why there is none."""
 
 
-class Limits(NamedTuple):
+class RateLimits(NamedTuple):
     """Requests a minute for each kind, 0 for any number."""
 
     create: int = 0
@@ -75,7 +75,7 @@ class Limiter:
 
     def __init__(
         self,
-        limits: Limits,
+        limits: RateLimits,
         counters: Counters,
         on_failure: Callable[[StoreError], None] = lambda _: None,
         clock: Callable[[], float] = time.monotonic,
@@ -88,19 +88,19 @@ class Limiter:
         self._clock = clock
         self._refused: dict[Kind, dict[bytes, float]] = {kind: {} for kind in KINDS}
 
-    def create(self, client: bytes) -> "Asking":
+    def create(self, client: bytes) -> "RateLimitCheck":
         """For one creation."""
-        return Asking(self, (client, self._on["create"], None))
+        return RateLimitCheck(self, (client, self._on["create"], None))
 
-    def read(self, client: bytes) -> "Asking":
+    def read(self, client: bytes) -> "RateLimitCheck":
         """For one look-up."""
-        return Asking(self, (client, self._on["read"], self._on["miss"]))
+        return RateLimitCheck(self, (client, self._on["read"], self._on["miss"]))
 
-    def miss(self, client: bytes) -> "Asking":
+    def miss(self, client: bytes) -> "RateLimitCheck":
         """For being told that nothing was found."""
-        return Asking(self, (client, self._on["miss"], None))
+        return RateLimitCheck(self, (client, self._on["miss"], None))
 
-    def ask(self, ask: Ask, tell: Tell) -> bool:
+    def ask(self, ask: CountRequest, tell: OnCounted) -> bool:
         """Whether there is an answer to wait for. Raises LimitReached for what was refused and is not over."""
         client, add, look = ask
         if add is not None and self._refused[add]:
@@ -112,7 +112,7 @@ class Limiter:
         self._counters.count(ask, tell)
         return True
 
-    def decide(self, ask: Ask, standing: Standing | StoreError, behind: int) -> "Quota | None":
+    def decide(self, ask: CountRequest, standing: WindowCounts | StoreError, behind: int) -> "Quota | None":
         """What is left of what was asked for. Raises LimitReached; lets pass when the counters gave no answer."""
         if isinstance(standing, StoreError):
             self._on_failure(standing)
@@ -132,7 +132,7 @@ class Limiter:
         refused = self._refused[kind]
         refused.pop(client, None)
         refused[client] = self._clock() + left / 1000
-        if len(refused) > MOST_REFUSED:
+        if len(refused) > MAX_REMEMBERED_REJECTIONS:
             del refused[next(iter(refused))]
         return LimitReached(kind, self._most[kind], _seconds(left))
 
@@ -171,17 +171,17 @@ class Permit:
 UNLIMITED = Permit()
 
 
-class Asking(Permit):
+class RateLimitCheck(Permit):
     """A permit that `limiter` gives."""
 
     __slots__ = ("_answer", "_ask", "_asked", "_limiter", "_waiter")
 
-    def __init__(self, limiter: Limiter, ask: Ask) -> None:
+    def __init__(self, limiter: Limiter, ask: CountRequest) -> None:
         self.quota = None
         self._limiter = limiter
         self._ask = ask
         self._asked = False
-        self._answer: tuple[Standing | StoreError, int] | None = None
+        self._answer: tuple[WindowCounts | StoreError, int] | None = None
         self._waiter: Future[None] | None = None
 
     def ask(self) -> None:
@@ -212,7 +212,7 @@ class Asking(Permit):
         finally:
             self.quota = miss.quota or self.quota
 
-    def _hear(self, standing: Standing | StoreError, behind: int) -> None:
+    def _hear(self, standing: WindowCounts | StoreError, behind: int) -> None:
         self._answer = (standing, behind)
         if self._waiter is not None and not self._waiter.done():
             self._waiter.set_result(None)

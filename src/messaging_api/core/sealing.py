@@ -33,7 +33,7 @@ class Keyring(NamedTuple):
     key: bytes
 
 
-class BrokenSeal(Exception):
+class DecryptionError(Exception):
     """The box does not open with this key and these bound bytes: another key, or a record that was altered."""
 
 
@@ -52,8 +52,8 @@ def seal(key: bytes, plain: bytes, bound: bytes) -> bytes:
 
 
 def unseal(key: bytes, box: bytes, bound: bytes) -> bytes:
-    """What was sealed. Raises BrokenSeal."""
+    """What was sealed. Raises DecryptionError."""
     try:
         return AESGCM(key).decrypt(box[:_NONCE], box[_NONCE:], bound)
     except (InvalidTag, ValueError):
-        raise BrokenSeal from None
+        raise DecryptionError from None

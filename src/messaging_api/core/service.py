@@ -6,12 +6,12 @@ from hashlib import blake2b
 from typing import Literal, NamedTuple
 
 from messaging_api.core import record
-from messaging_api.core.message import RECEIPT_EXTRA_MS, Bounds, Draft, format_id, new_id, parse_id
+from messaging_api.core.message import RECEIPT_EXTRA_MS, Draft, MessageLimits, format_id, new_id, parse_id
 from messaging_api.core.ratelimit import UNLIMITED, Permit
-from messaging_api.core.record import Kept
-from messaging_api.core.sealing import ANSWER, MESSAGE, RECEIPT, BrokenSeal, Keyring, derive, seal, unseal
+from messaging_api.core.record import StoredMessage
+from messaging_api.core.sealing import ANSWER, MESSAGE, RECEIPT, DecryptionError, Keyring, derive, seal, unseal
 from messaging_api.core.store import Entry, Store
-from messaging_api.errors import KeyReused, Missing, Unconfirmed
+from messaging_api.errors import FormatRequired, IdempotencyConflict, MessageNotFound
 
 ANSWER_TTL_MS = 24 * 3600 * 1000
 """How long an idempotency key is remembered."""
@@ -20,7 +20,7 @@ _receipt = struct.Struct(">16sHQ")
 _answer = struct.Struct(">16s16sHQ")
 
 
-class Posted(NamedTuple):
+class CreatedMessage(NamedTuple):
     """What the sender learns. `tag` names the message in logs: 8 hex digits of its locator."""
 
     message_id: str
@@ -30,7 +30,7 @@ class Posted(NamedTuple):
     tag: str
 
 
-class Shown(NamedTuple):
+class OpenedMessage(NamedTuple):
     """A message handed over: its text (UTF-8) and how many reads are left after this one."""
 
     text: bytes
@@ -39,7 +39,7 @@ class Shown(NamedTuple):
     tag: str
 
 
-class Receipt(NamedTuple):
+class ReceiptStatus(NamedTuple):
     """What became of a message, for its sender."""
 
     state: Literal["available", "read", "burned", "expired"]
@@ -52,19 +52,19 @@ class Receipt(NamedTuple):
 class Service:
     """`clock` gives milliseconds since the epoch. A `permit` is asked for in the round trip of the first look."""
 
-    def __init__(self, store: Store, bounds: Bounds, clock: Callable[[], int]) -> None:
+    def __init__(self, store: Store, bounds: MessageLimits, clock: Callable[[], int]) -> None:
         self.bounds = bounds
         self._store = store
         self._clock = clock
 
-    async def post(self, draft: Draft, idempotency_key: bytes | None = None) -> Posted:
-        """Keep a message. Raises Invalid, TooLarge, KeyReused, StoreError."""
+    async def post(self, draft: Draft, idempotency_key: bytes | None = None) -> CreatedMessage:
+        """Keep a message. Raises InvalidRequest, MessageTooLarge, IdempotencyConflict, StoreError."""
         now = self._clock()
         expires_at = self.bounds.check(draft, now)
         message_id, receipt_id = new_id(), new_id()
         message = derive(message_id, MESSAGE)
         receipt = derive(receipt_id, RECEIPT)
-        box = seal(message.key, draft.text, record.bound(draft.reads, expires_at))
+        box = seal(message.key, draft.text, record.associated_data(draft.reads, expires_at))
         ticket = seal(receipt.key, _receipt.pack(message.locator, draft.reads or 0, expires_at), b"")
         life = expires_at - now
         known = await self._store.create(
@@ -80,11 +80,13 @@ class Service:
 
     async def read(
         self, message_id: str, *, confirmed: bool, counting: bool = True, permit: Permit = UNLIMITED
-    ) -> Shown:
+    ) -> OpenedMessage:
         """Hand over a message; counts a read if it is limited.
 
-        `confirmed` says that the asker wants the text and not a preview; `counting=False` looks only. Raises Missing,
-        Unconfirmed, LimitReached, StoreError. A malformed id goes the same way as one that nobody has.
+        `confirmed` says that the asker wants the text and not a preview; `counting=False` looks only.
+
+        Raises MessageNotFound,
+        FormatRequired, LimitReached, StoreError. A malformed id goes the same way as one that nobody has.
         """
         locator, key = derive(parse_id(message_id) or message_id.encode(errors="replace"), MESSAGE)
         permit.ask()
@@ -92,21 +94,21 @@ class Service:
         await permit.granted()
         if kept is not None and kept.reads is not None:
             if not confirmed:
-                raise Unconfirmed
+                raise FormatRequired
             if counting:
                 kept = self._present(await self._store.take(locator))
         if kept is None:
-            raise Missing
+            raise MessageNotFound
         left = kept.reads_left if kept.reads_left is None or not counting else kept.reads_left - 1
-        return Shown(_open(key, kept), kept.expires_at, left, locator[:4].hex())
+        return OpenedMessage(_open(key, kept), kept.expires_at, left, locator[:4].hex())
 
-    async def receipt(self, receipt_id: str, permit: Permit = UNLIMITED) -> Receipt:
-        """What became of a message. Raises Missing, LimitReached, StoreError."""
+    async def receipt(self, receipt_id: str, permit: Permit = UNLIMITED) -> ReceiptStatus:
+        """What became of a message. Raises MessageNotFound, LimitReached, StoreError."""
         locator, reads, expires_at = await self._ticket(receipt_id, permit)
         return self._state(await self._store.look(locator), locator, reads, expires_at)
 
-    async def burn(self, receipt_id: str, permit: Permit = UNLIMITED) -> Receipt:
-        """Make a message unreadable now, if it still is readable. Raises Missing, LimitReached, StoreError."""
+    async def burn(self, receipt_id: str, permit: Permit = UNLIMITED) -> ReceiptStatus:
+        """Make a message unreadable now, if it still is readable. Raises MessageNotFound, LimitReached, StoreError."""
         locator, reads, expires_at = await self._ticket(receipt_id, permit)
         before = self._state(await self._store.burn(locator), locator, reads, expires_at)
         return before._replace(state="burned") if before.state == "available" else before
@@ -115,7 +117,7 @@ class Service:
         """Raises StoreError when the store does not answer."""
         await self._store.ping()
 
-    def _present(self, kept: Kept | None) -> Kept | None:
+    def _present(self, kept: StoredMessage | None) -> StoredMessage | None:
         return kept if kept is not None and kept.box and kept.expires_at > self._clock() else None
 
     async def _ticket(self, receipt_id: str, permit: Permit) -> tuple[bytes, int | None, int]:
@@ -124,31 +126,33 @@ class Service:
         ticket = await self._store.receipt(keyring.locator)
         await permit.granted()
         if ticket is None:
-            raise Missing
+            raise MessageNotFound
         try:
             locator, reads, expires_at = _receipt.unpack(unseal(keyring.key, ticket, b""))
-        except BrokenSeal:
-            raise Missing from None
+        except DecryptionError:
+            raise MessageNotFound from None
         if expires_at + RECEIPT_EXTRA_MS <= self._clock():
-            raise Missing
+            raise MessageNotFound
         return locator, reads or None, expires_at
 
-    def _state(self, kept: Kept | None, locator: bytes, reads: int | None, expires_at: int) -> Receipt:
+    def _state(self, kept: StoredMessage | None, locator: bytes, reads: int | None, expires_at: int) -> ReceiptStatus:
         tag = locator[:4].hex()
         if kept is None or (kept.box and expires_at <= self._clock()):
-            return Receipt("expired", reads, None, expires_at, tag)
-        return Receipt(kept.state, reads, kept.reads_left, expires_at, tag)
+            return ReceiptStatus("expired", reads, None, expires_at, tag)
+        return ReceiptStatus(kept.state, reads, kept.reads_left, expires_at, tag)
 
 
-def _open(key: bytes, kept: Kept) -> bytes:
+def _open(key: bytes, kept: StoredMessage) -> bytes:
     try:
-        return unseal(key, kept.box, record.bound(kept.reads, kept.expires_at))
-    except BrokenSeal:
-        raise Missing from None
+        return unseal(key, kept.box, record.associated_data(kept.reads, kept.expires_at))
+    except DecryptionError:
+        raise MessageNotFound from None
 
 
-def _posted(message_id: bytes, receipt_id: bytes, reads: int | None, expires_at: int, message: Keyring) -> Posted:
-    return Posted(format_id(message_id), format_id(receipt_id), expires_at, reads, message.locator[:4].hex())
+def _posted(
+    message_id: bytes, receipt_id: bytes, reads: int | None, expires_at: int, message: Keyring
+) -> CreatedMessage:
+    return CreatedMessage(format_id(message_id), format_id(receipt_id), expires_at, reads, message.locator[:4].hex())
 
 
 def _answer_keyring(draft: Draft, idempotency_key: bytes) -> Keyring:
@@ -166,10 +170,10 @@ def _keep_answer(draft: Draft, idempotency_key: bytes, answer: bytes) -> Entry:
     return Entry(locator, seal(key, answer, b""), ANSWER_TTL_MS)
 
 
-def _earlier_answer(draft: Draft, idempotency_key: bytes, box: bytes) -> Posted:
+def _earlier_answer(draft: Draft, idempotency_key: bytes, box: bytes) -> CreatedMessage:
     try:
         plain = unseal(_answer_keyring(draft, idempotency_key).key, box, b"")
-    except BrokenSeal:
-        raise KeyReused from None
+    except DecryptionError:
+        raise IdempotencyConflict from None
     message_id, receipt_id, reads, expires_at = _answer.unpack(plain)
     return _posted(message_id, receipt_id, reads or None, expires_at, derive(message_id, MESSAGE))

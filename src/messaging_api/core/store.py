@@ -12,7 +12,7 @@ fails does not fail the others.
 from typing import NamedTuple, Protocol
 
 from messaging_api.core.ratelimit import Counters
-from messaging_api.core.record import Kept
+from messaging_api.core.record import StoredMessage
 
 
 class Entry(NamedTuple):
@@ -44,16 +44,16 @@ class Store(Counters, Protocol):
     async def create(self, message: Entry, receipt: Entry, answer: Entry | None = None) -> bytes | None:
         """Keep all entries and give None; or, if the answer's place is taken, keep none and give what lies there."""
 
-    async def look(self, locator: bytes) -> Kept | None:
+    async def look(self, locator: bytes) -> StoredMessage | None:
         """The message as it is; counts nothing. May be given past its expiry: the caller looks at the time."""
 
-    async def take(self, locator: bytes) -> Kept | None:
+    async def take(self, locator: bytes) -> StoredMessage | None:
         """Count one read and give the message as it was before; None if no read was left or nothing was there.
 
         The last read removes the text in the same step. A message with unlimited reads is given uncounted.
         """
 
-    async def burn(self, locator: bytes) -> Kept | None:
+    async def burn(self, locator: bytes) -> StoredMessage | None:
         """Remove the text and give the message as it was before; None if nothing was there."""
 
     async def receipt(self, locator: bytes) -> bytes | None:

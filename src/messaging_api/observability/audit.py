@@ -7,12 +7,12 @@ each second: with their number, and for the rest as the last of them was.
 
 from typing import NamedTuple
 
-from messaging_api.observability.logging import Field, Journal, request_id
-from messaging_api.observability.metrics import Row
+from messaging_api.observability.logging import Field, JsonLogger, request_id
+from messaging_api.observability.metrics import ProcessMetrics
 
-MOST = 1000
+MAX_DISTINCT = 1000
 """Events, reasons and clients told apart between two reports; a flood from more addresses is told as one."""
-MANY = "many"
+MANY_CLIENTS = "many"
 """The client of what came from too many to tell apart."""
 
 _Key = tuple[str, str, str]
@@ -26,20 +26,20 @@ class _Last(NamedTuple):
     fields: dict[str, Field]
 
 
-class Refusals:
-    """Tells `journal` and counts in `row`."""
+class AuditLog:
+    """Tells `logger` and counts in `metrics`."""
 
-    def __init__(self, journal: Journal, row: Row) -> None:
-        self._journal = journal
-        self._row = row
+    def __init__(self, logger: JsonLogger, metrics: ProcessMetrics) -> None:
+        self._logger = logger
+        self._metrics = metrics
         self._seen: dict[_Key, _Last] = {}
 
-    def note(self, reason: str, client: str, **fields: Field) -> None:
-        """A request or connection was turned away; `reason` is one of `metrics.REFUSALS`."""
-        self._row.count("messaging_refusals", reason)
+    def rejected(self, reason: str, client: str, **fields: Field) -> None:
+        """A request or connection was turned away; `reason` is one of `metrics.REJECTION_REASONS`."""
+        self._metrics.count("messaging_refusals", reason)
         self._fold(("refused", reason, client), "warning", fields)
 
-    def fault(self, event: str, reason: str, client: str, **fields: Field) -> None:
+    def failed(self, event: str, reason: str, client: str, **fields: Field) -> None:
         """Something of ours failed while it served `client`."""
         self._fold((event, reason, client), "error", fields)
 
@@ -53,8 +53,8 @@ class Refusals:
     def _fold(self, key: _Key, level: str, fields: dict[str, Field]) -> None:
         fields.setdefault("request_id", request_id.get())
         seen = self._seen.get(key)
-        if seen is None and len(self._seen) >= MOST:
-            key = (*key[:2], MANY)
+        if seen is None and len(self._seen) >= MAX_DISTINCT:
+            key = (*key[:2], MANY_CLIENTS)
             seen = self._seen.get(key)
         if seen is None:
             self._tell(key, _Last(1, level, fields))
@@ -64,4 +64,4 @@ class Refusals:
 
     def _tell(self, key: _Key, last: _Last) -> None:
         event, reason, client = key
-        self._journal.event(event, last.level, **last.fields, reason=reason, client=client, count=last.times)
+        self._logger.event(event, last.level, **last.fields, reason=reason, client=client, count=last.times)

@@ -16,7 +16,7 @@ from collections.abc import Callable
 
 import msgspec
 
-from messaging_api.observability.rotating_file import LogFile
+from messaging_api.observability.rotating_file import DailyFile
 
 request_id: contextvars.ContextVar[str | None] = contextvars.ContextVar("request_id", default=None)
 """The request that is being served; every line written meanwhile carries it."""
@@ -26,12 +26,12 @@ _encode = msgspec.json.Encoder().encode
 Field = str | int | float | bool | None
 
 
-class Journal:
+class JsonLogger:
     """Writes events. `file` is None for the console alone; `on_failure` hears of each write that failed."""
 
     def __init__(
         self,
-        file: LogFile | None,
+        file: DailyFile | None,
         console: int = 2,
         clock: Callable[[], float] = time.time,
         on_failure: Callable[[], None] = lambda: None,
@@ -77,7 +77,7 @@ class Journal:
         if self._file is not None:
             self._write_file(self._file, lines)
 
-    def _write_file(self, file: LogFile, lines: bytes) -> None:
+    def _write_file(self, file: DailyFile, lines: bytes) -> None:
         try:
             file.write(lines, self._clock())
         except OSError as error:
@@ -90,25 +90,25 @@ class Journal:
             self._failing = False
 
 
-class ForeignHandler(logging.Handler):
+class LibraryLogHandler(logging.Handler):
     """Brings the lines of libraries into the journal; of an exception its class and place, not its text."""
 
-    def __init__(self, journal: Journal) -> None:
+    def __init__(self, logger: JsonLogger) -> None:
         super().__init__(logging.WARNING)
-        self._journal = journal
+        self._logger = logger
 
     def emit(self, record: logging.LogRecord) -> None:
         """See `logging.Handler`."""
         error = record.exc_info[1] if record.exc_info else None
         fields = where(error) if error is not None else {}
-        self._journal.event(
+        self._logger.event(
             "library", record.levelname.lower(), logger=record.name, detail=record.getMessage(), **fields
         )
 
 
-def capture_logging(journal: Journal) -> None:
-    """Send the lines of all libraries to `journal`, and nowhere else."""
-    logging.root.handlers[:] = [ForeignHandler(journal)]
+def capture_logging(logger: JsonLogger) -> None:
+    """Send the lines of all libraries to `logger`, and nowhere else."""
+    logging.root.handlers[:] = [LibraryLogHandler(logger)]
     logging.captureWarnings(capture=True)
 
 

@@ -13,7 +13,7 @@ from typing import NamedTuple
 ROUTES = ("/", "/msg", "/receipt", "/openapi.json", "/docs", "/assets", "other")
 METHODS = ("GET", "HEAD", "POST", "DELETE", "other")
 STATUSES = (200, 400, 401, 403, 404, 405, 408, 413, 422, 428, 429, 431, 500, 503, 507)
-REFUSALS = (
+REJECTION_REASONS = (
     *("invalid", "too_large", "no_message", "name_a_format", "key_reused", "token", "unknown_address"),
     *(
         "limit_create",
@@ -29,9 +29,9 @@ REFUSALS = (
     *("slow_head", "slow_body", "slow_reader", "tls_failed", "plain_http"),
 )
 """Why requests and connections are turned away."""
-BOUNDS = (0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1.0, 2.5)
+LATENCY_BUCKETS = (0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1.0, 2.5)
 """Upper bounds of the latency buckets, in seconds."""
-BATCHES = tuple(2**n for n in range(11))
+BATCH_SIZE_BUCKETS = tuple(2**n for n in range(11))
 """Upper bounds of the buckets for operations in a batch."""
 
 
@@ -53,7 +53,7 @@ COUNTERS = (
         "messaging_messages", "What became of messages.", {"event": ("created", "read", "burned", "expired_unread")}
     ),
     Counter("messaging_store_failures", "Operations the store failed.", {"reason": ("unavailable", "full")}),
-    Counter("messaging_refusals", "Requests and connections turned away.", {"reason": REFUSALS}),
+    Counter("messaging_refusals", "Requests and connections turned away.", {"reason": REJECTION_REASONS}),
     Counter("messaging_uncounted", "Requests let through because the counters of limits gave no answer.", {}),
     Counter("messaging_log_failures", "Writes to the log file that failed.", {}),
     Counter("messaging_process_restarts", "Processes that died and were started again.", {}),
@@ -69,10 +69,10 @@ def _slots() -> Iterator[_Key]:
         for values in itertools.product(*counter.labels.values()):
             yield (counter.name, *values)
     for route in ROUTES:
-        for bucket in range(len(BOUNDS) + 1):
+        for bucket in range(len(LATENCY_BUCKETS) + 1):
             yield ("duration", route, str(bucket))
         yield ("duration", route, "sum")
-    for bucket in range(len(BATCHES) + 1):
+    for bucket in range(len(BATCH_SIZE_BUCKETS) + 1):
         yield ("batch", str(bucket))
     yield ("batch", "sum")
     for gauge in GAUGES:
@@ -89,7 +89,7 @@ _BATCH = SLOT["batch", "0"]
 _EXPIRED_UNREAD = SLOT["messaging_messages", "expired_unread"]
 
 
-class Row:
+class ProcessMetrics:
     """The numbers of one process."""
 
     def __init__(self, numbers: memoryview) -> None:
@@ -103,8 +103,8 @@ class Row:
         """A request was answered and took so long. The sum is kept in microseconds."""
         numbers, first = self._numbers, _DURATION[route]
         numbers[_REQUEST[route, method, status]] += 1
-        numbers[first + bisect_left(BOUNDS, seconds)] += 1
-        numbers[first + len(BOUNDS) + 1] += int(seconds * 1e6)
+        numbers[first + bisect_left(LATENCY_BUCKETS, seconds)] += 1
+        numbers[first + len(LATENCY_BUCKETS) + 1] += int(seconds * 1e6)
 
     def expired_unread(self, messages: int) -> None:
         """So many messages expired that nobody had read."""
@@ -112,8 +112,8 @@ class Row:
 
     def batch(self, size: int) -> None:
         """So many operations went to the store in one round trip or transaction."""
-        self._numbers[_BATCH + min((size - 1).bit_length(), len(BATCHES))] += 1
-        self._numbers[_BATCH + len(BATCHES) + 1] += size
+        self._numbers[_BATCH + min((size - 1).bit_length(), len(BATCH_SIZE_BUCKETS))] += 1
+        self._numbers[_BATCH + len(BATCH_SIZE_BUCKETS) + 1] += size
 
     def put(self, name: str, value: int) -> None:
         """Set a gauge."""
@@ -125,13 +125,13 @@ class Row:
         return number
 
 
-class Board:
+class SharedMetrics:
     """The rows of all processes, made before they are forked: `rows` of the workers, `parent` of the supervisor."""
 
     def __init__(self, workers: int) -> None:
         width = len(SLOT)
         numbers = memoryview(mmap.mmap(-1, (workers + 2) * width * 8)).cast("Q")
-        self._all = [Row(numbers[at : at + width]) for at in range(0, len(numbers), width)]
+        self._all = [ProcessMetrics(numbers[at : at + width]) for at in range(0, len(numbers), width)]
         self.parent, self.ops, *self.rows = self._all
 
     def total(self, *key: str) -> int:

@@ -11,7 +11,7 @@ NAME = "messaging_api.log"
 _DAY = 86_400
 
 
-class LogFile:
+class DailyFile:
     """`messaging_api.log` in `folder`; what is older than `keep_days` is deleted when a day ends.
 
     Each process notices the end of a day at its first write after it. The first one renames the file, under a lock;

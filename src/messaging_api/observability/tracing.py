@@ -24,20 +24,20 @@ from opentelemetry.trace.propagation.tracecontext import TraceContextTextMapProp
 from messaging_api import __version__
 from messaging_api.observability.logging import request_id
 from messaging_api.observability.metrics import METHODS
-from messaging_api.stores.batching import Batcher, Ticket
+from messaging_api.stores.batching import Batcher, PendingOperation
 from messaging_api.web.app import App
 from messaging_api.web.types import WHOLE, Receive, Scope, Send
 
 _PATIENCE = 2.0
 """Seconds that the collector gets: for a lot of spans, and for the last when the service stops."""
 
-Batch = list[Ticket[Any, Any]]
+Batch = list[PendingOperation[Any, Any]]
 Whole = Callable[[int, bytes, bytes], Awaitable[None]]
 
 _propagator = TraceContextTextMapPropagator()
 
 
-class Traces:
+class TraceExporter:
     """Where spans go: over OTLP/HTTP to `url` (as http://collector:4318/v1/traces), from a thread of its own."""
 
     def __init__(self, url: str) -> None:

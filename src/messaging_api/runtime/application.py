@@ -12,31 +12,31 @@ from urllib.parse import urlsplit
 
 import uvloop
 
-from messaging_api.core.message import Bounds
-from messaging_api.core.ratelimit import Limiter, Limits
+from messaging_api.core.message import MessageLimits
+from messaging_api.core.ratelimit import Limiter, RateLimits
 from messaging_api.core.service import Service
 from messaging_api.core.store import Store
 from messaging_api.errors import SettingsError, StoreError
-from messaging_api.observability.audit import Refusals
-from messaging_api.observability.logging import Field, Journal, capture_logging
-from messaging_api.observability.metrics import Board, Row
-from messaging_api.observability.rotating_file import LogFile
-from messaging_api.runtime.supervisor import Child, Drain, Supervisor
-from messaging_api.server import HttpServer, Identity, RedirectApp, Site, bind, raise_descriptors
-from messaging_api.server.load import Gate
+from messaging_api.observability.audit import AuditLog
+from messaging_api.observability.logging import Field, JsonLogger, capture_logging
+from messaging_api.observability.metrics import ProcessMetrics, SharedMetrics
+from messaging_api.observability.rotating_file import DailyFile
+from messaging_api.runtime.supervisor import Child, DrainPhase, Supervisor
+from messaging_api.server import HttpServer, RedirectApp, ReloadingCertificate, Site, bind, raise_descriptors
+from messaging_api.server.load import WorkerLoad
 from messaging_api.server.timeouts import Phase
 from messaging_api.settings.server import Settings
-from messaging_api.stores import Patience, open_store
-from messaging_api.stores.batching import UNWATCHED, Batcher, Instruments
+from messaging_api.stores import StoreOptions, open_store
+from messaging_api.stores.batching import NO_HOOKS, Batcher, StoreHooks
 from messaging_api.stores.sqlite.shared_counters import SharedCounters
-from messaging_api.web.admission import Guard
+from messaging_api.web.admission import Admission
 from messaging_api.web.app import App
-from messaging_api.web.client_address import Clients
+from messaging_api.web.client_address import ClientAddresses
 from messaging_api.web.cors import Cors
 from messaging_api.web.handlers import Handlers
 from messaging_api.web.ops import OpsApp
 from messaging_api.web.pages.pages import Pages
-from messaging_api.web.prometheus import Exposition
+from messaging_api.web.prometheus import PrometheusExporter
 from messaging_api.web.tokens import Tokens
 from messaging_api.web.types import Asgi
 
@@ -52,23 +52,23 @@ def now_ms() -> int:
     return time.time_ns() // 1_000_000
 
 
-def assemble(settings: Settings, store: Store, refusals: Refusals, journal: Journal, row: Row) -> App:
+def create_app(settings: Settings, store: Store, audit: AuditLog, logger: JsonLogger, row: ProcessMetrics) -> App:
     """The application over an open store."""
-    bounds = Bounds(settings.max_message_bytes, settings.max_ttl, settings.default_ttl)
+    bounds = MessageLimits(settings.max_message_bytes, settings.max_ttl, settings.default_ttl)
     handlers = Handlers(Service(store, bounds, now_ms), Pages(bounds), settings.public_url)
 
     def uncounted(error: StoreError) -> None:
         row.count("messaging_uncounted")
-        refusals.fault("uncounted", "unavailable", "", detail=str(error))
+        audit.failed("uncounted", "unavailable", "", detail=str(error))
 
-    limits = Limits(settings.limit_create, settings.limit_read, settings.limit_miss)
-    guard = Guard(
+    limits = RateLimits(settings.limit_create, settings.limit_read, settings.limit_miss)
+    guard = Admission(
         Limiter(limits, store, uncounted),
         Tokens(settings.create_tokens),
-        Clients(settings.trusted_proxies),
+        ClientAddresses(settings.trusted_proxies),
         Cors(settings.cors_origins) if settings.cors_origins else None,
     )
-    return App(handlers, guard, refusals, journal, row)
+    return App(handlers, guard, audit, logger, row)
 
 
 def seconds(settings: Settings) -> dict[Phase, float]:
@@ -82,7 +82,7 @@ def seconds(settings: Settings) -> dict[Phase, float]:
     }
 
 
-class Instance:
+class Application:
     """A service that is about to run: its sockets are bound, nothing is started. Raises SettingsError, StoreError."""
 
     def __init__(self, settings: Settings) -> None:
@@ -90,11 +90,11 @@ class Instance:
         asyncio.run(_try_store(settings))
         self._start_tracing = _tracing(settings.traces_to)
         self._descriptors = raise_descriptors()
-        self._identity = Identity(settings.tls_cert, settings.tls_key) if settings.tls_cert else None
+        self._identity = ReloadingCertificate(settings.tls_cert, settings.tls_key) if settings.tls_cert else None
         self._public = bind(settings.host, settings.port)
         self._plain = bind(settings.host, settings.redirect_port) if settings.redirect_port else None
         self._ops = bind(settings.ops_host, settings.ops_port)
-        self._board = Board(settings.workers)
+        self._board = SharedMetrics(settings.workers)
         self._counters = SharedCounters()
 
     @property
@@ -110,44 +110,44 @@ class Instance:
     def run(self) -> None:
         """Serve until SIGTERM or SIGINT."""
         _collect_rarely()
-        journal = self._journal(self._board.parent)
-        journal.event("started", url=self.url, ops=self.ops_url, workers=self._settings.workers)
+        logger = self._logger(self._board.parent)
+        logger.event("started", url=self.url, ops=self.ops_url, workers=self._settings.workers)
         wanted = self._settings.max_connections + SPARE_DESCRIPTORS
         if self._descriptors < wanted:
-            journal.event("few_descriptors", "warning", allowed=self._descriptors, wanted=wanted)
+            logger.event("few_descriptors", "warning", allowed=self._descriptors, wanted=wanted)
         workers = [Child(f"worker-{n}", partial(self._work, row)) for n, row in enumerate(self._board.rows)]
         children = [*workers, Child("ops", self._watch)]
-        drain = Drain(self._settings.drain_seconds, partial(self._begin_draining, journal))
-        Supervisor(children, partial(self._tell_of_death, journal), drain, self._close).run()
-        journal.event("stopped")
+        drain = DrainPhase(self._settings.drain_seconds, partial(self._begin_draining, logger))
+        Supervisor(children, partial(self._tell_of_death, logger), drain, self._close).run()
+        logger.event("stopped")
 
-    def _tell_of_death(self, journal: Journal, event: str, **fields: Field) -> None:
+    def _tell_of_death(self, logger: JsonLogger, event: str, **fields: Field) -> None:
         self._board.parent.count("messaging_process_restarts")
-        journal.event(event, "warning", **fields)
+        logger.event(event, "warning", **fields)
 
-    def _begin_draining(self, journal: Journal) -> None:
+    def _begin_draining(self, logger: JsonLogger) -> None:
         self._board.parent.put("draining", 1)
-        journal.event("stopping", drain_seconds=self._settings.drain_seconds)
+        logger.event("stopping", drain_seconds=self._settings.drain_seconds)
 
-    def _journal(self, row: Row) -> Journal:
+    def _logger(self, row: ProcessMetrics) -> JsonLogger:
         folder = self._settings.log_dir
-        file = LogFile(folder, self._settings.log_keep_days) if folder != "-" else None
-        return Journal(file, on_failure=partial(row.count, "messaging_log_failures"))
+        file = DailyFile(folder, self._settings.log_keep_days) if folder != "-" else None
+        return JsonLogger(file, on_failure=partial(row.count, "messaging_log_failures"))
 
-    def _server(self, sites: Sequence[Site], refusals: Refusals) -> HttpServer:
+    def _server(self, sites: Sequence[Site], audit: AuditLog) -> HttpServer:
         settings = self._settings
         held = max(HELD_BODIES, 32 * settings.max_message_bytes)
-        gate = Gate(refusals, settings.max_connections, settings.max_in_flight, held)
+        gate = WorkerLoad(audit, settings.max_connections, settings.max_in_flight, held)
         return HttpServer(sites, gate, seconds(settings))
 
-    def _sites(self, app: object, journal: Journal, refusals: Refusals) -> Iterator[Site]:
+    def _sites(self, app: object, logger: JsonLogger, audit: AuditLog) -> Iterator[Site]:
         """What a worker serves."""
         if self._identity is not None:
-            self._identity.tell = journal.event
+            self._identity.tell = logger.event
         yield Site(self._public, app, self._identity)
         if self._plain is not None:
             port: int = self._public.getsockname()[1]
-            yield Site(self._plain, RedirectApp(self._settings.public_url, port, refusals))
+            yield Site(self._plain, RedirectApp(self._settings.public_url, port, audit))
 
     def _close(self) -> None:
         self._close_public()
@@ -158,19 +158,19 @@ class Instance:
         if self._plain is not None:
             self._plain.close()
 
-    def _work(self, row: Row, alive: int) -> None:
+    def _work(self, row: ProcessMetrics, alive: int) -> None:
         self._ops.close()
-        journal = self._journal(row)
-        capture_logging(journal)
-        uvloop.run(self._serve(row, journal, alive))
-        journal.flush()
+        logger = self._logger(row)
+        capture_logging(logger)
+        uvloop.run(self._serve(row, logger, alive))
+        logger.flush()
 
-    async def _serve(self, row: Row, journal: Journal, alive: int) -> None:
+    async def _serve(self, row: ProcessMetrics, logger: JsonLogger, alive: int) -> None:
         watching = self._start_tracing()
         store = self._open_store(row, watching.batcher)
-        refusals = Refusals(journal, row)
-        app = watching.wrap(assemble(self._settings, store, refusals, journal, row))
-        server = self._server([*self._sites(app, journal, refusals)], refusals)
+        audit = AuditLog(logger, row)
+        app = watching.wrap(create_app(self._settings, store, audit, logger, row))
+        server = self._server([*self._sites(app, logger, audit)], audit)
         beating = asyncio.create_task(_beat(row, server))
         await server.run_on(alive)
         beating.cancel()
@@ -179,23 +179,23 @@ class Instance:
 
     def _watch(self, alive: int) -> None:
         self._close_public()
-        journal = self._journal(self._board.ops)
-        capture_logging(journal)
-        uvloop.run(self._serve_ops(journal, alive))
+        logger = self._logger(self._board.ops)
+        capture_logging(logger)
+        uvloop.run(self._serve_ops(logger, alive))
 
-    async def _serve_ops(self, journal: Journal, alive: int) -> None:
+    async def _serve_ops(self, logger: JsonLogger, alive: int) -> None:
         store = self._open_store(self._board.ops)
-        exposition = Exposition(self._board, store, urlsplit(self._settings.store).scheme, time.monotonic)
+        exposition = PrometheusExporter(self._board, store, urlsplit(self._settings.store).scheme, time.monotonic)
         site = Site(self._ops, OpsApp(self._board, store, exposition))
-        await self._server([site], Refusals(journal, self._board.ops)).run_on(alive)
+        await self._server([site], AuditLog(logger, self._board.ops)).run_on(alive)
         await store.aclose()
 
-    def _open_store(self, row: Row, batcher: Callable[..., Batcher[Any, Any]] = Batcher) -> Store:
-        instruments = Instruments(partial(batcher, observe=row.batch), row.expired_unread)
+    def _open_store(self, row: ProcessMetrics, batcher: Callable[..., Batcher[Any, Any]] = Batcher) -> Store:
+        instruments = StoreHooks(partial(batcher, observe=row.batch), row.expired_unread)
         return _open(self._settings, instruments, self._counters)
 
 
-class _Watching(NamedTuple):
+class TracingHooks(NamedTuple):
     """What is put together differently when requests are traced."""
 
     wrap: Callable[[App], Asgi] = lambda app: app
@@ -203,18 +203,20 @@ class _Watching(NamedTuple):
     close: Callable[[], None] = lambda: None
 
 
-def _tracing(url: str) -> Callable[[], _Watching]:
+def _tracing(url: str) -> Callable[[], TracingHooks]:
     """How a worker begins to trace, which it does for itself: exporting takes a thread. Raises SettingsError."""
     if not url:
-        return _Watching
+        return TracingHooks
     try:
-        from messaging_api.observability.tracing import TracedApp, TracedBatcher, Traces  # noqa: PLC0415 an optional extra
+        from messaging_api.observability.tracing import TracedApp, TracedBatcher, TraceExporter  # noqa: PLC0415 an optional extra
     except ImportError:
         raise SettingsError("traces_to needs OpenTelemetry: pip install 'messaging-api[tracing]'.") from None
 
-    def start() -> _Watching:
-        traces = Traces(url)
-        return _Watching(partial(TracedApp, tracer=traces.tracer), partial(TracedBatcher, traces.tracer), traces.close)
+    def start() -> TracingHooks:
+        traces = TraceExporter(url)
+        return TracingHooks(
+            partial(TracedApp, tracer=traces.tracer), partial(TracedBatcher, traces.tracer), traces.close
+        )
 
     return start
 
@@ -234,12 +236,12 @@ async def _try_store(settings: Settings) -> None:
     await _open(settings).aclose()
 
 
-def _open(settings: Settings, instruments: Instruments = UNWATCHED, counters: SharedCounters | None = None) -> Store:
-    patience = Patience(settings.store_timeout, settings.replicas_to_wait)
+def _open(settings: Settings, instruments: StoreHooks = NO_HOOKS, counters: SharedCounters | None = None) -> Store:
+    patience = StoreOptions(settings.store_timeout, settings.replicas_to_wait)
     return open_store(settings.store, now_ms, patience, instruments, counters)
 
 
-async def _beat(row: Row, server: HttpServer) -> None:
+async def _beat(row: ProcessMetrics, server: HttpServer) -> None:
     """Once a second: that this process lives, and how it fares."""
     due = time.monotonic()
     while True:

@@ -8,9 +8,9 @@ from collections.abc import Callable, Sequence
 from typing import NamedTuple, NoReturn
 
 _SIGNALS = {signal.SIGCHLD, signal.SIGTERM, signal.SIGINT}
-_PATIENCE = 30.0
+_KILL_AFTER = 30.0
 """Seconds after which a child that was told to stop is killed."""
-_SLOWEST = 5.0
+_MAX_RESTART_PAUSE = 5.0
 """Longest pause, in seconds, before a child that keeps dying is started again."""
 
 
@@ -21,7 +21,7 @@ class Child(NamedTuple):
     main: Callable[[int], None]
 
 
-class Drain(NamedTuple):
+class DrainPhase(NamedTuple):
     """How stopping begins: `on_begin` is called, and for this many seconds the children go on as before.
 
     Long enough for a load balancer to see that it should send nothing more here. A second signal cuts it short.
@@ -32,13 +32,13 @@ class Drain(NamedTuple):
 
 
 class Supervisor:
-    """`tell` hears of events: their name and fields. `on_stop` is called once when the children are to stop."""
+    """`on_event` hears of events: their name and fields. `on_stop` is called once when the children are to stop."""
 
     def __init__(
-        self, children: Sequence[Child], tell: Callable[..., None], drain: Drain, on_stop: Callable[[], None]
+        self, children: Sequence[Child], on_event: Callable[..., None], drain: DrainPhase, on_stop: Callable[[], None]
     ) -> None:
         self._children = children
-        self._tell = tell
+        self._on_event = on_event
         self._drain = drain
         self._on_stop = on_stop
         self._running: dict[int, Child] = {}
@@ -67,10 +67,10 @@ class Supervisor:
     def _start(self, child: Child) -> None:
         pid = os.fork()
         if pid == 0:
-            self._become(child)
+            self._run_child(child)
         self._running[pid] = child
 
-    def _become(self, child: Child) -> NoReturn:
+    def _run_child(self, child: Child) -> NoReturn:
         code = 1
         try:
             os.close(self._held)
@@ -89,17 +89,17 @@ class Supervisor:
             pid, status = os.waitpid(-1, os.WNOHANG)
             if pid == 0:
                 break
-            self._bury(pid, os.waitstatus_to_exitcode(status))
+            self._reap(pid, os.waitstatus_to_exitcode(status))
         return 0 if came is None else came.si_signo
 
-    def _bury(self, pid: int, code: int) -> None:
+    def _reap(self, pid: int, code: int) -> None:
         child = self._running.pop(pid, None)
         if child is None:  # an orphan that came to us: in a container we are the first process
             return
         deaths = self._deaths[child.name] = self._deaths.get(child.name, 0) + 1
-        pause = min(0.05 * 2 ** (deaths - 1), _SLOWEST)
+        pause = min(0.05 * 2 ** (deaths - 1), _MAX_RESTART_PAUSE)
         self._due.append((time.monotonic() + pause, child))
-        self._tell("process_ended", process=child.name, pid=pid, code=code)
+        self._on_event("process_ended", process=child.name, pid=pid, code=code)
 
     def _restart_due(self) -> None:
         now = time.monotonic()
@@ -111,7 +111,7 @@ class Supervisor:
         self._on_stop()
         for pid in self._running:
             os.kill(pid, signal.SIGTERM)
-        deadline = time.monotonic() + _PATIENCE
+        deadline = time.monotonic() + _KILL_AFTER
         while self._running and time.monotonic() < deadline:
             self._wait(deadline)
         for pid in self._running:

@@ -11,13 +11,13 @@ from typing import Any, NamedTuple, cast
 import uvicorn
 
 from messaging_api.server.https_redirect import RedirectApp
-from messaging_api.server.load import Gate
+from messaging_api.server.load import WorkerLoad
 from messaging_api.server.protocol import Protocol
 from messaging_api.server.sockets import bind, raise_descriptors
-from messaging_api.server.timeouts import Deadlines, Phase, every
-from messaging_api.server.tls import Identity, TlsListener
+from messaging_api.server.timeouts import Phase, Timeouts, every
+from messaging_api.server.tls import ReloadingCertificate, TlsListener
 
-__all__ = ["GRACE", "HttpServer", "Identity", "RedirectApp", "Site", "bind", "raise_descriptors"]
+__all__ = ["GRACE", "HttpServer", "RedirectApp", "ReloadingCertificate", "Site", "bind", "raise_descriptors"]
 
 GRACE = 25
 """Seconds that requests in flight get to finish when the service stops."""
@@ -30,7 +30,7 @@ class Site(NamedTuple):
 
     listener: socket.socket
     app: Any
-    identity: Identity | None = None
+    identity: ReloadingCertificate | None = None
     """For https."""
 
 
@@ -40,7 +40,7 @@ class HttpServer(uvicorn.Server):
     The other end of the pipe is held by the supervisor alone: if it dies, however it dies, its children stop.
     """
 
-    def __init__(self, sites: Sequence[Site], gate: Gate, seconds: Mapping[Phase, float]) -> None:
+    def __init__(self, sites: Sequence[Site], gate: WorkerLoad, seconds: Mapping[Phase, float]) -> None:
         super().__init__(
             uvicorn.Config(
                 sites[0].app,
@@ -63,12 +63,12 @@ class HttpServer(uvicorn.Server):
         loop = asyncio.get_running_loop()
         loop.add_signal_handler(signal.SIGTERM, self._stop)
         loop.add_reader(alive, self._orphaned, alive)
-        deadlines = Deadlines(self._seconds, loop.time)
+        deadlines = Timeouts(self._seconds, loop.time)
         async with asyncio.TaskGroup() as group:  # a worker that keeps no deadlines any more must not go on
             looking = group.create_task(every(_LOOK, partial(self._look, deadlines)))
             await self._serve([site.listener for site in self._sites])
             looking.cancel()
-        self._gate.refusals.report()
+        self._gate.audit.report()
 
     async def startup(self, sockets: list[socket.socket] | None = None) -> None:
         """Begin to accept."""
@@ -98,10 +98,10 @@ class HttpServer(uvicorn.Server):
     def _protocol(self, site: Site) -> Protocol:
         return Protocol(self.config, self.server_state, site.app, self._gate)
 
-    def _look(self, deadlines: Deadlines) -> None:
+    def _look(self, deadlines: Timeouts) -> None:
         deadlines.look(cast("set[Protocol]", self.server_state.connections))
         self._gate.slow = deadlines.waiting
-        self._gate.refusals.report()
+        self._gate.audit.report()
         for site in self._sites:
             if site.identity is not None:
                 site.identity.refresh()

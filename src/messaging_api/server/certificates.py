@@ -19,7 +19,7 @@ _LABEL = "[0-9A-Za-z_]([0-9A-Za-z_-]{0,61}[0-9A-Za-z_])?"
 _HOST = re.compile(rf"(\*\.)?{_LABEL}(\.{_LABEL})*")
 
 
-class Pair(NamedTuple):
+class CertificateFiles(NamedTuple):
     """A certificate and its key."""
 
     certificate: x509.Certificate
@@ -33,7 +33,7 @@ class Pair(NamedTuple):
         _write_new(certificate, self.certificate.public_bytes(pem), 0o644)
 
     @classmethod
-    def load(cls, certificate: Path, key: Path) -> "Pair":
+    def load(cls, certificate: Path, key: Path) -> "CertificateFiles":
         """What `save` wrote. Raises OSError, ValueError."""
         loaded = serialization.load_pem_private_key(key.read_bytes(), None)
         if not isinstance(loaded, ec.EllipticCurvePrivateKey):
@@ -41,7 +41,7 @@ class Pair(NamedTuple):
         return cls(x509.load_pem_x509_certificate(certificate.read_bytes()), loaded)
 
 
-def make_authority(now: dt.datetime, days: int) -> Pair:
+def make_authority(now: dt.datetime, days: int) -> CertificateFiles:
     """An authority that signs for itself. `now` is aware of its zone."""
     key = ec.generate_private_key(ec.SECP256R1())
     name = x509.Name([x509.NameAttribute(NameOID.COMMON_NAME, "messaging_api development authority")])
@@ -50,10 +50,10 @@ def make_authority(now: dt.datetime, days: int) -> Pair:
         .add_extension(x509.BasicConstraints(ca=True, path_length=0), critical=True)
         .add_extension(_usage(signs=True), critical=True)
     )
-    return Pair(builder.sign(key, hashes.SHA256()), key)
+    return CertificateFiles(builder.sign(key, hashes.SHA256()), key)
 
 
-def issue(authority: Pair, names: Iterable[str], now: dt.datetime, days: int) -> Pair:
+def issue(authority: CertificateFiles, names: Iterable[str], now: dt.datetime, days: int) -> CertificateFiles:
     """A certificate for servers and clients that go by these names or addresses. Raises ValueError."""
     key = ec.generate_private_key(ec.SECP256R1())
     alternatives = [_alternative(name) for name in names]
@@ -69,7 +69,7 @@ def issue(authority: Pair, names: Iterable[str], now: dt.datetime, days: int) ->
         .add_extension(x509.SubjectAlternativeName(alternatives), critical=False)
         .add_extension(x509.AuthorityKeyIdentifier.from_issuer_public_key(authority.key.public_key()), critical=False)
     )
-    return Pair(builder.sign(authority.key, hashes.SHA256()), key)
+    return CertificateFiles(builder.sign(authority.key, hashes.SHA256()), key)
 
 
 def _builder(

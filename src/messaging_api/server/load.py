@@ -2,18 +2,18 @@
 
 from dataclasses import dataclass, field
 
-from messaging_api.observability.audit import Refusals
+from messaging_api.observability.audit import AuditLog
 
 
 @dataclass
-class Gate:
+class WorkerLoad:
     """The ceilings of one worker.
 
     `slow` is the number of requests that wait for their body: each holds a connection, but no place in flight, so that
     clients who trickle do not keep others out.
     """
 
-    refusals: Refusals
+    audit: AuditLog
     max_connections: int
     max_in_flight: int
     max_held: int

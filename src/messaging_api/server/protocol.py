@@ -12,11 +12,11 @@ from uvicorn.protocols.http.httptools_impl import HttpToolsProtocol, RequestResp
 from uvicorn.protocols.utils import get_remote_addr, is_ssl
 from uvicorn.server import ServerState
 
-from messaging_api.errors import Incomplete, Invalid, MessagingError, Overloaded
+from messaging_api.errors import IncompleteBody, InvalidRequest, MessagingError, Overloaded
 from messaging_api.server.answers import last_words, new_id, overloaded
 from messaging_api.server.connection_task import ConnectionTask
 from messaging_api.server.cycle import Cycle
-from messaging_api.server.load import Gate
+from messaging_api.server.load import WorkerLoad
 from messaging_api.server.timeouts import Phase, State
 from messaging_api.web.problems import HeadTooLarge
 
@@ -47,7 +47,7 @@ class Protocol(HttpToolsProtocol):
     _running: Cycle | None = None
     cycle: Cycle
 
-    def __init__(self, config: Config, state: ServerState, app: ASGI3Application, gate: Gate) -> None:
+    def __init__(self, config: Config, state: ServerState, app: ASGI3Application, gate: WorkerLoad) -> None:
         super().__init__(config, state, {})
         self.app = app
         self._gate = gate
@@ -57,7 +57,7 @@ class Protocol(HttpToolsProtocol):
         if len(self.connections) < self._gate.max_connections:
             super().connection_made(transport)
         else:
-            transport.set_protocol(TurnedAway(transport, self._gate))
+            transport.set_protocol(RejectedConnection(transport, self._gate))
 
     def connection_lost(self, exc: Exception | None) -> None:
         """Tell the request that is being served; uvicorn tells the newest, which may still wait behind it."""
@@ -84,7 +84,7 @@ class Protocol(HttpToolsProtocol):
         except httptools.HttpParserUpgrade:
             pass  # it goes on as HTTP/1.1, as RFC 9110, section 7.8 allows
         except httptools.HttpParserError:
-            self._refuse(Invalid("This is not HTTP/1.1 as in RFC 9112."), "malformed")
+            self._refuse(InvalidRequest("This is not HTTP/1.1 as in RFC 9112."), "malformed")
 
     def on_message_begin(self) -> None:
         self.url = b""
@@ -164,7 +164,7 @@ class Protocol(HttpToolsProtocol):
             self.transport.close()
 
     def state(self) -> State:
-        """See `deadlines.Watched`."""
+        """See `deadlines.TimedConnection`."""
         cycle: RequestResponseCycle | None = self.cycle
         if self.transport.is_closing():
             return Phase.CLOSING, None
@@ -177,9 +177,9 @@ class Protocol(HttpToolsProtocol):
         return Phase.IDLE if cycle.response_complete else Phase.WORK, cycle
 
     def expire(self, phase: Phase) -> None:
-        """See `deadlines.Watched`. A request whose head was seen gets an answer, if none has begun."""
+        """See `deadlines.TimedConnection`. A request whose head was seen gets an answer, if none has begun."""
         if phase is Phase.BODY and not self.pipeline and not self.cycle.response_started:
-            self._refuse(Incomplete(), "slow_body")
+            self._refuse(IncompleteBody(), "slow_body")
             return
         if phase in _REASONS and self.scope is not None:
             self._note(_REASONS[phase])
@@ -203,21 +203,21 @@ class Protocol(HttpToolsProtocol):
             self._running.wake()
 
     def _note(self, reason: str, request_id: str | None = None) -> None:
-        self._gate.refusals.note(reason, self.client[0] if self.client else "", request_id=request_id)
+        self._gate.audit.rejected(reason, self.client[0] if self.client else "", request_id=request_id)
 
 
-class TurnedAway(asyncio.Protocol):
+class RejectedConnection(asyncio.Protocol):
     """A connection over the ceiling: whatever it asks first is answered with 503, and it ends.
 
     Only after having read it: a close with something unread is a reset, which may take the answer with it.
     """
 
-    def __init__(self, transport: asyncio.Transport, gate: Gate) -> None:
+    def __init__(self, transport: asyncio.Transport, gate: WorkerLoad) -> None:
         self._transport = transport
         self._gate = gate
         client = get_remote_addr(transport)
         self._request_id = new_id()
-        gate.refusals.note("connections", client[0] if client else "", request_id=self._request_id)
+        gate.audit.rejected("connections", client[0] if client else "", request_id=self._request_id)
         if len(gate.leaving) < gate.max_connections:
             gate.leaving.add(self)
             self._timer = asyncio.get_running_loop().call_later(LINGER, transport.abort)

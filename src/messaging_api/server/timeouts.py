@@ -29,7 +29,7 @@ State = tuple[Phase, object]
 """A phase, and what it is about: while both stay the same, time counts."""
 
 
-class Watched(Protocol):
+class TimedConnection(Protocol):
     """A connection."""
 
     def state(self) -> State:
@@ -46,17 +46,17 @@ class _Seen(NamedTuple):
     since: float
 
 
-class Deadlines:
+class Timeouts:
     """How long each phase may take, in seconds by `clock`; phases that are not named may take for ever."""
 
     def __init__(self, seconds: Mapping[Phase, float], clock: Callable[[], float]) -> None:
         self._seconds = seconds
         self._clock = clock
-        self._seen: dict[Watched, _Seen] = {}
+        self._seen: dict[TimedConnection, _Seen] = {}
         self.waiting = 0
         """Connections whose request's body was still under way at the last look."""
 
-    def look(self, connections: Iterable[Watched]) -> None:
+    def look(self, connections: Iterable[TimedConnection]) -> None:
         """Find out what each is about, and end those that have been about it for too long."""
         now = self._clock()
         before, self._seen = self._seen, {}

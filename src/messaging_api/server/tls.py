@@ -11,7 +11,7 @@ from pathlib import Path
 from cryptography import x509
 
 from messaging_api.errors import SettingsError
-from messaging_api.server.load import Gate
+from messaging_api.server.load import WorkerLoad
 
 CIPHERS = "ECDHE+AESGCM:ECDHE+CHACHA20"
 """For TLS 1.2: forward secret and authenticated only. Those of TLS 1.3 all are."""
@@ -27,7 +27,7 @@ _PAUSE = 0.5
 _Signature = tuple[tuple[int, int, int], ...]
 
 
-class Identity:
+class ReloadingCertificate:
     """A certificate chain and its key, from PEM files that are read anew whenever they change.
 
     A handshake takes the `context` that is in force then; connections that are open keep theirs. Made before processes
@@ -103,9 +103,9 @@ class TlsListener:
     def __init__(
         self,
         listener: socket.socket,
-        identity: Identity,
+        identity: ReloadingCertificate,
         protocol: Callable[[], asyncio.Protocol],
-        gate: Gate,
+        gate: WorkerLoad,
         seconds: float,
     ) -> None:
         self._listener = listener
@@ -153,7 +153,7 @@ class TlsListener:
 
     def _take(self, accepted: socket.socket, address: tuple[str, int]) -> None:
         if len(self._handshakes) >= self._gate.max_connections:
-            self._gate.refusals.note("connections", address[0], request_id=None)
+            self._gate.audit.rejected("connections", address[0], request_id=None)
             accepted.close()
             return
         task = self._loop.create_task(self._shake_hands(accepted, address[0]))
@@ -170,4 +170,4 @@ class TlsListener:
                 ssl_shutdown_timeout=_GOODBYE,
             )
         except OSError as error:
-            self._gate.refusals.note("tls_failed", client, detail=_reason(error), request_id=None)
+            self._gate.audit.rejected("tls_failed", client, detail=_reason(error), request_id=None)

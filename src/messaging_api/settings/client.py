@@ -12,7 +12,7 @@ import platformdirs
 from messaging_api.client import BadLink
 from messaging_api.client.links import server_address
 from messaging_api.errors import SettingsError
-from messaging_api.settings.fields import Place, gather, setting
+from messaging_api.settings.fields import SettingsSource, resolve, setting
 from messaging_api.settings.server import CLIENT_PREFIX
 
 
@@ -56,12 +56,12 @@ def config_path() -> Path:
 
 def client_settings(options: Mapping[str, str | None]) -> ClientSettings:
     """What holds for this command. Options come first, then variables, then the config file. Raises SettingsError."""
-    given = Place.options({name: text for name, text in options.items() if text is not None})
-    environ = Place.environment(CLIENT_PREFIX, os.environ)
-    config = Place.config(config_path(), _config(config_path()))
+    given = SettingsSource.options({name: text for name, text in options.items() if text is not None})
+    environ = SettingsSource.environment(CLIENT_PREFIX, os.environ)
+    config = SettingsSource.config(config_path(), _config(config_path()))
     if {**environ.texts, **given.texts}.get("server") not in (None, config.texts.get("server")):
         config = config._replace(texts={name: text for name, text in config.texts.items() if name not in _TOKEN})
-    return ClientSettings(**gather(ClientSettings, [given, environ, config])[0])
+    return ClientSettings(**resolve(ClientSettings, [given, environ, config])[0])
 
 
 def _config(path: Path) -> dict[str, str]:

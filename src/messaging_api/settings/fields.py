@@ -8,7 +8,7 @@ from typing import Any, Literal, NamedTuple, TypeVar
 
 from messaging_api.errors import SettingsError
 
-Source = Literal["option", "environment", "config", "file", "default"]
+SourceName = Literal["option", "environment", "config", "file", "default"]
 Value = TypeVar("Value")
 
 
@@ -38,39 +38,39 @@ def listed(read: Callable[[str], Value]) -> Callable[[str], tuple[Value, ...]]:
     return read_all
 
 
-class Place(NamedTuple):
+class SettingsSource(NamedTuple):
     """Where settings may stand. Keys of `texts` are names of fields, or `<name>_file` for a file with the value."""
 
-    source: Source
+    source: SourceName
     texts: Mapping[str, str]
     spell: Callable[[str], str]
 
     @classmethod
-    def options(cls, texts: Mapping[str, str]) -> "Place":
+    def options(cls, texts: Mapping[str, str]) -> "SettingsSource":
         """The command line."""
         return cls("option", texts, lambda key: f"--{key.replace('_', '-')}")
 
     @classmethod
-    def environment(cls, prefix: str, environ: Mapping[str, str]) -> "Place":
+    def environment(cls, prefix: str, environ: Mapping[str, str]) -> "SettingsSource":
         """The variables that begin with `prefix`, in upper case."""
         ours = {name: text for name, text in environ.items() if name.startswith(prefix)}
         texts = {name.removeprefix(prefix).lower() if name.isupper() else name: text for name, text in ours.items()}
         return cls("environment", texts, lambda key: key if key.startswith(prefix) else prefix + key.upper())
 
     @classmethod
-    def config(cls, path: Path, texts: Mapping[str, str]) -> "Place":
+    def config(cls, path: Path, texts: Mapping[str, str]) -> "SettingsSource":
         """What stands in the config file at `path`."""
         return cls("config", texts, lambda key: f"{key} in {path}")
 
 
-def gather(kind: type, places: Sequence[Place]) -> tuple[dict[str, Any], dict[str, Source]]:
+def resolve(kind: type, places: Sequence[SettingsSource]) -> tuple[dict[str, Any], dict[str, SourceName]]:
     """The values of those fields of `kind` that are set somewhere, and where; the first place wins.
 
     Raises SettingsError for a value out of shape, for a name that is no setting, for a file that cannot be read.
     """
     known = {spec.name: spec for spec in fields(kind)}
     values: dict[str, Any] = {}
-    sources: dict[str, Source] = dict.fromkeys(known, "default")
+    sources: dict[str, SourceName] = dict.fromkeys(known, "default")
     for place in places:
         for key, text in sorted(place.texts.items()):
             name = key if key in known else key.removesuffix("_file")

@@ -17,9 +17,9 @@ from urllib.parse import urlsplit
 import platformdirs
 
 from messaging_api.errors import SettingsError
-from messaging_api.settings.fields import Place, Source, gather, listed, setting, whole
+from messaging_api.settings.fields import SettingsSource, SourceName, listed, resolve, setting, whole
 
-PREFIX = "MESSAGING_API_"
+ENV_PREFIX = "MESSAGING_API_"
 CLIENT_PREFIX = "MESSAGING_API_CLIENT_"
 """Variables of those who send and read: none of the service's business, whether known or not."""
 
@@ -114,25 +114,25 @@ class Settings:
     default_ttl: int = setting(604_800, whole(1, 31_622_400), "1 to 31622400", "Life of a message when none is asked.")
 
 
-class Explained(NamedTuple):
+class ExplainedSetting(NamedTuple):
     """A setting as it stands: `value` is what may be shown, `source` where it came from."""
 
     name: str
     value: str
-    source: Source
+    source: SourceName
     variable: str
     shape: str
     meaning: str
 
 
-def load(options: Mapping[str, str], environ: Mapping[str, str]) -> tuple[Settings, list[Explained]]:
+def load(options: Mapping[str, str], environ: Mapping[str, str]) -> tuple[Settings, list[ExplainedSetting]]:
     """The settings, and where each came from. Keys of `options` are field names.
 
     Raises SettingsError, naming the setting and the shape expected, for unknown names with our prefix too.
     """
     ours = {name: text for name, text in environ.items() if not name.startswith(CLIENT_PREFIX)}
-    places = [Place.options(options), Place.environment(PREFIX, ours)]
-    values, sources = gather(Settings, places)
+    places = [SettingsSource.options(options), SettingsSource.environment(ENV_PREFIX, ours)]
+    values, sources = resolve(Settings, places)
     settings = Settings(**values)
     if bool(settings.tls_cert) != bool(settings.tls_key) or (settings.redirect_port and not settings.tls_cert):
         raise SettingsError("tls_cert and tls_key go together, and redirect_port needs them.")
@@ -143,10 +143,10 @@ def load(options: Mapping[str, str], environ: Mapping[str, str]) -> tuple[Settin
     return settings, [_explain(spec, settings, sources[spec.name]) for spec in fields(Settings)]
 
 
-def _explain(spec: "Field[Any]", settings: Settings, source: Source) -> Explained:
+def _explain(spec: "Field[Any]", settings: Settings, source: SourceName) -> ExplainedSetting:
     shown = _shown(getattr(settings, spec.name), secret=not spec.repr)
     meta = spec.metadata
-    return Explained(spec.name, shown, source, PREFIX + spec.name.upper(), meta["shape"], meta["meaning"])
+    return ExplainedSetting(spec.name, shown, source, ENV_PREFIX + spec.name.upper(), meta["shape"], meta["meaning"])
 
 
 def _shown(value: object, *, secret: bool) -> str:

@@ -7,35 +7,35 @@ from urllib.parse import parse_qsl, urlsplit
 
 from messaging_api.core.store import Store
 from messaging_api.errors import SettingsError
-from messaging_api.stores.batching import UNWATCHED, Instruments
+from messaging_api.stores.batching import NO_HOOKS, StoreHooks
 from messaging_api.stores.redis.cluster import ClusterStore
 from messaging_api.stores.redis.node import Node, connect
-from messaging_api.stores.redis.replication import Replicated
+from messaging_api.stores.redis.replication import ReplicatedChannel
 from messaging_api.stores.redis.sentinel import SentinelStore
 from messaging_api.stores.redis.store import RedisStore
 from messaging_api.stores.redis.url import SCHEMES as REDIS
-from messaging_api.stores.redis.url import RedisAddress
+from messaging_api.stores.redis.url import RedisUrl
 from messaging_api.stores.sqlite.shared_counters import SharedCounters
-from messaging_api.stores.sqlite.store import File, SqliteStore
+from messaging_api.stores.sqlite.store import SqliteFile, SqliteStore
 
 SCHEMES = ("sqlite", *REDIS)
 
 
-class Patience(NamedTuple):
+class StoreOptions(NamedTuple):
     """What an operation waits for: at most `timeout` seconds, and that so many `replicas` have what was written."""
 
     timeout: float = 1.5
     replicas: int = 0
 
 
-USUAL = Patience()
+USUAL = StoreOptions()
 
 
 def open_store(
     url: str,
     clock: Callable[[], int],
-    patience: Patience = USUAL,
-    instruments: Instruments = UNWATCHED,
+    patience: StoreOptions = USUAL,
+    instruments: StoreHooks = NO_HOOKS,
     counters: SharedCounters | None = None,
 ) -> Store:
     """The store at `url`. `clock` gives ms since the epoch.
@@ -51,11 +51,11 @@ def open_store(
     if scheme == "sqlite":
         return SqliteStore(sqlite_file(url), clock, patience.timeout, counters or SharedCounters(), instruments)
     if scheme in REDIS:
-        return _open_redis(RedisAddress.parse(url), patience, instruments)
+        return _open_redis(RedisUrl.parse(url), patience, instruments)
     raise SettingsError(f"store must be an address that begins with {'://, '.join(SCHEMES)}://.")
 
 
-def _open_redis(address: RedisAddress, patience: Patience, instruments: Instruments) -> Store:
+def _open_redis(address: RedisUrl, patience: StoreOptions, instruments: StoreHooks) -> Store:
     timeout, replicas = patience
     if address.kind == "cluster":
         return ClusterStore(address, timeout, instruments, replicas)
@@ -63,11 +63,11 @@ def _open_redis(address: RedisAddress, patience: Patience, instruments: Instrume
         return SentinelStore(address, timeout, instruments, replicas)
     open_ = partial(connect, address.hosts[0], address.login, address.tls, timeout)
     reads = Node(open_, timeout, instruments)
-    writes = Replicated(Node(open_, timeout, instruments), replicas, timeout) if replicas else reads
+    writes = ReplicatedChannel(Node(open_, timeout, instruments), replicas, timeout) if replicas else reads
     return RedisStore(reads, writes, address.prefix, address.login.db)
 
 
-def sqlite_file(url: str) -> File:
+def sqlite_file(url: str) -> SqliteFile:
     """The file that sqlite:///absolute/path.db[?max_bytes=…] means. Raises SettingsError."""
     parts = urlsplit(url)
     if parts.netloc or not parts.path.startswith("/") or parts.path.endswith("/"):
@@ -76,4 +76,4 @@ def sqlite_file(url: str) -> File:
     size = options.pop("max_bytes", "0")
     if options or not size.isascii() or not size.isdecimal():
         raise SettingsError("store: the one option of sqlite:// is max_bytes, a whole number of bytes.")
-    return File(parts.path, int(size))
+    return SqliteFile(parts.path, int(size))

@@ -12,13 +12,13 @@ Operation = TypeVar("Operation")
 Answer = TypeVar("Answer")
 
 
-class Ticket(NamedTuple, Generic[Operation, Answer]):
+class PendingOperation(NamedTuple, Generic[Operation, Answer]):
     """An operation and the future of its answer."""
 
     operation: Operation
     answer: "asyncio.Future[Answer]"
 
-    def settle(self, outcome: Answer | BaseException) -> None:
+    def resolve(self, outcome: Answer | BaseException) -> None:
         """Answer, unless whoever asked has gone."""
         if self.answer.done():
             return
@@ -28,12 +28,12 @@ class Ticket(NamedTuple, Generic[Operation, Answer]):
             self.answer.set_result(outcome)
 
 
-def still_wanted(tickets: "list[Ticket[Operation, Answer]]") -> "list[Ticket[Operation, Answer]]":
+def drop_abandoned(tickets: "list[PendingOperation[Operation, Answer]]") -> "list[PendingOperation[Operation, Answer]]":
     """Those that someone waits for: what nobody would hear the answer of is better not done."""
     return [ticket for ticket in tickets if not ticket.answer.done()]
 
 
-class Gathering:
+class TurnScheduler:
     """When what gathers is let go: one piece after what is already due, several a turn of the loop later.
 
     Under load the answers of a batch bring the next requests a few at a time. One more poll of the sockets makes few
@@ -69,17 +69,19 @@ class Batcher(Generic[Operation, Answer]):
     """
 
     def __init__(
-        self, run: Callable[[list[Ticket[Operation, Answer]]], None], observe: Callable[[int], None] = lambda _: None
+        self,
+        run: Callable[[list[PendingOperation[Operation, Answer]]], None],
+        observe: Callable[[int], None] = lambda _: None,
     ) -> None:
         self._run = run
         self._observe = observe
-        self._batch: list[Ticket[Operation, Answer]] = []
-        self._gathering = Gathering(self._flush)
+        self._batch: list[PendingOperation[Operation, Answer]] = []
+        self._gathering = TurnScheduler(self._flush)
         self._loop = asyncio.get_running_loop()
 
     def submit(self, operation: Operation, *, ahead: bool = False) -> "asyncio.Future[Answer]":
         """The future answer of `operation`, which goes behind what has gathered, or `ahead` of it."""
-        ticket: Ticket[Operation, Answer] = Ticket(operation, self._loop.create_future())
+        ticket: PendingOperation[Operation, Answer] = PendingOperation(operation, self._loop.create_future())
         self._gathering.add()
         if ahead:
             self._batch.insert(0, ticket)
@@ -93,17 +95,17 @@ class Batcher(Generic[Operation, Answer]):
         self._run(batch)
 
 
-class Instruments(NamedTuple):
+class StoreHooks(NamedTuple):
     """How a store is watched: what makes its batchers, and who hears how many messages for few expired unread."""
 
     batcher: Callable[..., Batcher[Any, Any]] = Batcher
     expired_unread: Callable[[int], None] = lambda _: None
 
 
-UNWATCHED = Instruments()
+NO_HOOKS = StoreHooks()
 
 
-class Watchdog:
+class OldestFirstTimeout:
     """One lazy timer for many waits: calls `bark` when the oldest of them is older than `timeout` seconds.
 
     `oldest` gives when the oldest wait began, in the loop's time, None when nothing waits. `bark` must end that wait.

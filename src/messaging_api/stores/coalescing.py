@@ -2,21 +2,21 @@
 
 from collections.abc import Callable
 
-from messaging_api.core.ratelimit import Ask, Standing, Tell
+from messaging_api.core.ratelimit import CountRequest, OnCounted, WindowCounts
 from messaging_api.errors import StoreError
-from messaging_api.stores.batching import Gathering
+from messaging_api.stores.batching import TurnScheduler
 
 
-class Tally:
+class PendingCount:
     """Like asks, counted together: the first that came is the first in the count."""
 
     __slots__ = ("ask", "tells")
 
-    def __init__(self, ask: Ask) -> None:
+    def __init__(self, ask: CountRequest) -> None:
         self.ask = ask
-        self.tells: list[Tell] = []
+        self.tells: list[OnCounted] = []
 
-    def settle(self, outcome: Standing | StoreError) -> None:
+    def resolve(self, outcome: WindowCounts | StoreError) -> None:
         """Tell all of them how it stands after the last, or why nobody knows."""
         behind = len(self.tells)
         for tell in self.tells:
@@ -24,19 +24,19 @@ class Tally:
             tell(outcome, behind)
 
 
-class Tallies:
+class CountBatcher:
     """Collects asks and hands each lot to `run`, which must settle every tally and never raise."""
 
-    def __init__(self, run: Callable[[list[Tally]], None]) -> None:
+    def __init__(self, run: Callable[[list[PendingCount]], None]) -> None:
         self._run = run
-        self._open: dict[Ask, Tally] = {}
-        self._gathering = Gathering(self._flush)
+        self._open: dict[CountRequest, PendingCount] = {}
+        self._gathering = TurnScheduler(self._flush)
 
-    def count(self, ask: Ask, tell: Tell) -> None:
+    def count(self, ask: CountRequest, tell: OnCounted) -> None:
         """See `ratelimit.Counters`."""
         tally = self._open.get(ask)
         if tally is None:
-            tally = self._open[ask] = Tally(ask)
+            tally = self._open[ask] = PendingCount(ask)
         tally.tells.append(tell)
         self._gathering.add()
 

@@ -1,19 +1,19 @@
 """What stands before the handlers that create and look up: who may, and how often."""
 
 from messaging_api.core.ratelimit import WINDOW_MS, Kind, Limiter
-from messaging_api.web.client_address import Clients
+from messaging_api.web.client_address import ClientAddresses
 from messaging_api.web.cors import Cors
 from messaging_api.web.tokens import Tokens
 from messaging_api.web.types import Request
 
 
-class Guard:
+class Admission:
     """Lets through those who `tokens` knows, as often as `limiter` allows.
 
     `clients` says who asks; `cors`, which other sites' pages may; None for none.
     """
 
-    def __init__(self, limiter: Limiter, tokens: Tokens, clients: Clients, cors: Cors | None) -> None:
+    def __init__(self, limiter: Limiter, tokens: Tokens, clients: ClientAddresses, cors: Cors | None) -> None:
         self.clients = clients
         self.cors = cors
         self._limiter = limiter

@@ -12,11 +12,11 @@ from collections.abc import Callable, Iterator
 from functools import lru_cache
 from typing import NamedTuple
 
-from messaging_api.errors import LimitReached, MessagingError, Missing, StoreError, StoreFull
-from messaging_api.observability.audit import Refusals
-from messaging_api.observability.logging import Journal, request_id, where
-from messaging_api.observability.metrics import METHODS, Row
-from messaging_api.web.admission import Guard
+from messaging_api.errors import LimitReached, MessageNotFound, MessagingError, StoreError, StoreFull
+from messaging_api.observability.audit import AuditLog
+from messaging_api.observability.logging import JsonLogger, request_id, where
+from messaging_api.observability.metrics import METHODS, ProcessMetrics
+from messaging_api.web.admission import Admission
 from messaging_api.web.handlers import Handlers
 from messaging_api.web.problems import MethodNotAllowed, UnknownAddress, problem
 from messaging_api.web.types import WHOLE, Handler, Header, Receive, Request, Response, Scope, Send, joined
@@ -64,16 +64,18 @@ _OTHER = Route("other", {})
 
 
 class App:
-    """The application over `handlers`, behind `guard`; tells `journal` and `row` of every request, or `refusals`."""
+    """The application over `handlers`, behind `guard`; tells `logger` and `metrics` of every request, or `audit`."""
 
-    def __init__(self, handlers: Handlers, guard: Guard, refusals: Refusals, journal: Journal, row: Row) -> None:
+    def __init__(
+        self, handlers: Handlers, guard: Admission, audit: AuditLog, logger: JsonLogger, metrics: ProcessMetrics
+    ) -> None:
         self._guard = guard
         self._refused = handlers.refused
         self._clients = guard.clients
         self._cors = guard.cors
-        self._refusals = refusals
-        self._journal = journal
-        self._row = row
+        self._audit = audit
+        self._logger = logger
+        self._metrics = metrics
         self._ids = _request_ids()
         look_up = guard.look_up
         self._fixed = {
@@ -104,7 +106,7 @@ class App:
         except MessagingError as error:
             response = problem(await self._noted(request, error))
         except Exception as error:  # noqa: BLE001 the outermost edge: whatever it is, the client gets an answer
-            self._journal.event("unexpected", "error", **where(error))
+            self._logger.event("unexpected", "error", **where(error))
             response = problem(error)
         if response.reason is not None:
             response = self._refused(request, response)
@@ -125,24 +127,24 @@ class App:
 
     async def _noted(self, request: Request, error: MessagingError) -> MessagingError:
         """What to tell the client: of a look-up that found nothing, perhaps that it was one too many."""
-        if isinstance(error, Missing):
+        if isinstance(error, MessageNotFound):
             try:
                 await request.permit.missed()
             except LimitReached as too_many:
                 return too_many
         if isinstance(error, StoreError):
             reason = "full" if isinstance(error, StoreFull) else "unavailable"
-            self._row.count("messaging_store_failures", reason)
-            self._refusals.fault("store_failed", reason, request.client.address, detail=str(error))
+            self._metrics.count("messaging_store_failures", reason)
+            self._audit.failed("store_failed", reason, request.client.address, detail=str(error))
         return error
 
     def _tell(self, request: Request, route: Route, response: Response, seconds: float) -> None:
         method = request.method if request.method in METHODS else "other"
-        self._row.answered(route.label, method, response.status, seconds)
+        self._metrics.answered(route.label, method, response.status, seconds)
         if response.event is not None:
-            self._row.count("messaging_messages", response.event)
+            self._metrics.count("messaging_messages", response.event)
         if response.reason is not None:
-            self._refusals.note(
+            self._audit.rejected(
                 response.reason,
                 request.client.address,
                 method=method,
@@ -152,7 +154,7 @@ class App:
             )
             return
         tag = f'"{response.tag}"' if response.tag else "null"
-        self._journal.request(
+        self._logger.request(
             request.request_id,
             f'"client":"{request.client.address}","method":"{method}","route":"{route.label}",'
             f'"status":{response.status},"bytes":{len(response.body)},"ms":{_ms(seconds)},"message":{tag}',

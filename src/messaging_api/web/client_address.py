@@ -12,7 +12,7 @@ from functools import lru_cache
 from ipaddress import IPv4Address, IPv4Network, IPv6Address, IPv6Network, ip_address
 
 from messaging_api.core.ratelimit import client_key
-from messaging_api.web.types import Client, Header, Scope
+from messaging_api.web.types import ClientAddress, Header, Scope
 
 Network = IPv4Network | IPv6Network
 Address = IPv4Address | IPv6Address
@@ -25,7 +25,7 @@ _PAIR = re.compile(
 )
 
 
-class Clients:
+class ClientAddresses:
     """Tells clients apart, believing the peers in `trusted`."""
 
     def __init__(self, trusted: Iterable[Network] = ()) -> None:
@@ -33,7 +33,7 @@ class Clients:
         self._of_peer = lru_cache(4096)(self._peer)
         self._of_hops = lru_cache(4096)(self._hops)
 
-    def of(self, scope: Scope) -> Client:
+    def of(self, scope: Scope) -> ClientAddress:
         """The client of a request."""
         peer = scope["client"]
         if peer is None:
@@ -41,11 +41,11 @@ class Clients:
         client, believed = self._of_peer(peer[0])
         return self._told(client, scope["headers"]) if believed else client
 
-    def _peer(self, address: str) -> tuple[Client, bool]:
+    def _peer(self, address: str) -> tuple[ClientAddress, bool]:
         client = _client(address)
         return client, bool(self._trusted) and self._is_trusted(ip_address(address))
 
-    def _told(self, peer: Client, headers: Iterable[Header]) -> Client:
+    def _told(self, peer: ClientAddress, headers: Iterable[Header]) -> ClientAddress:
         """The client that a trusted peer names; the peer when it names none, or two."""
         told = {b"forwarded": b"", b"x-forwarded-for": b""}
         for name, value in headers:
@@ -54,11 +54,11 @@ class Clients:
         named = {self._named(peer, name, value) for name, value in told.items() if value}
         return named.pop() if len(named) == 1 else peer
 
-    def _named(self, peer: Client, name: bytes, value: bytes) -> Client:
+    def _named(self, peer: ClientAddress, name: bytes, value: bytes) -> ClientAddress:
         hops = self._of_hops if len(value) <= _CACHED else self._hops
         return hops(name, value) or peer
 
-    def _hops(self, name: bytes, value: bytes) -> Client | None:
+    def _hops(self, name: bytes, value: bytes) -> ClientAddress | None:
         """The rightmost hop that is not trusted, or the first of all; None when a hop up to there is no address."""
         text = value.decode("latin-1")
         address: Address | None = None
@@ -73,8 +73,8 @@ class Clients:
         return any((mapped or address) in network for network in self._trusted)
 
 
-def _client(address: str) -> Client:
-    return Client(address, client_key(address))
+def _client(address: str) -> ClientAddress:
+    return ClientAddress(address, client_key(address))
 
 
 def _address(hop: str) -> Address | None:

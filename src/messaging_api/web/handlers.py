@@ -8,8 +8,8 @@ import msgspec
 
 from messaging_api import __version__
 from messaging_api.core.message import MAX_READS
-from messaging_api.core.service import Posted, Receipt, Service, Shown
-from messaging_api.errors import Invalid
+from messaging_api.core.service import CreatedMessage, OpenedMessage, ReceiptStatus, Service
+from messaging_api.errors import InvalidRequest
 from messaging_api.web.api_docs import contract
 from messaging_api.web.negotiation import wanted
 from messaging_api.web.pages.pages import Pages
@@ -23,7 +23,7 @@ _AS_JSON: tuple[Header, ...] = ((b"content-type", b"application/json"),)
 _AS_TEXT: tuple[Header, ...] = ((b"content-type", b"text/plain; charset=utf-8"),)
 
 
-class _PostedBody(msgspec.Struct):
+class _CreatedMessageBody(msgspec.Struct):
     status: int
     message_id: str
     url: str
@@ -32,7 +32,7 @@ class _PostedBody(msgspec.Struct):
     receipt: str
 
 
-class _ShownBody(msgspec.Struct):
+class _OpenedMessageBody(msgspec.Struct):
     status: int
     message: str
     expires_at: str
@@ -85,7 +85,7 @@ class Handlers:
         base = self._base(request)
         key = request.headers.get(b"idempotency-key")
         if key is not None and not _KEY.fullmatch(key):
-            raise Invalid("Idempotency-Key must be 1 to 255 printable ASCII characters without spaces.")
+            raise InvalidRequest("Idempotency-Key must be 1 to 255 printable ASCII characters without spaces.")
         draft = await read_draft(request, self._service.bounds.max_bytes)
         return self._posted(request, base, await self._service.post(draft, key))
 
@@ -100,7 +100,7 @@ class Handlers:
         event: Literal["read"] | None = "read" if request.method == "GET" else None
         if accept.format == "text":
             return Response(200, _AS_TEXT, shown.text, shown.tag, event, _facts(shown))
-        body = _encode(_ShownBody(200, shown.text.decode(), format_time(shown.expires_at), shown.reads_left))
+        body = _encode(_OpenedMessageBody(200, shown.text.decode(), format_time(shown.expires_at), shown.reads_left))
         facts = _facts(shown) if request.method == "HEAD" else ()
         return Response(200, _AS_JSON, body, shown.tag, event, facts)
 
@@ -138,7 +138,7 @@ class Handlers:
     def _page(self, name: str, request: Request) -> Response:
         return self._pages.page(name, request.headers)
 
-    def _posted(self, request: Request, base: str, posted: Posted) -> Response:
+    def _posted(self, request: Request, base: str, posted: CreatedMessage) -> Response:
         url, receipt = f"{base}/msg/{posted.message_id}", f"{base}/receipt/{posted.receipt_id}"
         expires_at = format_time(posted.expires_at)
         location = (b"location", url.encode())
@@ -148,7 +148,7 @@ class Handlers:
             return page._replace(extra=(location,), tag=posted.tag, event="created")
         if accept == "text":
             return Response(200, _AS_TEXT, f"{url}\n".encode(), posted.tag, "created", (location,))
-        body = _encode(_PostedBody(200, posted.message_id, url, expires_at, posted.reads, receipt))
+        body = _encode(_CreatedMessageBody(200, posted.message_id, url, expires_at, posted.reads, receipt))
         return Response(200, _AS_JSON, body, posted.tag, "created", (location,))
 
     def _base(self, request: Request) -> str:
@@ -160,7 +160,7 @@ class Handlers:
         return _origin(request.scope["scheme"], host)
 
 
-def _receipt(request: Request, receipt: Receipt) -> Response:
+def _receipt(request: Request, receipt: ReceiptStatus) -> Response:
     if wanted(request.headers.get(b"accept", b"")).format == "text":
         return Response(200, _AS_TEXT, f"{receipt.state}\n".encode(), receipt.tag)
     expires_at = format_time(receipt.expires_at)
@@ -168,7 +168,7 @@ def _receipt(request: Request, receipt: Receipt) -> Response:
     return Response(200, _AS_JSON, body, receipt.tag)
 
 
-def _facts(shown: Shown) -> tuple[Header, ...]:
+def _facts(shown: OpenedMessage) -> tuple[Header, ...]:
     """What a JSON body would tell besides the message."""
     expires_at = (b"x-expires-at", format_time(shown.expires_at).encode())
     return (expires_at,) if shown.reads_left is None else (expires_at, (b"x-reads-left", b"%d" % shown.reads_left))
@@ -177,7 +177,7 @@ def _facts(shown: Shown) -> tuple[Header, ...]:
 @lru_cache(64)
 def _origin(scheme: str, host: bytes) -> str:
     if not HOST.fullmatch(host):
-        raise Invalid("The Host header is not a name or address.")
+        raise InvalidRequest("The Host header is not a name or address.")
     return f"{scheme}://{host.decode()}"
 
 

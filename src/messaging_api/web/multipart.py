@@ -5,20 +5,20 @@ from collections.abc import Callable
 from python_multipart.exceptions import FormParserError
 from python_multipart.multipart import MultipartParser, parse_options_header
 
-from messaging_api.errors import Invalid
+from messaging_api.errors import InvalidRequest
 
 
 def parse_multipart(body: bytes, boundary: str) -> list[tuple[bytes, bytes]]:
-    """Name and value of each part in order; a file's value is its content. Raises Invalid."""
+    """Name and value of each part in order; a file's value is its content. Raises InvalidRequest."""
     parts = _Parts()
     try:
         parser = MultipartParser(boundary.encode("latin-1"), parts.callbacks())  # type: ignore[arg-type]
         parser.write(body)
         parser.finalize()
     except FormParserError:
-        raise Invalid("The body is not multipart/form-data with the boundary it names.") from None
+        raise InvalidRequest("The body is not multipart/form-data with the boundary it names.") from None
     if not parts.ended:
-        raise Invalid("The multipart/form-data body breaks off.")
+        raise InvalidRequest("The multipart/form-data body breaks off.")
     return [(name, bytes(value)) for name, value in parts.fields]
 
 

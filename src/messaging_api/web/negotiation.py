@@ -3,7 +3,7 @@
 from functools import lru_cache
 from typing import Literal, NamedTuple
 
-from messaging_api.errors import Invalid
+from messaging_api.errors import InvalidRequest
 
 Format = Literal["json", "text", "html"]
 
@@ -12,23 +12,23 @@ _CACHED = 256
 """Longest header that is remembered, so that nobody fills the memory with long ones."""
 
 
-class Wanted(NamedTuple):
+class AcceptedFormat(NamedTuple):
     """The format to answer in. `named` says that the client named application/json or text/plain itself."""
 
     format: Format
     named: bool
 
 
-def wanted(accept: bytes) -> Wanted:
+def wanted(accept: bytes) -> AcceptedFormat:
     """The best of our formats; JSON for wildcards, for nothing and for what we do not have."""
     return _cached(accept) if len(accept) <= _CACHED else _wanted(accept)
 
 
-def _wanted(accept: bytes) -> Wanted:
+def _wanted(accept: bytes) -> AcceptedFormat:
     weights = {_FORMATS[name]: weight for name, weight in _ranges(accept.decode("latin-1")) if name in _FORMATS}
     accepted = {name: weight for name, weight in weights.items() if weight > 0}
     best = max(accepted, key=lambda name: (accepted[name], name == "json", name == "text"), default=None)
-    return Wanted(best or "json", named=best in ("json", "text"))
+    return AcceptedFormat(best or "json", named=best in ("json", "text"))
 
 
 _cached = lru_cache(1024)(_wanted)
@@ -58,7 +58,7 @@ def accepts(accept: bytes, coding: str) -> bool:
 def media_type(content_type: bytes | None) -> tuple[str, str]:
     """The media type in lower case and its boundary parameter, "" without one.
 
-    Raises Invalid for a charset other than UTF-8.
+    Raises InvalidRequest for a charset other than UTF-8.
     """
     name, *parameters = (content_type or b"").decode("latin-1").split(";")
     boundary = ""
@@ -66,7 +66,7 @@ def media_type(content_type: bytes | None) -> tuple[str, str]:
         key, _, value = (piece.strip() for piece in parameter.partition("="))
         value = value.strip('"')
         if key.lower() == "charset" and value.lower() not in ("utf-8", "utf8", "us-ascii"):
-            raise Invalid("Send UTF-8: no other charset is accepted.")
+            raise InvalidRequest("Send UTF-8: no other charset is accepted.")
         if key.lower() == "boundary":
             boundary = value
     return name.strip().lower(), boundary

@@ -2,8 +2,8 @@
 
 from messaging_api.core.store import Store
 from messaging_api.errors import StoreError
-from messaging_api.observability.metrics import Board
-from messaging_api.web.prometheus import Exposition
+from messaging_api.observability.metrics import SharedMetrics
+from messaging_api.web.prometheus import PrometheusExporter
 from messaging_api.web.types import Receive, Scope, Send
 
 _TEXT = b"text/plain; charset=utf-8"
@@ -13,7 +13,7 @@ _METRICS = b"text/plain; version=0.0.4; charset=utf-8"
 class OpsApp:
     """Tells of the service over `store` whose numbers are on `board`."""
 
-    def __init__(self, board: Board, store: Store, exposition: Exposition) -> None:
+    def __init__(self, board: SharedMetrics, store: Store, exposition: PrometheusExporter) -> None:
         self._board = board
         self._store = store
         self._exposition = exposition

@@ -32,7 +32,7 @@ class HeadTooLarge(MessagingError):
         super().__init__(f"Request line and headers may have at most {limit} bytes.")
 
 
-class Row(NamedTuple):
+class ProblemType(NamedTuple):
     """How an error is told: the slug ends the problem's type. The detail is the error's own text unless given here."""
 
     status: int
@@ -46,52 +46,56 @@ _PROBLEM = (b"content-type", b"application/problem+json")
 _CLOSE = (b"connection", b"close")
 _SOON = (b"retry-after", b"1")
 
-TABLE: dict[type[Exception], Row] = {
-    errors.Invalid: Row(400, "invalid", "The request cannot be understood"),
-    errors.TooLarge: Row(413, "too-large", "The message is too long", headers=(_CLOSE,)),
-    errors.Incomplete: Row(
+TABLE: dict[type[Exception], ProblemType] = {
+    errors.InvalidRequest: ProblemType(400, "invalid", "The request cannot be understood"),
+    errors.MessageTooLarge: ProblemType(413, "too-large", "The message is too long", headers=(_CLOSE,)),
+    errors.IncompleteBody: ProblemType(
         408, "incomplete", "The request did not arrive", "Its body broke off or took too long.", (_CLOSE,)
     ),
-    errors.Missing: Row(
+    errors.MessageNotFound: ProblemType(
         404,
         "no-message",
         "There is no message here",
         "It never was here, has expired, has been read by all its readers, or was burned.",
     ),
-    errors.Unconfirmed: Row(
+    errors.FormatRequired: ProblemType(
         428,
         "name-a-format",
         "This message can be read a limited number of times",
         "To read it, and spend one of its reads, send Accept: text/plain or Accept: application/json.",
     ),
-    errors.KeyReused: Row(
+    errors.IdempotencyConflict: ProblemType(
         422, "key-reused", "The Idempotency-Key was used before", "It came within 24 hours with another request."
     ),
-    errors.Unauthorized: Row(401, "token", "Only those with a token may create here"),
-    errors.LimitReached: Row(429, "limit", "Too many requests of this kind"),
-    errors.Overloaded: Row(503, "overloaded", "Too busy right now", "Try again in a moment.", (_SOON,)),
-    errors.StoreUnavailable: Row(
+    errors.Unauthorized: ProblemType(401, "token", "Only those with a token may create here"),
+    errors.LimitReached: ProblemType(429, "limit", "Too many requests of this kind"),
+    errors.Overloaded: ProblemType(503, "overloaded", "Too busy right now", "Try again in a moment.", (_SOON,)),
+    errors.StoreUnavailable: ProblemType(
         503, "unavailable", "The store is out of reach", "Nothing is half done. Try again in a moment.", (_SOON,)
     ),
-    errors.StoreFull: Row(507, "full", "The store is full", "The message was not kept."),
-    UnknownAddress: Row(404, "unknown-address", "There is nothing here", "See /docs for the addresses there are."),
-    PlainHttp: Row(
+    errors.StoreFull: ProblemType(507, "full", "The store is full", "The message was not kept."),
+    UnknownAddress: ProblemType(
+        404, "unknown-address", "There is nothing here", "See /docs for the addresses there are."
+    ),
+    PlainHttp: ProblemType(
         403,
         "plain-http",
         "This service speaks https only",
         "What was just sent went in clear: consider its link or message read by others, and use https from now on.",
         (_CLOSE,),
     ),
-    HeadTooLarge: Row(431, "head-too-large", "The head of the request is too long", headers=(_CLOSE,)),
-    MethodNotAllowed: Row(405, "method-not-allowed", "This address does not have this method"),
-    Exception: Row(500, "unexpected", "Something went wrong here", "It is in the log under the id of this request."),
+    HeadTooLarge: ProblemType(431, "head-too-large", "The head of the request is too long", headers=(_CLOSE,)),
+    MethodNotAllowed: ProblemType(405, "method-not-allowed", "This address does not have this method"),
+    Exception: ProblemType(
+        500, "unexpected", "Something went wrong here", "It is in the log under the id of this request."
+    ),
 }
 
 INTERNAL = (errors.SettingsError,)
 """Errors that can only happen before there is anyone to answer."""
 
 
-class _Problem(msgspec.Struct):
+class _ProblemBody(msgspec.Struct):
     type: str
     title: str
     status: int
@@ -101,7 +105,7 @@ class _Problem(msgspec.Struct):
 def problem(error: Exception) -> Response:
     """The answer that tells `error`: by the nearest of its classes that has a row."""
     row = next(TABLE[kind] for kind in type(error).__mro__ if kind in TABLE)
-    body = msgspec.json.encode(_Problem(f"/docs#{row.slug}", row.title, row.status, row.detail or str(error)))
+    body = msgspec.json.encode(_ProblemBody(f"/docs#{row.slug}", row.title, row.status, row.detail or str(error)))
     return Response(row.status, (_PROBLEM, *row.headers), body, extra=_of_this(error), reason=_reason(row, error))
 
 
@@ -118,6 +122,6 @@ def _of_this(error: Exception) -> tuple[Header, ...]:
     return ()
 
 
-def _reason(row: Row, error: Exception) -> str:
+def _reason(row: ProblemType, error: Exception) -> str:
     """The code of `error` in logs and metrics."""
     return f"limit_{error.kind}" if isinstance(error, errors.LimitReached) else row.slug.replace("-", "_")

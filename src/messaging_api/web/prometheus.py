@@ -18,16 +18,16 @@ from prometheus_client.core import (
 from messaging_api import __version__
 from messaging_api.core.store import Stats, Store
 from messaging_api.errors import StoreError
-from messaging_api.observability.metrics import BATCHES, BOUNDS, COUNTERS, ROUTES, Board
+from messaging_api.observability.metrics import BATCH_SIZE_BUCKETS, COUNTERS, LATENCY_BUCKETS, ROUTES, SharedMetrics
 
 STALE = 10.0
 """Seconds without a sign of life after which a process counts as stuck."""
 
 
-class Exposition:
+class PrometheusExporter:
     """`kind` is the store's, as in its address; `clock`, in seconds, the monotonic one that heartbeats are told by."""
 
-    def __init__(self, board: Board, store: Store, kind: str, clock: Callable[[], float]) -> None:
+    def __init__(self, board: SharedMetrics, store: Store, kind: str, clock: Callable[[], float]) -> None:
         self._board = board
         self._store = store
         self._kind = kind
@@ -41,7 +41,7 @@ class Exposition:
     async def text(self) -> bytes:
         """Prometheus text format 0.0.4."""
         registry = CollectorRegistry()
-        registry.register(_Fixed([*self._service(), *await self._of_store()]))
+        registry.register(_CollectedMetrics([*self._service(), *await self._of_store()]))
         return generate_latest(registry)
 
     def _service(self) -> Iterator[Metric]:
@@ -59,12 +59,12 @@ class Exposition:
             yield family
         durations = HistogramMetricFamily("messaging_request_duration_seconds", "Time to answer.", labels=["route"])
         for route in ROUTES:
-            _fill(durations, self._board, BOUNDS, "duration", route, unit=1e-6)
+            _fill(durations, self._board, LATENCY_BUCKETS, "duration", route, unit=1e-6)
         yield durations
         batches = HistogramMetricFamily(
             "messaging_store_batch_size", "Operations in one round trip to the store, or one transaction."
         )
-        _fill(batches, self._board, BATCHES, "batch")
+        _fill(batches, self._board, BATCH_SIZE_BUCKETS, "batch")
         yield batches
         yield _gauge("messaging_requests_in_flight", "Requests being served, seen once a second.", total("in_flight"))
         yield from self._workers()
@@ -99,7 +99,7 @@ class Exposition:
         return [_gauge("messaging_store_up", "1 when the store answers.", bool(told)), *told]
 
 
-class _Fixed:
+class _CollectedMetrics:
     """Metrics that were gathered already."""
 
     def __init__(self, metrics: Iterable[Metric]) -> None:
@@ -130,7 +130,9 @@ def _by_worker(name: str, meaning: str) -> GaugeMetricFamily:
     return GaugeMetricFamily(name, meaning, labels=["worker"])
 
 
-def _fill(family: HistogramMetricFamily, board: Board, bounds: Iterable[float], *key: str, unit: float = 1) -> None:
+def _fill(
+    family: HistogramMetricFamily, board: SharedMetrics, bounds: Iterable[float], *key: str, unit: float = 1
+) -> None:
     """Add the histogram that lies at `key`, its last element being the label's value if there is one."""
     names = [*map(str, bounds), "+Inf"]
     counts = [board.total(*key, str(bucket)) for bucket in range(len(names))]

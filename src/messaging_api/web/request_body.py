@@ -7,7 +7,7 @@ from urllib.parse import parse_qsl
 import msgspec
 
 from messaging_api.core.message import Draft
-from messaging_api.errors import Incomplete, Invalid, TooLarge
+from messaging_api.errors import IncompleteBody, InvalidRequest, MessageTooLarge
 from messaging_api.web.multipart import parse_multipart
 from messaging_api.web.negotiation import media_type
 from messaging_api.web.timestamps import parse_time
@@ -17,14 +17,14 @@ _FIELDS = ("message", "ttl", "expires_at", "reads")
 ACCEPTED = "application/json, text/plain, application/x-www-form-urlencoded or multipart/form-data"
 
 
-class _Body(msgspec.Struct, forbid_unknown_fields=True):
+class _MessageBody(msgspec.Struct, forbid_unknown_fields=True):
     message: str
     ttl: int | None = None
     expires_at: str | None = None
     reads: int | None = None
 
 
-_decode = msgspec.json.Decoder(_Body).decode
+_decode = msgspec.json.Decoder(_MessageBody).decode
 
 
 def _from_json(body: bytes, _boundary: str, _query: bytes) -> Draft:
@@ -32,9 +32,9 @@ def _from_json(body: bytes, _boundary: str, _query: bytes) -> Draft:
         asked = _decode(body)
         text = asked.message.encode()
     except msgspec.ValidationError as error:
-        raise Invalid(f"The JSON does not say a message: {error}.") from None
+        raise InvalidRequest(f"The JSON does not say a message: {error}.") from None
     except (msgspec.MsgspecError, ValueError):
-        raise Invalid("The body is not JSON in UTF-8.") from None
+        raise InvalidRequest("The body is not JSON in UTF-8.") from None
     expires_at = None if asked.expires_at is None else parse_time(asked.expires_at)
     return Draft(text, asked.ttl, expires_at, asked.reads)
 
@@ -42,7 +42,7 @@ def _from_json(body: bytes, _boundary: str, _query: bytes) -> Draft:
 def _from_text(body: bytes, _boundary: str, query: bytes) -> Draft:
     options = _once(_pairs(query)) if query else {}
     if "message" in options:
-        raise Invalid("As text/plain the body is the message; the query holds ttl, expires_at and reads only.")
+        raise InvalidRequest("As text/plain the body is the message; the query holds ttl, expires_at and reads only.")
     return _draft(_utf8(body), options)
 
 
@@ -72,13 +72,16 @@ _TYPES = {
 
 
 async def read_draft(request: Request, max_bytes: int) -> Draft:
-    """What the request asks to keep. Raises Invalid, Incomplete, and TooLarge as soon as the body is too long."""
+    """Return the message that the request asks to keep.
+
+    Raises InvalidRequest, IncompleteBody; MessageTooLarge as soon as the body is too long.
+    """
     name, boundary = media_type(request.headers.get(b"content-type"))
     kind = _TYPES.get(name)
     if kind is None:
-        raise Invalid(f"Content-Type must be {ACCEPTED}.")
+        raise InvalidRequest(f"Content-Type must be {ACCEPTED}.")
     if request.query and name != "text/plain":
-        raise Invalid("Options go in the body; in the query only with text/plain.")
+        raise InvalidRequest("Options go in the body; in the query only with text/plain.")
     body = await _read(request, max_bytes * kind.factor + kind.extra, max_bytes)
     return kind.read(body, boundary, request.query)
 
@@ -86,7 +89,7 @@ async def read_draft(request: Request, max_bytes: int) -> Draft:
 async def _read(request: Request, limit: int, max_bytes: int) -> bytes:
     length = request.headers.get(b"content-length")
     if length is not None and int(length) > limit:
-        raise TooLarge(max_bytes)
+        raise MessageTooLarge(max_bytes)
     message = await request.receive()
     body: bytes = message.get("body", b"")
     if not message.get("more_body") and len(body) <= limit:
@@ -94,14 +97,14 @@ async def _read(request: Request, limit: int, max_bytes: int) -> bytes:
     chunks, size = [body], len(body)
     while message.get("more_body"):
         if size > limit:
-            raise TooLarge(max_bytes)
+            raise MessageTooLarge(max_bytes)
         message = await request.receive()
         chunks.append(message.get("body", b""))
         size += len(chunks[-1])
     if size > limit:
-        raise TooLarge(max_bytes)
+        raise MessageTooLarge(max_bytes)
     if message["type"] == "http.disconnect":
-        raise Incomplete
+        raise IncompleteBody
     return b"".join(chunks)
 
 
@@ -111,23 +114,25 @@ def _pairs(encoded: bytes) -> list[tuple[str, str]]:
             encoded.decode(), keep_blank_values=True, strict_parsing=True, errors="strict", max_num_fields=len(_FIELDS)
         )
     except ValueError:
-        raise Invalid(f"Form fields look like message=…&ttl=60, in UTF-8, and are {', '.join(_FIELDS)}.") from None
+        raise InvalidRequest(
+            f"Form fields look like message=…&ttl=60, in UTF-8, and are {', '.join(_FIELDS)}."
+        ) from None
 
 
 def _once(pairs: Iterable[tuple[str, str]]) -> dict[str, str]:
     fields: dict[str, str] = {}
     for name, value in pairs:
         if name not in _FIELDS:
-            raise Invalid(f"There is no field of that name; there are {', '.join(_FIELDS)}.")
+            raise InvalidRequest(f"There is no field of that name; there are {', '.join(_FIELDS)}.")
         if name in fields:
-            raise Invalid(f"{name} is there twice.")
+            raise InvalidRequest(f"{name} is there twice.")
         fields[name] = value
     return fields
 
 
 def _from_fields(fields: dict[str, str]) -> Draft:
     if "message" not in fields:
-        raise Invalid("The field message is missing.")
+        raise InvalidRequest("The field message is missing.")
     return _draft(fields["message"], fields)
 
 
@@ -141,7 +146,7 @@ def _number(fields: dict[str, str], name: str) -> int | None:
     if text is None:
         return None
     if not (text.isascii() and text.isdecimal() and len(text) < 10):
-        raise Invalid(f"{name} must be a whole number.")
+        raise InvalidRequest(f"{name} must be a whole number.")
     return int(text)
 
 
@@ -149,4 +154,4 @@ def _utf8(raw: bytes) -> str:
     try:
         return raw.decode()
     except UnicodeDecodeError:
-        raise Invalid("The message is not valid UTF-8.") from None
+        raise InvalidRequest("The message is not valid UTF-8.") from None

@@ -6,7 +6,7 @@ from functools import lru_cache
 
 import msgspec
 
-from messaging_api.errors import Invalid
+from messaging_api.errors import InvalidRequest
 
 _EPOCH = datetime.fromtimestamp(0, UTC)
 
@@ -29,11 +29,11 @@ def format_time(moment: int) -> str:
 
 
 def parse_time(text: str) -> int:
-    """A date and time with its offset from UTC. Raises Invalid."""
+    """A date and time with its offset from UTC. Raises InvalidRequest."""
     try:
         moment = msgspec.convert(text, datetime)
     except msgspec.ValidationError:
         moment = None
     if moment is None or moment.tzinfo is None:
-        raise Invalid("expires_at must be a time as in RFC 3339, such as 2026-12-31T12:00:00Z.")
+        raise InvalidRequest("expires_at must be a time as in RFC 3339, such as 2026-12-31T12:00:00Z.")
     return (moment - _EPOCH) // timedelta(milliseconds=1)

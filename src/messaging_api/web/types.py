@@ -20,7 +20,7 @@ WHOLE = "messaging_api.whole"
 """The extension of the ASGI scope by which an answer is handed over whole: `await whole(status, lines, body)`."""
 
 
-class Client(NamedTuple):
+class ClientAddress(NamedTuple):
     """Who asks: the address for the log, "" without one, and the key that limits go by."""
 
     address: str
@@ -57,7 +57,7 @@ class Request:
 
     __slots__ = ("client", "headers", "method", "path", "permit", "query", "receive", "request_id", "scope")
 
-    def __init__(self, scope: Scope, receive: Receive, request_id: str, client: Client) -> None:
+    def __init__(self, scope: Scope, receive: Receive, request_id: str, client: ClientAddress) -> None:
         self.scope = scope
         self.receive = receive
         self.request_id = request_id

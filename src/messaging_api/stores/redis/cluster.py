@@ -13,16 +13,16 @@ from typing import cast
 
 from messaging_api.core.store import Entry, Stats
 from messaging_api.errors import StoreError, StoreFull, StoreUnavailable
-from messaging_api.stores.batching import Instruments
+from messaging_api.stores.batching import StoreHooks
 from messaging_api.stores.redis.connection import Command, Reply
-from messaging_api.stores.redis.errors import Asked, Moved, NotExecuted
+from messaging_api.stores.redis.errors import AskRedirect, MovedRedirect, NotExecuted
 from messaging_api.stores.redis.hash_slot import located, slot_of
-from messaging_api.stores.redis.node import Lane, Node, Script, connect, spelled_out
-from messaging_api.stores.redis.replication import Replicated
+from messaging_api.stores.redis.node import CommandChannel, Node, Script, as_eval, connect
+from messaging_api.stores.redis.replication import ReplicatedChannel
 from messaging_api.stores.redis.stats import parse_info, total
 from messaging_api.stores.redis.store import RedisStore
-from messaging_api.stores.redis.topology import Shard, Shards
-from messaging_api.stores.redis.url import Endpoint, RedisAddress
+from messaging_api.stores.redis.topology import ClusterTopology, Shard
+from messaging_api.stores.redis.url import Endpoint, RedisUrl
 
 ANSWER = Script("answer.lua")
 
@@ -31,9 +31,9 @@ _MAP, _ONE_TRY, _MORE_TRIES = 0.25, 0.6, 0.15
 
 
 class Router:
-    """A Lane to whichever node serves the key of a command; follows what the nodes say about who does."""
+    """A CommandChannel to whichever node serves the key of a command; follows what the nodes say about who does."""
 
-    def __init__(self, shards: Shards, pick: Callable[[Shard], Lane], patience: float) -> None:
+    def __init__(self, shards: ClusterTopology, pick: Callable[[Shard], CommandChannel], patience: float) -> None:
         self._shards = shards
         self._pick = pick
         self._patience = patience
@@ -86,13 +86,13 @@ class Router:
     async def _follow(self, command: Command, refused: NotExecuted) -> Reply:
         slot = _slot(command)
         asked = self._shards.at[slot]
-        if asked is None or not isinstance(refused, Moved):
+        if asked is None or not isinstance(refused, MovedRedirect):
             await asyncio.shield(self._shards.refresh())
             return await self.begin(command)
         there = self._shards.shard(located(refused.host, refused.port, asked.endpoint))
-        if isinstance(refused, Asked):
+        if isinstance(refused, AskRedirect):
             lane = self._pick(there)
-            _, reply = await asyncio.gather(lane.submit(("ASKING",)), lane.submit(spelled_out(command)))
+            _, reply = await asyncio.gather(lane.submit(("ASKING",)), lane.submit(as_eval(command)))
             return reply
         self._shards.at[slot] = there
         self._shards.refresh()
@@ -106,9 +106,9 @@ def _slot(command: Command) -> int:
 class ClusterStore(RedisStore):
     """A Store; see `core/store.py`."""
 
-    def __init__(self, address: RedisAddress, timeout: float, instruments: Instruments, replicas: int) -> None:
+    def __init__(self, address: RedisUrl, timeout: float, instruments: StoreHooks, replicas: int) -> None:
         open_shard = partial(_shard, address, timeout * _ONE_TRY, instruments, replicas)
-        self._shards = Shards(address.hosts, timeout * _MAP, open_shard)
+        self._shards = ClusterTopology(address.hosts, timeout * _MAP, open_shard)
         self._patience = timeout * _MORE_TRIES
         self._router = Router(self._shards, lambda shard: shard.writes, self._patience)
         super().__init__(Router(self._shards, lambda shard: shard.reads, self._patience), self._router, address.prefix)
@@ -173,9 +173,9 @@ class ClusterStore(RedisStore):
                 await asyncio.gather(*removals, return_exceptions=True)
 
 
-def _shard(address: RedisAddress, timeout: float, instruments: Instruments, replicas: int, endpoint: Endpoint) -> Shard:
+def _shard(address: RedisUrl, timeout: float, instruments: StoreHooks, replicas: int, endpoint: Endpoint) -> Shard:
     def node() -> Node:
         return Node(partial(connect, endpoint, address.login, address.tls, timeout), timeout, instruments)
 
     reads = node()
-    return Shard(endpoint, reads, Replicated(node(), replicas, timeout) if replicas else reads)
+    return Shard(endpoint, reads, ReplicatedChannel(node(), replicas, timeout) if replicas else reads)

@@ -12,12 +12,12 @@ from typing import Any, cast
 import hiredis
 
 from messaging_api.errors import StoreError, StoreUnavailable
-from messaging_api.stores.batching import Ticket, Watchdog
+from messaging_api.stores.batching import OldestFirstTimeout, PendingOperation
 from messaging_api.stores.redis.errors import refusal
 
 Command = tuple[bytes | str, ...]
 Reply = Any
-Sent = Ticket[Command, Reply]
+Sent = PendingOperation[Command, Reply]
 
 _pack = cast("Callable[[Command], bytes]", hiredis.pack_command)  # its stub allows tuples of one element only
 
@@ -32,12 +32,12 @@ class Connection(asyncio.Protocol):
         self.on_idle: Callable[[Connection], None] = lambda _: None
         """Called when no reply is to come any more: the last is in, or the connection broke."""
         self._reader = hiredis.Reader()
-        self.settle: Callable[[Connection, Sent, Reply], None] = _plainly
+        self.resolve: Callable[[Connection, Sent, Reply], None] = _plainly
         """What is done with a command's ticket and its reply, which may be a `hiredis.ReplyError`."""
         self._pending: deque[tuple[float, Sent]] = deque()
         self._loop = asyncio.get_running_loop()
         self._closed: asyncio.Future[None] = self._loop.create_future()
-        self._watchdog = Watchdog(timeout, self._oldest, self._cut)
+        self._watchdog = OldestFirstTimeout(timeout, self._oldest, self._cut)
 
     @property
     def usable(self) -> bool:
@@ -57,7 +57,7 @@ class Connection(asyncio.Protocol):
 
     async def call(self, command: Command) -> Reply:
         """One command by itself. Raises StoreError, for a reply that is an error too."""
-        ticket: Sent = Ticket(command, self._loop.create_future())
+        ticket: Sent = PendingOperation(command, self._loop.create_future())
         self.send((ticket,), self._loop.time())
         try:
             return await ticket.answer
@@ -85,17 +85,17 @@ class Connection(asyncio.Protocol):
 
     def _fail(self) -> None:
         while self._pending:
-            self._pending.popleft()[1].settle(StoreUnavailable("The connection to Redis broke."))
+            self._pending.popleft()[1].resolve(StoreUnavailable("The connection to Redis broke."))
 
     def connection_made(self, transport: asyncio.BaseTransport) -> None:
         self._transport = cast("asyncio.Transport", transport)
 
     def data_received(self, data: bytes) -> None:
-        reader, pending, settle = self._reader, self._pending, self.settle
+        reader, pending, resolve = self._reader, self._pending, self.resolve
         try:
             reader.feed(data)
             while (reply := reader.gets()) is not False:
-                settle(self, pending.popleft()[1], reply)
+                resolve(self, pending.popleft()[1], reply)
         except (hiredis.ProtocolError, IndexError):  # not a Redis: no reply to come can be trusted
             self._cut()
         if not pending:
@@ -108,4 +108,4 @@ class Connection(asyncio.Protocol):
 
 
 def _plainly(_connection: Connection, ticket: Sent, reply: Reply) -> None:
-    ticket.settle(reply)
+    ticket.resolve(reply)

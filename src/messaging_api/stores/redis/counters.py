@@ -4,11 +4,11 @@ import asyncio
 from asyncio import Future
 from functools import lru_cache, partial
 
-from messaging_api.core.ratelimit import WINDOW_MS, Kind, Standing
+from messaging_api.core.ratelimit import WINDOW_MS, Kind, WindowCounts
 from messaging_api.errors import StoreError, StoreUnavailable
-from messaging_api.stores.coalescing import Tallies, Tally
+from messaging_api.stores.coalescing import CountBatcher, PendingCount
 from messaging_api.stores.redis.connection import Command
-from messaging_api.stores.redis.node import Lane, Script
+from messaging_api.stores.redis.node import CommandChannel, Script
 
 LIMIT = Script("limit.lua")
 _WINDOW = str(WINDOW_MS)
@@ -17,12 +17,12 @@ _WINDOW = str(WINDOW_MS)
 class RedisCounters:
     """What is counted goes through `lane`, and need not wait for replicas."""
 
-    def __init__(self, prefix: bytes, lane: Lane) -> None:
+    def __init__(self, prefix: bytes, lane: CommandChannel) -> None:
         self._prefix = prefix
         self._lane = lane
-        self.count = Tallies(self._count).count
+        self.count = CountBatcher(self._count).count
 
-    def _count(self, tallies: list[Tally]) -> None:
+    def _count(self, tallies: list[PendingCount]) -> None:
         for tally in tallies:
             command = _command(self._prefix, *tally.ask, len(tally.tells))
             # ahead, so that it is answered before the look beside it, and nobody has to wait again
@@ -37,10 +37,10 @@ def _command(prefix: bytes, client: bytes, add: Kind | None, look: Kind | None, 
     return LIMIT.call(len(keys), *keys, _WINDOW, *map(str, asked.values()))
 
 
-def _settle(tally: Tally, reply: "Future[list[int]]") -> None:
+def _settle(tally: PendingCount, reply: "Future[list[int]]") -> None:
     error = reply.exception()
     if error is None:
         told = reply.result()
-        tally.settle(Standing(*told) if tally.ask[1] else Standing(0, 0, *told))
+        tally.resolve(WindowCounts(*told) if tally.ask[1] else WindowCounts(0, 0, *told))
     else:
-        tally.settle(error if isinstance(error, StoreError) else StoreUnavailable("Redis gave no answer."))
+        tally.resolve(error if isinstance(error, StoreError) else StoreUnavailable("Redis gave no answer."))

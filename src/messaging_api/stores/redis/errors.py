@@ -9,7 +9,7 @@ class NotExecuted(StoreUnavailable):
     """Refused before anything was done: asking again, here or elsewhere, is safe."""
 
 
-class Moved(NotExecuted):
+class MovedRedirect(NotExecuted):
     """The slot belongs to another node of the cluster, at `host` (empty: the one asked) and `port`."""
 
     def __init__(self, host: str, port: int) -> None:
@@ -17,17 +17,17 @@ class Moved(NotExecuted):
         self.host, self.port = host, port
 
 
-class Asked(Moved):
+class AskRedirect(MovedRedirect):
     """The slot is on its way to another node: this once it is to be asked, after ASKING."""
 
 
-class Demoted(NotExecuted):
+class NotMaster(NotExecuted):
     """This server is no master, or no longer."""
 
 
 _KINDS: dict[str, type[NotExecuted]] = {
-    "READONLY": Demoted,
-    "MASTERDOWN": Demoted,
+    "READONLY": NotMaster,
+    "MASTERDOWN": NotMaster,
     "LOADING": NotExecuted,
     "CLUSTERDOWN": NotExecuted,
     "TRYAGAIN": NotExecuted,
@@ -43,5 +43,5 @@ def refusal(reply: hiredis.ReplyError) -> StoreError:
         return StoreFull("Redis has no room.")
     if word in ("MOVED", "ASK"):
         host, _, port = rest.rpartition(" ")[2].rpartition(":")
-        return (Moved if word == "MOVED" else Asked)(host, int(port))
+        return (MovedRedirect if word == "MOVED" else AskRedirect)(host, int(port))
     return _KINDS.get(word, StoreUnavailable)(f"Redis answered {word}.")

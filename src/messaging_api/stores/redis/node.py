@@ -11,13 +11,13 @@ from typing import Any, Protocol
 import hiredis
 
 from messaging_api.errors import StoreUnavailable
-from messaging_api.stores.batching import UNWATCHED, Batcher, Instruments, Ticket, still_wanted
+from messaging_api.stores.batching import NO_HOOKS, Batcher, PendingOperation, StoreHooks, drop_abandoned
 from messaging_api.stores.redis.connection import Command, Connection, Reply, Sent
-from messaging_api.stores.redis.errors import Demoted, refusal
-from messaging_api.stores.redis.url import Endpoint, Login
+from messaging_api.stores.redis.errors import NotMaster, refusal
+from messaging_api.stores.redis.url import Credentials, Endpoint
 
 
-class Lane(Protocol):
+class CommandChannel(Protocol):
     """Where commands go in and their replies come out. A reply that is an error is raised, as a StoreError."""
 
     def submit(self, command: Command, *, ahead: bool = False) -> Awaitable[Any]:
@@ -43,12 +43,12 @@ class Script:
 _TEXTS: dict[bytes | str, bytes] = {}
 
 
-def spelled_out(command: Command) -> Command:
+def as_eval(command: Command) -> Command:
     """The same command for a server that may not know its script."""
     return ("EVAL", _TEXTS[command[1]], *command[2:]) if command[0] == "EVALSHA" else command
 
 
-async def connect(endpoint: Endpoint, login: Login, tls: SSLContext | None, patience: float) -> Connection:
+async def connect(endpoint: Endpoint, login: Credentials, tls: SSLContext | None, patience: float) -> Connection:
     """A connection that is logged in; each of its replies is waited for `patience` seconds.
 
     Raises OSError, StoreError. The caller bounds the time.
@@ -65,14 +65,14 @@ async def connect(endpoint: Endpoint, login: Login, tls: SSLContext | None, pati
 
 
 class Node:
-    """A Lane to the Redis that `open_` connects to.
+    """A CommandChannel to the Redis that `open_` connects to.
 
     One batch is on its way at a time: what comes meanwhile goes together once the last reply is in. A lone command
     waits for nothing; under load there are fewer and larger batches, and so fewer system calls for each command.
     """
 
     def __init__(
-        self, open_: Callable[[], Awaitable[Connection]], timeout: float, instruments: Instruments = UNWATCHED
+        self, open_: Callable[[], Awaitable[Connection]], timeout: float, instruments: StoreHooks = NO_HOOKS
     ) -> None:
         self._open = open_
         self._timeout = timeout
@@ -114,26 +114,26 @@ class Node:
 
     def _release(self, connection: Connection) -> None:
         """The last reply is in, or will never come."""
-        held, self._held = still_wanted(self._held), []
+        held, self._held = drop_abandoned(self._held), []
         if not held:
             return
         if connection.usable:
             connection.send(held, self._held_since)
         else:
             for ticket in held:
-                ticket.settle(StoreUnavailable("The connection to Redis broke."))
+                ticket.resolve(StoreUnavailable("The connection to Redis broke."))
 
     def _settle(self, connection: Connection, ticket: Sent, reply: Reply) -> None:
         if not isinstance(reply, hiredis.ReplyError):
-            ticket.settle(reply)
+            ticket.resolve(reply)
         elif str(reply).startswith("NOSCRIPT") and connection.usable:
-            again = Ticket(spelled_out(ticket.operation), ticket.answer)
+            again = PendingOperation(as_eval(ticket.operation), ticket.answer)
             connection.send([again], asyncio.get_running_loop().time())
         else:
             refused = refusal(reply)
-            if isinstance(refused, Demoted):
+            if isinstance(refused, NotMaster):
                 connection.close()  # whoever is the master now is found by opening anew
-            ticket.settle(refused)
+            ticket.resolve(refused)
 
     async def _connect(self) -> None:
         since = asyncio.get_running_loop().time()
@@ -141,15 +141,15 @@ class Node:
         try:
             async with asyncio.timeout(self._timeout):
                 self._connection = await self._open()
-                self._connection.settle, self._connection.on_idle = self._settle, self._release
+                self._connection.resolve, self._connection.on_idle = self._settle, self._release
         except StoreUnavailable as refused:  # the password is wrong, say: whoever watches must be able to tell
             failure = refused
         except (OSError, TimeoutError):  # ssl.SSLError is an OSError
             failure = StoreUnavailable("Redis is out of reach.")
         self._connecting = None
-        waiting, self._waiting = still_wanted(self._waiting), []
+        waiting, self._waiting = drop_abandoned(self._waiting), []
         if failure is None and self._connection is not None and self._connection.usable:
             self._connection.send(waiting, since)
         else:
             for ticket in waiting:
-                ticket.settle(failure or StoreUnavailable("The connection to Redis broke."))
+                ticket.resolve(failure or StoreUnavailable("The connection to Redis broke."))

@@ -9,7 +9,7 @@ master without enough replicas, so that no read is counted there that could not 
 import asyncio
 
 from messaging_api.errors import StoreError, StoreUnavailable
-from messaging_api.stores.batching import Ticket, still_wanted
+from messaging_api.stores.batching import PendingOperation, drop_abandoned
 from messaging_api.stores.redis.connection import Command, Reply
 from messaging_api.stores.redis.errors import NotExecuted
 from messaging_api.stores.redis.node import Node
@@ -19,7 +19,7 @@ _PATIENCE, _PROBE = 0.4, 0.15
 that they are there; short, because a replica that joins while a WAIT waits is not asked by it."""
 
 
-class Replicated:
+class ReplicatedChannel:
     """A Lane for writes to `node`, on which nothing else must be sent."""
 
     def __init__(self, node: Node, replicas: int, timeout: float) -> None:
@@ -28,13 +28,13 @@ class Replicated:
         self._wait, self._probe = (
             ("WAIT", str(replicas), str(int(timeout * part * 1000))) for part in (_PATIENCE, _PROBE)
         )
-        self._gathered: list[Ticket[Command, Reply]] = []
+        self._gathered: list[PendingOperation[Command, Reply]] = []
         self._working: asyncio.Task[None] | None = None
         self._sure = False
 
     def submit(self, command: Command, *, ahead: bool = False) -> "asyncio.Future[Reply]":
         """The reply to come, once enough replicas have what the command wrote."""
-        ticket: Ticket[Command, Reply] = Ticket(command, asyncio.get_running_loop().create_future())
+        ticket: PendingOperation[Command, Reply] = PendingOperation(command, asyncio.get_running_loop().create_future())
         self._gathered.append(ticket)
         if self._working is None:
             self._working = asyncio.create_task(self._work())
@@ -50,12 +50,12 @@ class Replicated:
             if not (self._sure and self._node.connected):
                 self._sure = await self._confirmed(("PING",), self._probe)
             if self._sure:
-                batch, self._gathered = still_wanted(self._gathered), []
+                batch, self._gathered = drop_abandoned(self._gathered), []
                 await self._write(batch)
             if not self._sure:  # nor does anyone wait behind a batch that failed
                 refused, self._gathered = self._gathered, []
                 for ticket in refused:
-                    ticket.settle(NotExecuted("Redis has too few replicas."))
+                    ticket.resolve(NotExecuted("Redis has too few replicas."))
         self._working = None
 
     async def _confirmed(self, *commands: Command) -> bool:
@@ -70,7 +70,7 @@ class Replicated:
             return False
         return bool(count >= self._replicas)
 
-    async def _write(self, batch: list[Ticket[Command, Reply]]) -> None:
+    async def _write(self, batch: list[PendingOperation[Command, Reply]]) -> None:
         answers = [self._node.submit(ticket.operation) for ticket in batch]
         self._sure = await self._confirmed(self._wait)
         if not all(answer.done() for answer in answers):  # a script that the server did not know went after the WAIT
@@ -80,4 +80,4 @@ class Replicated:
             failure = answer.exception()
             if failure is None and not self._sure:
                 failure = StoreUnavailable("Too few replicas of Redis confirmed in time.")
-            ticket.settle(failure or answer.result())
+            ticket.resolve(failure or answer.result())

@@ -9,12 +9,12 @@ import contextlib
 from typing import NamedTuple
 
 from messaging_api.errors import StoreError, StoreUnavailable
-from messaging_api.stores.batching import Instruments
+from messaging_api.stores.batching import StoreHooks
 from messaging_api.stores.redis.connection import Connection
 from messaging_api.stores.redis.node import Node, connect
-from messaging_api.stores.redis.replication import Replicated
+from messaging_api.stores.redis.replication import ReplicatedChannel
 from messaging_api.stores.redis.store import RedisStore
-from messaging_api.stores.redis.url import Endpoint, RedisAddress
+from messaging_api.stores.redis.url import Endpoint, RedisUrl
 
 _SHARE = 0.3
 """The part of the timeout that sentinels have to answer."""
@@ -22,7 +22,7 @@ _EVERY = 1.0
 """Seconds between two times that they are asked while all is well."""
 
 
-class Named(NamedTuple):
+class NamedMaster(NamedTuple):
     """Whom a sentinel names, since which failover."""
 
     epoch: int
@@ -32,7 +32,7 @@ class Named(NamedTuple):
 class SentinelStore(RedisStore):
     """A Store; see `core/store.py`."""
 
-    def __init__(self, address: RedisAddress, timeout: float, instruments: Instruments, replicas: int) -> None:
+    def __init__(self, address: RedisUrl, timeout: float, instruments: StoreHooks, replicas: int) -> None:
         self._address = address
         self._timeout = timeout
         self._master: Endpoint | None = None
@@ -41,7 +41,7 @@ class SentinelStore(RedisStore):
         self._nodes = {reads, writes}
         self._watching = asyncio.create_task(self._watch())
         super().__init__(
-            reads, Replicated(writes, replicas, timeout) if replicas else reads, address.prefix, address.login.db
+            reads, ReplicatedChannel(writes, replicas, timeout) if replicas else reads, address.prefix, address.login.db
         )
 
     async def aclose(self) -> None:
@@ -74,7 +74,7 @@ class SentinelStore(RedisStore):
         return connection
 
 
-async def find_master(address: RedisAddress, patience: float) -> Endpoint:
+async def find_master(address: RedisUrl, patience: float) -> Endpoint:
     """Whom the sentinel names that knows of the latest failover; all are asked at once. Raises StoreUnavailable."""
     asked = [asyncio.create_task(_named_by(one, address, patience)) for one in address.hosts]
     heard, late = await asyncio.wait(asked, timeout=patience * _SHARE)
@@ -87,7 +87,7 @@ async def find_master(address: RedisAddress, patience: float) -> Endpoint:
     return max(named).master
 
 
-async def _named_by(sentinel: Endpoint, address: RedisAddress, patience: float) -> Named | None:
+async def _named_by(sentinel: Endpoint, address: RedisUrl, patience: float) -> NamedMaster | None:
     """What one sentinel says; None if it does not know."""
     try:
         connection = await connect(sentinel, address.sentinel_login, address.tls, patience)
@@ -98,4 +98,4 @@ async def _named_by(sentinel: Endpoint, address: RedisAddress, patience: float) 
             connection.close()
     except (OSError, StoreError):
         return None
-    return Named(int(told[told.index(b"config-epoch") + 1]), Endpoint(host.decode(), int(port)))
+    return NamedMaster(int(told[told.index(b"config-epoch") + 1]), Endpoint(host.decode(), int(port)))

@@ -4,10 +4,10 @@ Redis must not evict (`maxmemory-policy noeviction`): a message is kept until it
 """
 
 from messaging_api.core.message import RECEIPT_EXTRA_MS
-from messaging_api.core.record import Kept, find
+from messaging_api.core.record import StoredMessage, parse
 from messaging_api.core.store import Entry, Stats
 from messaging_api.stores.redis.counters import RedisCounters
-from messaging_api.stores.redis.node import Lane, Script
+from messaging_api.stores.redis.node import CommandChannel, Script
 from messaging_api.stores.redis.stats import parse_info
 
 CREATE, TAKE, BURN = Script("create.lua"), Script("take.lua"), Script("burn.lua")
@@ -21,7 +21,7 @@ class RedisStore:
     `writes` is a lane of its own where they wait for replicas, else the same as `reads`.
     """
 
-    def __init__(self, reads: Lane, writes: Lane, prefix: bytes, db: int = 0) -> None:
+    def __init__(self, reads: CommandChannel, writes: CommandChannel, prefix: bytes, db: int = 0) -> None:
         self._reads = reads
         self._writes = writes
         self._prefix = prefix
@@ -35,14 +35,14 @@ class RedisStore:
         known: bytes | None = await self._writes.submit(CREATE.call(len(keys), *keys, *values))
         return known
 
-    async def look(self, locator: bytes) -> Kept | None:
-        return find(await self._reads.submit(("GET", self._prefix + locator)))
+    async def look(self, locator: bytes) -> StoredMessage | None:
+        return parse(await self._reads.submit(("GET", self._prefix + locator)))
 
-    async def take(self, locator: bytes) -> Kept | None:
-        return find(await self._writes.submit(TAKE.call(1, self._prefix + locator, _EXTRA)))
+    async def take(self, locator: bytes) -> StoredMessage | None:
+        return parse(await self._writes.submit(TAKE.call(1, self._prefix + locator, _EXTRA)))
 
-    async def burn(self, locator: bytes) -> Kept | None:
-        return find(await self._writes.submit(BURN.call(1, self._prefix + locator, _EXTRA)))
+    async def burn(self, locator: bytes) -> StoredMessage | None:
+        return parse(await self._writes.submit(BURN.call(1, self._prefix + locator, _EXTRA)))
 
     async def receipt(self, locator: bytes) -> bytes | None:
         value: bytes | None = await self._reads.submit(("GET", self._prefix + locator))

@@ -8,7 +8,7 @@ from typing import NamedTuple
 
 from messaging_api.errors import StoreError
 from messaging_api.stores.redis.hash_slot import SLOTS, VIEW, masters, served
-from messaging_api.stores.redis.node import Lane
+from messaging_api.stores.redis.node import CommandChannel
 from messaging_api.stores.redis.url import Endpoint
 
 _ASKED = 3
@@ -23,11 +23,11 @@ class Shard(NamedTuple):
     """The two lanes to a node; they are one where writes need not wait for replicas."""
 
     endpoint: Endpoint
-    reads: Lane
-    writes: Lane
+    reads: CommandChannel
+    writes: CommandChannel
 
 
-class Shards:
+class ClusterTopology:
     """`at[slot]` is the shard that serves a slot, None while unknown; `open_shard` gives the one at an endpoint."""
 
     def __init__(self, hosts: Sequence[Endpoint], timeout: float, open_shard: Callable[[Endpoint], Shard]) -> None:

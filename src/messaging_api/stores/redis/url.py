@@ -18,7 +18,7 @@ from urllib.parse import parse_qsl, unquote, urlsplit
 
 from messaging_api.errors import SettingsError
 
-PREFIX = "messaging_api:"
+KEY_PREFIX = "messaging_api:"
 SCHEMES = tuple(f"{scheme}{kind}" for scheme in ("redis", "rediss") for kind in ("", "+sentinel", "+cluster"))
 
 _SHAPES = {
@@ -36,7 +36,7 @@ class Endpoint(NamedTuple):
     port: int
 
 
-class Login(NamedTuple):
+class Credentials(NamedTuple):
     """How a connection begins."""
 
     user: str | None = None
@@ -54,25 +54,25 @@ class Login(NamedTuple):
 
 
 @dataclass(frozen=True, slots=True)
-class RedisAddress:
+class RedisUrl:
     """Where the servers are and how to log in. `kind` is "", "sentinel" or "cluster"; `tls` is None for plain TCP."""
 
     kind: str
     hosts: tuple[Endpoint, ...]
     name: str
     prefix: bytes
-    login: Login = field(repr=False)
-    sentinel_login: Login = field(repr=False)
+    login: Credentials = field(repr=False)
+    sentinel_login: Credentials = field(repr=False)
     tls: ssl.SSLContext | None
 
     @classmethod
-    def parse(cls, url: str) -> "RedisAddress":
+    def parse(cls, url: str) -> "RedisUrl":
         """Raises SettingsError; its text never repeats the address, which may hold a password."""
         parts = urlsplit(url)
         scheme, _, kind = parts.scheme.partition("+")
         options = dict(parse_qsl(parts.query, keep_blank_values=True))
-        prefix = options.pop("prefix", PREFIX)
-        sentinel_login = _sentinel_login(options) if kind == "sentinel" else Login()
+        prefix = options.pop("prefix", KEY_PREFIX)
+        sentinel_login = _sentinel_login(options) if kind == "sentinel" else Credentials()
         tls = _context(options) if scheme == "rediss" else None
         name, db = _path(kind, parts.path)
         credentials, _, hosts = parts.netloc.rpartition("@")
@@ -82,7 +82,13 @@ class RedisAddress:
             raise SettingsError(f"store: write {_SHAPES[kind]}[?prefix=…], rediss instead of redis for TLS.")
         user, _, password = (unquote(part) for part in credentials.partition(":"))
         return cls(
-            kind, endpoints, name, prefix.encode(), Login(user or None, password or None, int(db)), sentinel_login, tls
+            kind,
+            endpoints,
+            name,
+            prefix.encode(),
+            Credentials(user or None, password or None, int(db)),
+            sentinel_login,
+            tls,
         )
 
 
@@ -102,8 +108,8 @@ def _endpoint(text: str, default_port: int) -> Endpoint:
     return Endpoint(found[1].strip("[]"), port)
 
 
-def _sentinel_login(options: dict[str, str]) -> Login:
-    return Login(options.pop("sentinel_user", None), options.pop("sentinel_password", None))
+def _sentinel_login(options: dict[str, str]) -> Credentials:
+    return Credentials(options.pop("sentinel_user", None), options.pop("sentinel_password", None))
 
 
 def _context(options: dict[str, str]) -> ssl.SSLContext:

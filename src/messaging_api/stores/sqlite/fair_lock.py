@@ -17,14 +17,14 @@ _DOOR, _ROOM = 0, 1
 """One byte each. Whoever waits for the room holds the door, so that nobody overtakes at the room."""
 
 
-class Queue:
+class FairLock:
     """`path` names an empty file that all processes share. A process that dies leaves by itself."""
 
     def __init__(self, path: str) -> None:
         self._file = os.open(path, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600)
 
     @contextlib.contextmanager
-    def turn(self) -> Iterator[None]:
+    def hold(self) -> Iterator[None]:
         """Wait for it, however long; then nobody else has it until the block ends."""
         self._lock(_DOOR, fcntl.F_WRLCK)
         self._lock(_ROOM, fcntl.F_WRLCK)

@@ -19,7 +19,7 @@ import time
 import weakref
 from collections.abc import Callable
 
-from messaging_api.core.ratelimit import KINDS, WINDOW_MS, Ask, Kind, Standing
+from messaging_api.core.ratelimit import KINDS, WINDOW_MS, CountRequest, Kind, WindowCounts
 from messaging_api.errors import StoreUnavailable
 
 SLOTS = 65_536
@@ -50,7 +50,7 @@ class SharedCounters:
         os.ftruncate(self._file, slots * _slot.size)
         self._table = mmap.mmap(self._file, slots * _slot.size)
 
-    def count(self, asks: list[tuple[Ask, int]]) -> list[Standing]:
+    def count(self, asks: list[tuple[CountRequest, int]]) -> list[WindowCounts]:
         """Count so many of each. Raises StoreUnavailable when another process holds the lock and stands still."""
         self._lock()
         try:
@@ -72,17 +72,17 @@ class SharedCounters:
             else:
                 return
 
-    def _count(self, ask: Ask, more: int, now: int) -> Standing:
+    def _count(self, ask: CountRequest, more: int, now: int) -> WindowCounts:
         client, add, look = ask
         offset = self._find(client, now)
         looked, looked_left = self._look(offset + _AT[look], now) if look else (0, 0)
         if add is None:
-            return Standing(0, 0, looked, looked_left)
+            return WindowCounts(0, 0, looked, looked_left)
         at = offset + _AT[add]
         count, left = self._look(at, now)
         left = left or WINDOW_MS
         _pair.pack_into(self._table, at, count + more, now + left)
-        return Standing(count + more, left, looked, looked_left)
+        return WindowCounts(count + more, left, looked, looked_left)
 
     def _look(self, at: int, now: int) -> tuple[int, int]:
         """A counter and the rest of its window; nothing when that is over."""

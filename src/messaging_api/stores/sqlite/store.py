@@ -19,18 +19,18 @@ from pathlib import Path
 from typing import Any, NamedTuple
 
 from messaging_api.core.message import RECEIPT_EXTRA_MS
-from messaging_api.core.record import HEAD, Kept, counted, emptied, find, unpack, unread
+from messaging_api.core.record import HEAD, StoredMessage, after_read, parse, tombstone, unpack, unread
 from messaging_api.core.store import Entry, Stats
 from messaging_api.errors import StoreUnavailable
-from messaging_api.stores.batching import UNWATCHED, Batcher, Instruments, Ticket, Watchdog
-from messaging_api.stores.coalescing import Tallies, Tally
+from messaging_api.stores.batching import NO_HOOKS, Batcher, OldestFirstTimeout, PendingOperation, StoreHooks
+from messaging_api.stores.coalescing import CountBatcher, PendingCount
 from messaging_api.stores.sqlite.shared_counters import SharedCounters
-from messaging_api.stores.sqlite.writer import Group, Operation, Writer, failure
+from messaging_api.stores.sqlite.writer import WriteGroup, WriteOperation, Writer, failure
 
 SWEEP_EVERY = 1.0
 SWEEP_STEP = 50
 """Rows removed in one transaction: small, so that a sweep never holds up a request for long."""
-SWEEP_PAUSE = 4
+SWEEP_PAUSE_FACTOR = 4
 """How many times as long as a step took is waited before the next, so that requests have most of the processor."""
 
 _SCHEMA = """
@@ -43,10 +43,10 @@ _LOOK = "SELECT locator, value FROM records WHERE locator = ?"
 _AS_LONG = "SELECT zeroblob(16), zeroblob(12)"
 """Takes as long as to fetch the trace of a message: the time must not tell that nothing lies there."""
 
-_Look = Ticket[bytes, bytes | None]
+_Look = PendingOperation[bytes, bytes | None]
 
 
-class File(NamedTuple):
+class SqliteFile(NamedTuple):
     """Where the database is. `max_bytes` bounds its size, 0 = by the disk alone."""
 
     path: str
@@ -58,11 +58,11 @@ class SqliteStore:
 
     def __init__(
         self,
-        file: File,
+        file: SqliteFile,
         clock: Callable[[], int],
         timeout: float,
         counters: SharedCounters,
-        instruments: Instruments = UNWATCHED,
+        instruments: StoreHooks = NO_HOOKS,
     ) -> None:
         self._clock = clock
         self._file = file
@@ -74,38 +74,38 @@ class SqliteStore:
             self._writer = Writer(
                 partial(_connect, file, timeout * 0.8), f"{file.path}-queue", asyncio.get_running_loop()
             )
-        self.count = Tallies(self._count).count
+        self.count = CountBatcher(self._count).count
         self._looks: Batcher[bytes, bytes | None] = instruments.batcher(self._look_up)
-        self._writes: Batcher[Operation, Any] = instruments.batcher(self._write)
-        self._unsettled: deque[tuple[float, Group]] = deque()
-        self._watchdog = Watchdog(timeout, self._oldest, self._give_up)
+        self._writes: Batcher[WriteOperation, Any] = instruments.batcher(self._write)
+        self._unsettled: deque[tuple[float, WriteGroup]] = deque()
+        self._watchdog = OldestFirstTimeout(timeout, self._oldest, self._give_up)
         self._sweeping = asyncio.create_task(self._keep_sweeping())
 
     async def create(self, message: Entry, receipt: Entry, answer: Entry | None = None) -> bytes | None:
         known: bytes | None = await self._writes.submit(partial(_create, self._clock(), message, receipt, answer))
         return known
 
-    async def look(self, locator: bytes) -> Kept | None:
-        return find(await self._looks.submit(locator))
+    async def look(self, locator: bytes) -> StoredMessage | None:
+        return parse(await self._looks.submit(locator))
 
-    async def take(self, locator: bytes) -> Kept | None:
-        return find(await self._writes.submit(partial(_take, locator)))
+    async def take(self, locator: bytes) -> StoredMessage | None:
+        return parse(await self._writes.submit(partial(_take, locator)))
 
-    async def burn(self, locator: bytes) -> Kept | None:
-        return find(await self._writes.submit(partial(_burn, locator)))
+    async def burn(self, locator: bytes) -> StoredMessage | None:
+        return parse(await self._writes.submit(partial(_burn, locator)))
 
     async def receipt(self, locator: bytes) -> bytes | None:
         return await self._looks.submit(locator)
 
-    def _count(self, tallies: list[Tally]) -> None:
+    def _count(self, tallies: list[PendingCount]) -> None:
         try:
             standings = self._counters.count([(tally.ask, len(tally.tells)) for tally in tallies])
         except StoreUnavailable as error:
             for tally in tallies:
-                tally.settle(error)
+                tally.resolve(error)
         else:
             for tally, standing in zip(tallies, standings, strict=True):
-                tally.settle(standing)
+                tally.resolve(standing)
 
     async def ping(self) -> None:
         """Begins and ends a write, so that a read-only or full disk and a stuck writer show."""
@@ -120,7 +120,7 @@ class SqliteStore:
             gone: list[tuple[int, bytes]] = await self._writes.submit(partial(_sweep, now))
             swept += len(gone)
             self._expired_unread(sum(unread(head, gone_at) for gone_at, head in gone))
-            await asyncio.sleep(SWEEP_PAUSE * (loop.time() - begun))
+            await asyncio.sleep(SWEEP_PAUSE_FACTOR * (loop.time() - begun))
         return swept
 
     async def stats(self) -> Stats:
@@ -169,12 +169,12 @@ class SqliteStore:
                     self._reader.execute(_AS_LONG).fetchall()
             except sqlite3.Error as error:
                 for ticket in some:
-                    ticket.settle(failure(error))
+                    ticket.resolve(failure(error))
             else:
                 for ticket in some:
-                    ticket.settle(found.get(ticket.operation))
+                    ticket.resolve(found.get(ticket.operation))
 
-    def _write(self, group: Group) -> None:
+    def _write(self, group: WriteGroup) -> None:
         self._oldest()
         self._unsettled.append((asyncio.get_running_loop().time(), group))
         self._watchdog.wake()
@@ -188,7 +188,7 @@ class SqliteStore:
 
     def _give_up(self) -> None:
         for ticket in self._unsettled.popleft()[1]:
-            ticket.settle(StoreUnavailable("The database did not answer in time."))
+            ticket.resolve(StoreUnavailable("The database did not answer in time."))
 
 
 @contextlib.contextmanager
@@ -210,7 +210,7 @@ def _opening(path: str) -> Iterator[None]:
         raise StoreUnavailable(f"The database file {path} cannot be opened: {name}.") from None
 
 
-def _connect(file: File, timeout: float) -> sqlite3.Connection:
+def _connect(file: SqliteFile, timeout: float) -> sqlite3.Connection:
     """`timeout`, in seconds: how long to wait for the lock of another process."""
     database = sqlite3.connect(
         file.path, timeout=timeout, isolation_level=None, check_same_thread=False, cached_statements=256
@@ -251,14 +251,14 @@ def _take(locator: bytes, database: sqlite3.Connection) -> bytes | None:
     if not kept.box:
         return None
     if kept.reads is not None:
-        _put(database, locator, counted(value), gone=kept.reads_left == 1)
+        _put(database, locator, after_read(value), gone=kept.reads_left == 1)
     return value
 
 
 def _burn(locator: bytes, database: sqlite3.Connection) -> bytes | None:
     value = _value(database, locator)
     if value is not None and unpack(value).box:
-        _put(database, locator, emptied(value), gone=True)
+        _put(database, locator, tombstone(value), gone=True)
     return value
 
 

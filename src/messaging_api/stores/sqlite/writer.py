@@ -13,11 +13,11 @@ from collections.abc import Callable
 from typing import Any
 
 from messaging_api.errors import StoreError, StoreFull, StoreUnavailable
-from messaging_api.stores.batching import Ticket, still_wanted
-from messaging_api.stores.sqlite.fair_lock import Queue
+from messaging_api.stores.batching import PendingOperation, drop_abandoned
+from messaging_api.stores.sqlite.fair_lock import FairLock
 
-Operation = Callable[[sqlite3.Connection], Any]
-Group = list[Ticket[Operation, Any]]
+WriteOperation = Callable[[sqlite3.Connection], Any]
+WriteGroup = list[PendingOperation[WriteOperation, Any]]
 
 IDLE = 1.0
 """Seconds without work after which the write-ahead log is emptied, so that no removed text stays in it."""
@@ -29,13 +29,13 @@ class Writer(threading.Thread):
     def __init__(self, connect: Callable[[], sqlite3.Connection], lock: str, loop: AbstractEventLoop) -> None:
         super().__init__(name="sqlite-writer", daemon=True)
         self._database = connect()
-        self._queue = Queue(lock)
+        self._queue = FairLock(lock)
         self._loop = loop
-        self._groups: queue.SimpleQueue[Group | None] = queue.SimpleQueue()
+        self._groups: queue.SimpleQueue[WriteGroup | None] = queue.SimpleQueue()
         self._unclean = True
         self.start()
 
-    def submit(self, group: Group) -> None:
+    def submit(self, group: WriteGroup) -> None:
         """Run the operations in one transaction, together with what else waits."""
         self._groups.put(group)
 
@@ -53,27 +53,27 @@ class Writer(threading.Thread):
                 continue
             if group is None:
                 break
-            with self._queue.turn():
+            with self._queue.hold():
                 self._run(self._gather(group))
         self._clean()
         self._database.close()
         self._queue.close()
 
-    def _gather(self, group: Group) -> Group:
+    def _gather(self, group: WriteGroup) -> WriteGroup:
         """`group` and all that waits behind it, without those who have given up. The end is put back."""
         gathered = [*group]
         with contextlib.suppress(queue.Empty):
             while (more := self._groups.get_nowait()) is not None:
                 gathered += more
             self._groups.put(None)
-        return still_wanted(gathered)
+        return drop_abandoned(gathered)
 
-    def _run(self, group: Group) -> None:
+    def _run(self, group: WriteGroup) -> None:
         outcomes = self._commit(group)
         self._unclean = True
         self._loop.call_soon_threadsafe(_settle, group, outcomes)
 
-    def _commit(self, group: Group) -> list[Any]:
+    def _commit(self, group: WriteGroup) -> list[Any]:
         """What came of each. When one spoils the transaction, each is tried by itself, so that only it fails."""
         database = self._database
         try:
@@ -90,16 +90,16 @@ class Writer(threading.Thread):
 
     def _clean(self) -> None:
         try:
-            with self._queue.turn():
+            with self._queue.hold():
                 busy, *_ = self._database.execute("PRAGMA wal_checkpoint(TRUNCATE)").fetchone()
         except sqlite3.Error:
             return  # a full or failing disk: the next operation says so, and the next idle moment tries again
         self._unclean = bool(busy)
 
 
-def _settle(group: Group, outcomes: list[Any]) -> None:
+def _settle(group: WriteGroup, outcomes: list[Any]) -> None:
     for ticket, outcome in zip(group, outcomes, strict=True):
-        ticket.settle(outcome)
+        ticket.resolve(outcome)
 
 
 def failure(error: sqlite3.Error) -> StoreError:

@@ -8,7 +8,7 @@ from importlib.resources import files
 
 import msgspec
 
-from messaging_api.core.message import MAX_READS, Bounds
+from messaging_api.core.message import MAX_READS, MessageLimits
 from messaging_api.web.api_docs import reference
 from messaging_api.web.negotiation import accepts, language
 from messaging_api.web.pages import assets as site
@@ -60,7 +60,7 @@ class _Variants:
 class Pages:
     """The pages of a service with these bounds, in each language there are words for."""
 
-    def __init__(self, bounds: Bounds) -> None:
+    def __init__(self, bounds: MessageLimits) -> None:
         self._languages = tuple(site.words())
         self._pages = {
             (name, tongue): _Variants(_html(tongue), _page(name, tongue, bounds))
@@ -120,7 +120,7 @@ def _asset(name: str, body: bytes) -> _Variants:
     return _Variants(headers, body, packed.read_bytes() if packed.is_file() else None)
 
 
-def _page(name: str, tongue: str, bounds: Bounds) -> bytes:
+def _page(name: str, tongue: str, bounds: MessageLimits) -> bytes:
     group = "write" if name == "index" else name
     words = site.words()[tongue]
     limits = {"max_message_bytes": bounds.max_bytes, "max_ttl": bounds.max_ttl}
