@@ -14,7 +14,7 @@ def test_slow_clients_keep_nobody_waiting(tmp_path: Path, store_url: str) -> Non
         served(service.url, 2)
         undisturbed = served(service.url, 15)
         before = resident(service)
-        with attacking("slow", service.url, str(SLOW)):
+        with attacking("slow_clients", service.url, str(SLOW)):
             wait_for(lambda: connections(service.ops_url) >= SLOW)
             served(service.url, 2)
             early = resident(service)

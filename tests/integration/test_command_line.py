@@ -19,7 +19,7 @@ from messaging_api.cli.exit_codes import EXITS, MEANINGS
 from messaging_api.cli.options import connect
 from messaging_api.cli.terminal import Progress
 from messaging_api.client import ClientError
-from messaging_api.client.protocol import Answer
+from messaging_api.client.protocol import HttpResponse
 from messaging_api.settings.client import ClientSettings
 from tests.support.faulty_proxy import answer, proxied
 from tests.support.redis_server import free_port
@@ -464,7 +464,7 @@ def test_certificates(env: dict[str, str], service: Running, tmp_path: Path) -> 
 @pytest.mark.parametrize("wait", [0.0, 300.0])
 def test_waiting_as_long_as_is_said(wait: float) -> None:
     """--wait counts, not the number of tries; 0 is one try."""
-    busy = Answer(503, {}, b"")
+    busy = HttpResponse(503, {}, b"")
     with connect(ClientSettings(wait=wait), Progress("")) as client:
         patience = client.works._patience
         assert (patience.pause(1, 0, busy) is None) == (wait == 0)
@@ -514,7 +514,7 @@ def test_completion_teaches(env: dict[str, str]) -> None:
         assert b"_MESSAGING_API_COMPLETE" in run(env, "completion", shell).out
 
 
-@pytest.mark.parametrize(("command", "spared"), [("serving", "httpx"), ("sending", "uvicorn"), ("reading", "uvicorn")])
+@pytest.mark.parametrize(("command", "spared"), [("serve", "httpx"), ("send", "httptools"), ("read", "httptools")])
 def test_who_serves_needs_no_client(command: str, spared: str) -> None:
     """A command imports what it needs and not what the others do."""
     watch = f"import sys, messaging_api.cli.{command}; sys.exit('{spared}' in sys.modules)"

@@ -245,7 +245,7 @@ def test_those_who_leave_early_leave_no_trace(tmp_path: Path) -> None:
 def test_slow_clients_keep_nobody_waiting(tmp_path: Path) -> None:
     """With ninety slow connections a normal client is served as before; `make attack` has the figures for more."""
     with shielded(tmp_path, "--head-timeout", "1", "--body-timeout", "1") as service:
-        with attacking("slow", service.url, "90"):
+        with attacking("slow_clients", service.url, "90"):
             wait_for(lambda: (sample(service.ops_url, "messaging_worker_connections", worker="0") or 0) >= 80)
             attacked = served(service.url, 3)
         assert attacked.refused == []

@@ -66,7 +66,7 @@ def resident(service: Running) -> int:
 @contextmanager
 def attacking(module: str, *arguments: str) -> Iterator[None]:
     """An attack in a process of its own, which ends with its standard input."""
-    command = [sys.executable, "-m", f"tests.attack.{module}", *arguments]
+    command = [sys.executable, "-m", f"tests.support.{module}", *arguments]
     process = subprocess.Popen(command, stdin=subprocess.PIPE)
     try:
         yield
