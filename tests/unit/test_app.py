@@ -9,7 +9,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from messaging_api import errors
-from messaging_api.core.ratelimit import Limiter, RateLimits
+from messaging_api.core.ratelimit import RateLimiter, RateLimits
 from messaging_api.errors import InvalidRequest, MessagingError
 from messaging_api.observability.audit import AuditLog
 from messaging_api.observability.logging import JsonLogger
@@ -24,7 +24,7 @@ from messaging_api.web.timestamps import format_time, parse_time
 from messaging_api.web.tokens import Tokens
 from messaging_api.web.types import WHOLE
 
-OPEN = Admission(Limiter(RateLimits(), None), Tokens(), ClientAddresses(), None)  # type: ignore[arg-type]
+OPEN = Admission(RateLimiter(RateLimits(), None), Tokens(), ClientAddresses(), None)  # type: ignore[arg-type]
 """Lets everybody through."""
 
 

@@ -11,9 +11,9 @@ from messaging_api.core.ratelimit import (
     MAX_REMEMBERED_REJECTIONS,
     WINDOW_MS,
     CountRequest,
-    Limiter,
     OnCounted,
     RateLimitCheck,
+    RateLimiter,
     RateLimits,
     WindowCounts,
     client_key,
@@ -29,15 +29,15 @@ class Counted:
     def __init__(self) -> None:
         self.left = WINDOW_MS
         self.error: StoreError | None = None
-        self.asked: list[CountRequest] = []
+        self.requests: list[CountRequest] = []
         self._counts: Counter[tuple[bytes, str | None]] = Counter()
 
-    def count(self, ask: CountRequest, tell: OnCounted) -> None:
-        self.asked.append(ask)
-        client, add, look = ask
+    def count(self, request: CountRequest, on_counted: OnCounted) -> None:
+        self.requests.append(request)
+        client, add, look = request
         self._counts[client, add] += 1
-        standing = WindowCounts(self._counts[client, add], self.left, self._counts[client, look], self.left)
-        asyncio.get_running_loop().call_soon(tell, self.error or standing, 0)
+        counts = WindowCounts(self._counts[client, add], self.left, self._counts[client, look], self.left)
+        asyncio.get_running_loop().call_soon(on_counted, self.error or counts, 0)
 
 
 class Hand:
@@ -51,8 +51,8 @@ class Hand:
 
 async def passes(permit: RateLimitCheck) -> int | None:
     """What is left after it."""
-    permit.ask()
-    await permit.granted()
+    permit.start()
+    await permit.wait()
     return permit.quota[1] if permit.quota else None
 
 
@@ -87,11 +87,11 @@ def test_exactly_as_many_as_allowed_pass() -> None:
     """N pass with what is left going down to 0, the next is told when to come back; another client goes on."""
 
     async def work() -> None:
-        limiter = Limiter(RateLimits(create=3), Counted())
+        limiter = RateLimiter(RateLimits(create=3), Counted())
         assert [await passes(limiter.create(ONE)) for _ in range(3)] == [2, 1, 0]
-        with pytest.raises(LimitReached) as told:
+        with pytest.raises(LimitReached) as caught:
             await passes(limiter.create(ONE))
-        assert (told.value.kind, told.value.seconds) == ("create", 60)
+        assert (caught.value.kind, caught.value.seconds) == ("create", 60)
         assert await passes(limiter.create(OTHER)) == 2
 
     run(work())
@@ -102,22 +102,22 @@ def test_a_refusal_is_remembered_until_it_is_over() -> None:
 
     async def work() -> None:
         clock, counted = Hand(), Counted()
-        limiter = Limiter(RateLimits(create=1, read=5), counted, clock=clock)
+        limiter = RateLimiter(RateLimits(create=1, read=5), counted, clock=clock)
         await passes(limiter.create(ONE))
         counted.left = 10_500
         with pytest.raises(LimitReached):
             await passes(limiter.create(ONE))
-        asked = len(counted.asked)
+        before = len(counted.requests)
         for now, seconds in ((0.0, 11), (1.0, 10), (10.4, 1)):
             clock.now = now
-            with pytest.raises(LimitReached) as told:
-                limiter.create(ONE).ask()
-            assert told.value.seconds == seconds
-        assert len(counted.asked) == asked
+            with pytest.raises(LimitReached) as caught:
+                limiter.create(ONE).start()
+            assert caught.value.seconds == seconds
+        assert len(counted.requests) == before
         assert await passes(limiter.read(ONE)) == 4
         clock.now = 10.5
-        limiter.create(ONE).ask()
-        assert len(counted.asked) == asked + 2
+        limiter.create(ONE).start()
+        assert len(counted.requests) == before + 2
 
     run(work())
 
@@ -126,30 +126,30 @@ def test_misses_shut_out() -> None:
     """With N misses had, nothing more is looked up; the one in flight that finds nothing more is not told so."""
 
     async def work() -> None:
-        limiter = Limiter(RateLimits(read=100, miss=2), Counted())
+        limiter = RateLimiter(RateLimits(read=100, miss=2), Counted())
         early = [limiter.read(ONE) for _ in range(4)]
         for permit in early:
             await passes(permit)
-        await early[0].missed()
+        await early[0].record_miss()
         assert early[0].quota == ("miss", 1, 60)
-        await early[1].missed()
-        elsewhere = Limiter(RateLimits(read=100, miss=2), early[0]._limiter._counters)
+        await early[1].record_miss()
+        elsewhere = RateLimiter(RateLimits(read=100, miss=2), early[0]._limiter._counters)
         with pytest.raises(LimitReached):
             await passes(elsewhere.read(ONE))
         with pytest.raises(LimitReached):
-            await early[2].missed()
+            await early[2].record_miss()
         assert early[2].quota == ("miss", 0, 60)
-        with pytest.raises(LimitReached) as told:
-            limiter.read(ONE).ask()
-        assert told.value.kind == "miss"
+        with pytest.raises(LimitReached) as caught:
+            limiter.read(ONE).start()
+        assert caught.value.kind == "miss"
         with pytest.raises(LimitReached):
-            await early[3].missed()
+            await early[3].record_miss()
 
     run(work())
 
 
 @pytest.mark.parametrize(
-    ("limits", "asked"),
+    ("limits", "expected"),
     [
         (RateLimits(), []),
         (RateLimits(create=9), [(ONE, "create", None)]),
@@ -158,17 +158,17 @@ def test_misses_shut_out() -> None:
         (RateLimits(read=9, miss=9), [(ONE, "read", "miss"), (ONE, "miss", None)]),
     ],
 )
-def test_what_is_off_is_not_asked_for(limits: RateLimits, asked: list[CountRequest]) -> None:
+def test_what_is_off_is_not_asked_for(limits: RateLimits, expected: list[CountRequest]) -> None:
     """0 is no limit, and costs nothing."""
 
     async def work() -> None:
         counted = Counted()
-        limiter = Limiter(limits, counted)
+        limiter = RateLimiter(limits, counted)
         await passes(limiter.create(ONE))
         permit = limiter.read(ONE)
         await passes(permit)
-        await permit.missed()
-        assert counted.asked == asked
+        await permit.record_miss()
+        assert counted.requests == expected
 
     run(work())
 
@@ -179,12 +179,12 @@ def test_counts_out_of_reach_let_pass() -> None:
     async def work() -> None:
         counted, heard = Counted(), []
         counted.error = StoreUnavailable("away")
-        limiter = Limiter(RateLimits(create=1, read=1, miss=1), counted, heard.append)
+        limiter = RateLimiter(RateLimits(create=1, read=1, miss=1), counted, heard.append)
         for _ in range(3):
             assert await passes(limiter.create(ONE)) is None
             permit = limiter.read(ONE)
             assert await passes(permit) is None
-            await permit.missed()
+            await permit.record_miss()
         assert heard == [counted.error] * 9
 
     run(work())
@@ -195,13 +195,13 @@ def test_memory_of_refusals_is_bounded() -> None:
 
     async def work() -> None:
         counted = Counted()
-        limiter = Limiter(RateLimits(create=1), counted)
+        limiter = RateLimiter(RateLimits(create=1), counted)
         for n in range(MAX_REMEMBERED_REJECTIONS + 50):
             client = n.to_bytes(4, "big")
             await passes(limiter.create(client))
             with pytest.raises(LimitReached):
                 await passes(limiter.create(client))
-        assert len(limiter._refused["create"]) == MAX_REMEMBERED_REJECTIONS
+        assert len(limiter._rejected["create"]) == MAX_REMEMBERED_REJECTIONS
 
     run(work())
 
@@ -210,9 +210,9 @@ def test_whoever_went_away_is_told_nothing() -> None:
     """A request that was given up while it waited for its permit disturbs nobody when the answer comes."""
 
     async def work() -> None:
-        permit = Limiter(RateLimits(read=1), Counted()).read(ONE)
-        permit.ask()
-        waiting = asyncio.create_task(permit.granted())
+        permit = RateLimiter(RateLimits(read=1), Counted()).read(ONE)
+        permit.start()
+        waiting = asyncio.create_task(permit.wait())
         waiting.cancel()
         await asyncio.gather(waiting, return_exceptions=True)
         await asyncio.sleep(0)

@@ -58,8 +58,8 @@ OnCounted = Callable[[WindowCounts | StoreError, int], None]
 class Counters(Protocol):
     """Where the counts live. Shared by all who share the messages; exact whatever their number."""
 
-    def count(self, ask: CountRequest, tell: OnCounted) -> None:
-        """Count at once, in the round trip of this turn of the loop; `tell` hears the answer, or why there is none."""
+    def count(self, request: CountRequest, on_counted: OnCounted) -> None:
+        """Count at once, in the round trip of this turn of the loop; `on_counted` hears the counts, or the error."""
 
 
 class RateLimits(NamedTuple):
@@ -70,7 +70,7 @@ class RateLimits(NamedTuple):
     miss: int = 0
 
 
-class Limiter:
+class RateLimiter:
     """Decides for one process. `clock` is monotonic, in seconds; `on_failure` hears of counts out of reach."""
 
     def __init__(
@@ -81,69 +81,69 @@ class Limiter:
         clock: Callable[[], float] = time.monotonic,
     ) -> None:
         self.limits = limits
-        self._most = limits._asdict()
-        self._on: dict[Kind, Kind | None] = {kind: kind if self._most[kind] else None for kind in KINDS}
+        self._limit_of = limits._asdict()
+        self._enabled: dict[Kind, Kind | None] = {kind: kind if self._limit_of[kind] else None for kind in KINDS}
         self._counters = counters
         self._on_failure = on_failure
         self._clock = clock
-        self._refused: dict[Kind, dict[bytes, float]] = {kind: {} for kind in KINDS}
+        self._rejected: dict[Kind, dict[bytes, float]] = {kind: {} for kind in KINDS}
 
     def create(self, client: bytes) -> "RateLimitCheck":
         """For one creation."""
-        return RateLimitCheck(self, (client, self._on["create"], None))
+        return RateLimitCheck(self, (client, self._enabled["create"], None))
 
     def read(self, client: bytes) -> "RateLimitCheck":
         """For one look-up."""
-        return RateLimitCheck(self, (client, self._on["read"], self._on["miss"]))
+        return RateLimitCheck(self, (client, self._enabled["read"], self._enabled["miss"]))
 
     def miss(self, client: bytes) -> "RateLimitCheck":
         """For being told that nothing was found."""
-        return RateLimitCheck(self, (client, self._on["miss"], None))
+        return RateLimitCheck(self, (client, self._enabled["miss"], None))
 
-    def ask(self, ask: CountRequest, tell: OnCounted) -> bool:
-        """Whether there is an answer to wait for. Raises LimitReached for what was refused and is not over."""
-        client, add, look = ask
-        if add is not None and self._refused[add]:
-            self._recall(client, add)
-        if look is not None and self._refused[look]:
-            self._recall(client, look)
+    def start(self, request: CountRequest, on_counted: OnCounted) -> bool:
+        """Whether there is an answer to wait for. Raises LimitReached for what was rejected and is not over."""
+        client, add, look = request
+        if add is not None and self._rejected[add]:
+            self._raise_if_rejected(client, add)
+        if look is not None and self._rejected[look]:
+            self._raise_if_rejected(client, look)
         if add is None and look is None:
             return False
-        self._counters.count(ask, tell)
+        self._counters.count(request, on_counted)
         return True
 
-    def decide(self, ask: CountRequest, standing: WindowCounts | StoreError, behind: int) -> "Quota | None":
+    def check(self, request: CountRequest, counts: WindowCounts | StoreError, behind: int) -> "Quota | None":
         """What is left of what was asked for. Raises LimitReached; lets pass when the counters gave no answer."""
-        if isinstance(standing, StoreError):
-            self._on_failure(standing)
+        if isinstance(counts, StoreError):
+            self._on_failure(counts)
             return None
-        client, add, look = ask
-        added, added_left, looked, looked_left = standing
-        if look is not None and looked >= self._most[look]:
-            raise self._refuse(client, look, looked_left)
+        client, add, look = request
+        added, added_left, looked, looked_left = counts
+        if look is not None and looked >= self._limit_of[look]:
+            raise self._reject(client, look, looked_left)
         if add is None:
             return None
-        remaining = self._most[add] - added + behind
+        remaining = self._limit_of[add] - added + behind
         if remaining < 0:
-            raise self._refuse(client, add, added_left)
+            raise self._reject(client, add, added_left)
         return add, remaining, _seconds(added_left)
 
-    def _refuse(self, client: bytes, kind: Kind, left: int) -> LimitReached:
-        refused = self._refused[kind]
-        refused.pop(client, None)
-        refused[client] = self._clock() + left / 1000
-        if len(refused) > MAX_REMEMBERED_REJECTIONS:
-            del refused[next(iter(refused))]
-        return LimitReached(kind, self._most[kind], _seconds(left))
+    def _reject(self, client: bytes, kind: Kind, left: int) -> LimitReached:
+        rejected = self._rejected[kind]
+        rejected.pop(client, None)
+        rejected[client] = self._clock() + left / 1000
+        if len(rejected) > MAX_REMEMBERED_REJECTIONS:
+            del rejected[next(iter(rejected))]
+        return LimitReached(kind, self._limit_of[kind], _seconds(left))
 
-    def _recall(self, client: bytes, kind: Kind) -> None:
-        """Refuse again, until what it was refused for is over."""
-        until = self._refused[kind].get(client)
+    def _raise_if_rejected(self, client: bytes, kind: Kind) -> None:
+        """Reject again until the window of the last rejection ends."""
+        until = self._rejected[kind].get(client)
         if until is not None:
             left = int((until - self._clock()) * 1000)
             if left > 0:
-                raise LimitReached(kind, self._most[kind], _seconds(left))
-            del self._refused[kind][client]
+                raise LimitReached(kind, self._limit_of[kind], _seconds(left))
+            del self._rejected[kind][client]
 
 
 Quota = tuple[Kind, int, int]
@@ -158,13 +158,13 @@ class Permit:
     def __init__(self) -> None:
         self.quota: Quota | None = None
 
-    def ask(self) -> None:
+    def start(self) -> None:
         """Ask for it, in the round trip of this turn of the loop. Raises LimitReached."""
 
-    async def granted(self) -> None:
+    async def wait(self) -> None:
         """Wait for the answer. Nothing that cannot be undone is done before. Raises LimitReached."""
 
-    async def missed(self) -> None:
+    async def record_miss(self) -> None:
         """Count that nothing was found. Raises LimitReached when that was one too many: exactly `miss` are told so."""
 
 
@@ -174,46 +174,46 @@ UNLIMITED = Permit()
 class RateLimitCheck(Permit):
     """A permit that `limiter` gives."""
 
-    __slots__ = ("_answer", "_ask", "_asked", "_limiter", "_waiter")
+    __slots__ = ("_limiter", "_request", "_result", "_started", "_waiter")
 
-    def __init__(self, limiter: Limiter, ask: CountRequest) -> None:
+    def __init__(self, limiter: RateLimiter, request: CountRequest) -> None:
         self.quota = None
         self._limiter = limiter
-        self._ask = ask
-        self._asked = False
-        self._answer: tuple[WindowCounts | StoreError, int] | None = None
+        self._request = request
+        self._started = False
+        self._result: tuple[WindowCounts | StoreError, int] | None = None
         self._waiter: Future[None] | None = None
 
-    def ask(self) -> None:
+    def start(self) -> None:
         try:
-            self._asked = self._limiter.ask(self._ask, self._hear)
+            self._started = self._limiter.start(self._request, self._on_counted)
         except LimitReached as error:
             self.quota = (error.kind, 0, error.seconds)
             raise
 
-    async def granted(self) -> None:
-        if not self._asked:
+    async def wait(self) -> None:
+        if not self._started:
             return
-        if self._answer is None:  # the work it was asked for beside was answered first
+        if self._result is None:  # the work it was asked for beside was answered first
             self._waiter = get_running_loop().create_future()
             await self._waiter
-        assert self._answer is not None  # noqa: S101 the waiter is woken by it
+        assert self._result is not None  # noqa: S101 the waiter is woken by it
         try:
-            self.quota = self._limiter.decide(self._ask, *self._answer)
+            self.quota = self._limiter.check(self._request, *self._result)
         except LimitReached as error:
             self.quota = (error.kind, 0, error.seconds)
             raise
 
-    async def missed(self) -> None:
-        miss = self._limiter.miss(self._ask[0])
+    async def record_miss(self) -> None:
+        miss = self._limiter.miss(self._request[0])
         try:
-            miss.ask()
-            await miss.granted()
+            miss.start()
+            await miss.wait()
         finally:
             self.quota = miss.quota or self.quota
 
-    def _hear(self, standing: WindowCounts | StoreError, behind: int) -> None:
-        self._answer = (standing, behind)
+    def _on_counted(self, counts: WindowCounts | StoreError, behind: int) -> None:
+        self._result = (counts, behind)
         if self._waiter is not None and not self._waiter.done():
             self._waiter.set_result(None)
 

@@ -89,9 +89,9 @@ class Service:
         FormatRequired, LimitReached, StoreError. A malformed id goes the same way as one that nobody has.
         """
         locator, key = derive(parse_id(message_id) or message_id.encode(errors="replace"), MESSAGE)
-        permit.ask()
+        permit.start()
         kept = self._present(await self._store.look(locator))
-        await permit.granted()
+        await permit.wait()
         if kept is not None and kept.reads is not None:
             if not confirmed:
                 raise FormatRequired
@@ -122,9 +122,9 @@ class Service:
 
     async def _ticket(self, receipt_id: str, permit: Permit) -> tuple[bytes, int | None, int]:
         keyring = derive(parse_id(receipt_id) or receipt_id.encode(errors="replace"), RECEIPT)
-        permit.ask()
+        permit.start()
         ticket = await self._store.receipt(keyring.locator)
-        await permit.granted()
+        await permit.wait()
         if ticket is None:
             raise MessageNotFound
         try:

@@ -13,7 +13,7 @@ from urllib.parse import urlsplit
 import uvloop
 
 from messaging_api.core.message import MessageLimits
-from messaging_api.core.ratelimit import Limiter, RateLimits
+from messaging_api.core.ratelimit import RateLimiter, RateLimits
 from messaging_api.core.service import Service
 from messaging_api.core.store import Store
 from messaging_api.errors import SettingsError, StoreError
@@ -63,7 +63,7 @@ def create_app(settings: Settings, store: Store, audit: AuditLog, logger: JsonLo
 
     limits = RateLimits(settings.limit_create, settings.limit_read, settings.limit_miss)
     guard = Admission(
-        Limiter(limits, store, uncounted),
+        RateLimiter(limits, store, uncounted),
         Tokens(settings.create_tokens),
         ClientAddresses(settings.trusted_proxies),
         Cors(settings.cors_origins) if settings.cors_origins else None,

@@ -1,6 +1,6 @@
 """What stands before the handlers that create and look up: who may, and how often."""
 
-from messaging_api.core.ratelimit import WINDOW_MS, Kind, Limiter
+from messaging_api.core.ratelimit import WINDOW_MS, Kind, RateLimiter
 from messaging_api.web.client_address import ClientAddresses
 from messaging_api.web.cors import Cors
 from messaging_api.web.tokens import Tokens
@@ -13,7 +13,7 @@ class Admission:
     `clients` says who asks; `cors`, which other sites' pages may; None for none.
     """
 
-    def __init__(self, limiter: Limiter, tokens: Tokens, clients: ClientAddresses, cors: Cors | None) -> None:
+    def __init__(self, limiter: RateLimiter, tokens: Tokens, clients: ClientAddresses, cors: Cors | None) -> None:
         self.clients = clients
         self.cors = cors
         self._limiter = limiter
@@ -28,7 +28,7 @@ class Admission:
         """Before a creation: ask for the permit that its handler waits for. Raises Unauthorized, LimitReached."""
         self._tokens.check(request.headers.get(b"authorization"))
         request.permit = self._limiter.create(request.client.key)
-        request.permit.ask()
+        request.permit.start()
 
     def look_up(self, request: Request) -> None:
         """Before a look-up: give it the permit that it asks for beside its first look."""

@@ -129,7 +129,7 @@ class App:
         """What to tell the client: of a look-up that found nothing, perhaps that it was one too many."""
         if isinstance(error, MessageNotFound):
             try:
-                await request.permit.missed()
+                await request.permit.record_miss()
             except LimitReached as too_many:
                 return too_many
         if isinstance(error, StoreError):

@@ -81,7 +81,7 @@ class Handlers:
 
     async def post(self, request: Request, _name: str) -> Response:
         """POST /"""
-        await request.permit.granted()  # first, so that what is refused leaves nothing behind
+        await request.permit.wait()  # first, so that what is refused leaves nothing behind
         base = self._base(request)
         key = request.headers.get(b"idempotency-key")
         if key is not None and not _KEY.fullmatch(key):
