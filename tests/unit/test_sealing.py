@@ -9,7 +9,7 @@ from hypothesis import strategies as st
 
 from messaging_api.core import record
 from messaging_api.core.message import RECEIPT_EXTRA_MS, format_id, new_id, parse_id
-from messaging_api.core.sealing import ANSWER, MESSAGE, RECEIPT, DecryptionError, derive, seal, unseal
+from messaging_api.core.sealing import IDEMPOTENCY, MESSAGE, RECEIPT, DecryptionError, derive, seal, unseal
 
 KEYS = st.binary(min_size=32, max_size=32)
 EXPIRIES = st.integers(0, 2**64 - 1)
@@ -51,7 +51,7 @@ def test_derivation_is_fixed() -> None:
     for purpose, person in (
         (MESSAGE, b"msgapi/message/1"),
         (RECEIPT, b"msgapi/receipt/1"),
-        (ANSWER, b"msgapi/answer/01"),
+        (IDEMPOTENCY, b"msgapi/answer/01"),
     ):
         digest = hashlib.blake2b(secret, digest_size=48, person=person).digest()
         assert derive(secret, purpose) == (digest[:16], digest[16:])
@@ -59,7 +59,7 @@ def test_derivation_is_fixed() -> None:
 
 def test_purposes_do_not_meet() -> None:
     """The same secret has another place and key for each purpose."""
-    derived = [derive(bytes(16), purpose) for purpose in (MESSAGE, RECEIPT, ANSWER)]
+    derived = [derive(bytes(16), purpose) for purpose in (MESSAGE, RECEIPT, IDEMPOTENCY)]
     assert len({part for keyring in derived for part in keyring}) == 6
 
 

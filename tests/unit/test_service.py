@@ -8,7 +8,7 @@ from pathlib import Path
 import pytest
 
 from messaging_api.core.message import Draft, MessageLimits
-from messaging_api.core.service import ANSWER_TTL_MS, Service
+from messaging_api.core.service import IDEMPOTENCY_TTL_MS, Service
 from messaging_api.core.store import Store
 from messaging_api.errors import FormatRequired, IdempotencyConflict, InvalidRequest, MessageNotFound, MessageTooLarge
 from tests.support.stores import HOUR, Clock, on_store
@@ -129,7 +129,7 @@ def test_the_same_key_gives_the_same_answer_for_a_day(serve: Callable[[Work], No
 
     async def work(service: Service, clock: FrozenClock, _store: Store) -> None:
         first = await service.post(Draft(b"x", ttl=60, reads=2), b"key")
-        clock.now += ANSWER_TTL_MS - 1
+        clock.now += IDEMPOTENCY_TTL_MS - 1
         assert await service.post(Draft(b"x", ttl=60, reads=2), b"key") == first
         clock.now += 1
         assert await service.post(Draft(b"x", ttl=60, reads=2), b"key") != first

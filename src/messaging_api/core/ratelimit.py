@@ -1,9 +1,10 @@
-"""How often a client may ask, and what counts as one client.
+"""Rate limits per client, and the definition of one client.
 
-A client may have `limit` requests of a kind within a window of 60 s that begins with the first of them; then none
-until the window ends. Kinds: `create` (POST /), `read` (whatever looks up an id), `miss` (a look-up that found nothing:
-guessing). The counts live where the messages live, so that all processes and nodes share them; `docs/adr/0006` says
-why a window and not a leaking bucket, and what happens when the counts are out of reach.
+A client may send `limit` requests of a kind within a window of 60 s that begins with the first of them, then none until
+the window ends. The kinds are `create` (POST /), `read` (any look-up of an id) and `miss` (a look-up that found
+nothing, which may be guessing). The counts are kept in the store of the messages, so that all processes and nodes share
+them.
+`docs/adr/0006` explains why this is a fixed window and not a leaky bucket, and what happens without the counts.
 """
 
 import time
@@ -19,15 +20,15 @@ Kind = Literal["create", "read", "miss"]
 KINDS: tuple[Kind, ...] = get_args(Kind)
 WINDOW_MS = 60_000
 MAX_REMEMBERED_REJECTIONS = 10_000
-"""Refused clients that a process remembers; one that was forgotten is asked about again."""
+"""Maximum number of rejected clients that a process remembers, per kind; for a forgotten one the counters are asked."""
 
 
 @lru_cache(4096)
 def client_key(address: str) -> bytes:
-    """What is one client: an IPv4 address, or the /64 of an IPv6 address, which is what one customer gets.
+    """Return the key of a client, at most 9 bytes: its IPv4 address, or the /64 of its IPv6 address.
 
-    An IPv4 address written as IPv6 (RFC 4291, section 2.5.5.2) is that IPv4 address. At most 9 bytes; whatever is no
-    address (a local socket has none) is one client together.
+    A /64 is what one customer gets. An IPv4-mapped IPv6 address (RFC 4291, section 2.5.5.2) counts as the IPv4 address.
+    All texts that are no address share one key: a local socket has no address.
     """
     try:
         ip = ip_address(address)
@@ -39,11 +40,14 @@ def client_key(address: str) -> bytes:
 
 
 CountRequest = tuple[bytes, Kind | None, Kind | None]
-"""A client, the kind to count one more request of, and the kind whose counter is only looked at; None for neither."""
+"""The key of a client, the kind to count one more request of, and the kind to look at only; None for neither."""
 
 
 class WindowCounts(NamedTuple):
-    """How two counters stand: requests in this window (of the one added to, with those asked for), ms until it ends."""
+    """Two counters: the one that was added to and the one that was looked at.
+
+    Each has the number of requests in its window, with those just added, and the ms until the window ends.
+    """
 
     added: int = 0
     added_left: int = 0
@@ -52,18 +56,18 @@ class WindowCounts(NamedTuple):
 
 
 OnCounted = Callable[[WindowCounts | StoreError, int], None]
-"""Hears how it stands, and how many like asks were counted with this one after it."""
+"""A callback that gets the counts or the error, and how many equal requests were counted together after this one."""
 
 
 class Counters(Protocol):
-    """Where the counts live. Shared by all who share the messages; exact whatever their number."""
+    """The counters behind the limits. All processes that share the messages share them, and they are exact."""
 
     def count(self, request: CountRequest, on_counted: OnCounted) -> None:
-        """Count at once, in the round trip of this turn of the loop; `on_counted` hears the counts, or the error."""
+        """Count in the round trip of this turn of the event loop, then call `on_counted`."""
 
 
 class RateLimits(NamedTuple):
-    """Requests a minute for each kind, 0 for any number."""
+    """Requests per minute for each kind; 0 = unlimited."""
 
     create: int = 0
     read: int = 0
@@ -71,7 +75,10 @@ class RateLimits(NamedTuple):
 
 
 class RateLimiter:
-    """Decides for one process. `clock` is monotonic, in seconds; `on_failure` hears of counts out of reach."""
+    """The rate limiter of one process.
+
+    `clock` is monotonic, in seconds. `on_failure` is called with the error when the counters do not answer.
+    """
 
     def __init__(
         self,
@@ -89,19 +96,22 @@ class RateLimiter:
         self._rejected: dict[Kind, dict[bytes, float]] = {kind: {} for kind in KINDS}
 
     def create(self, client: bytes) -> "RateLimitCheck":
-        """For one creation."""
+        """Return the permit for one creation."""
         return RateLimitCheck(self, (client, self._enabled["create"], None))
 
     def read(self, client: bytes) -> "RateLimitCheck":
-        """For one look-up."""
+        """Return the permit for one look-up; checks the misses too."""
         return RateLimitCheck(self, (client, self._enabled["read"], self._enabled["miss"]))
 
     def miss(self, client: bytes) -> "RateLimitCheck":
-        """For being told that nothing was found."""
+        """Return the permit for one look-up that found nothing."""
         return RateLimitCheck(self, (client, self._enabled["miss"], None))
 
     def start(self, request: CountRequest, on_counted: OnCounted) -> bool:
-        """Whether there is an answer to wait for. Raises LimitReached for what was rejected and is not over."""
+        """Begin to count `request`; return whether a call of `on_counted` will follow.
+
+        Raises LimitReached for a client that was rejected before, until its window ends.
+        """
         client, add, look = request
         if add is not None and self._rejected[add]:
             self._raise_if_rejected(client, add)
@@ -113,7 +123,10 @@ class RateLimiter:
         return True
 
     def check(self, request: CountRequest, counts: WindowCounts | StoreError, behind: int) -> "Quota | None":
-        """What is left of what was asked for. Raises LimitReached; lets pass when the counters gave no answer."""
+        """Return what is left to the client, None if unknown. Raises LimitReached.
+
+        Without counts every request passes.
+        """
         if isinstance(counts, StoreError):
             self._on_failure(counts)
             return None
@@ -137,7 +150,7 @@ class RateLimiter:
         return LimitReached(kind, self._limit_of[kind], _seconds(left))
 
     def _raise_if_rejected(self, client: bytes, kind: Kind) -> None:
-        """Reject again until the window of the last rejection ends."""
+        """Raise LimitReached until the window of the last rejection ends."""
         until = self._rejected[kind].get(client)
         if until is not None:
             left = int((until - self._clock()) * 1000)
@@ -147,11 +160,11 @@ class RateLimiter:
 
 
 Quota = tuple[Kind, int, int]
-"""What a client has left: of this kind so many requests until its window ends in so many seconds."""
+"""What is left to a client: the kind, the number of requests, and the seconds until the window ends."""
 
 
 class Permit:
-    """Leave to do one thing. This one is given to everybody. `quota` is None when it is not known."""
+    """The base permit, which never rejects. `quota` is None when it is not known."""
 
     __slots__ = ("quota",)
 
@@ -159,20 +172,23 @@ class Permit:
         self.quota: Quota | None = None
 
     def start(self) -> None:
-        """Ask for it, in the round trip of this turn of the loop. Raises LimitReached."""
+        """Begin to count, in the round trip of this turn of the event loop. Raises LimitReached."""
 
     async def wait(self) -> None:
-        """Wait for the answer. Nothing that cannot be undone is done before. Raises LimitReached."""
+        """Wait for the count. Do nothing that cannot be undone before. Raises LimitReached."""
 
     async def record_miss(self) -> None:
-        """Count that nothing was found. Raises LimitReached when that was one too many: exactly `miss` are told so."""
+        """Count a look-up that found nothing.
+
+        Raises LimitReached when it was one too many: exactly `miss` look-ups per window learn that nothing was found.
+        """
 
 
 UNLIMITED = Permit()
 
 
 class RateLimitCheck(Permit):
-    """A permit that `limiter` gives."""
+    """A permit that depends on the counts of `limiter`."""
 
     __slots__ = ("_limiter", "_request", "_result", "_started", "_waiter")
 
@@ -194,7 +210,7 @@ class RateLimitCheck(Permit):
     async def wait(self) -> None:
         if not self._started:
             return
-        if self._result is None:  # the work it was asked for beside was answered first
+        if self._result is None:  # the look-up that started together with this check was faster
             self._waiter = get_running_loop().create_future()
             await self._waiter
         assert self._result is not None  # noqa: S101 the waiter is woken by it
@@ -219,5 +235,5 @@ class RateLimitCheck(Permit):
 
 
 def _seconds(ms: int) -> int:
-    """Whole seconds, rounded up: to come back after them is never too early."""
+    """Return whole seconds, rounded up: a client that waits as long is never too early."""
     return (ms + 999) // 1000

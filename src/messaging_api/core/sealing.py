@@ -23,7 +23,7 @@ def _purpose(person: bytes) -> "blake2b":
 
 MESSAGE = _purpose(b"msgapi/message/1")
 RECEIPT = _purpose(b"msgapi/receipt/1")
-ANSWER = _purpose(b"msgapi/answer/01")
+IDEMPOTENCY = _purpose(b"msgapi/answer/01")
 
 
 class Keyring(NamedTuple):
@@ -34,7 +34,7 @@ class Keyring(NamedTuple):
 
 
 class DecryptionError(Exception):
-    """The box does not open with this key and these bound bytes: another key, or a record that was altered."""
+    """The box does not open with this key and this associated data: another key, or an altered record."""
 
 
 def derive(secret: bytes, purpose: "blake2b") -> Keyring:
@@ -45,15 +45,15 @@ def derive(secret: bytes, purpose: "blake2b") -> Keyring:
     return Keyring(digest[:16], digest[16:])
 
 
-def seal(key: bytes, plain: bytes, bound: bytes) -> bytes:
-    """A box of `plain`; `bound` is not hidden, but the box opens only together with it."""
+def seal(key: bytes, plain: bytes, associated_data: bytes) -> bytes:
+    """A box of `plain`; `associated_data` is not hidden, but the box opens only together with it."""
     nonce = os.urandom(_NONCE)
-    return nonce + AESGCM(key).encrypt(nonce, plain, bound)
+    return nonce + AESGCM(key).encrypt(nonce, plain, associated_data)
 
 
-def unseal(key: bytes, box: bytes, bound: bytes) -> bytes:
+def unseal(key: bytes, box: bytes, associated_data: bytes) -> bytes:
     """What was sealed. Raises DecryptionError."""
     try:
-        return AESGCM(key).decrypt(box[:_NONCE], box[_NONCE:], bound)
+        return AESGCM(key).decrypt(box[:_NONCE], box[_NONCE:], associated_data)
     except (InvalidTag, ValueError):
         raise DecryptionError from None

@@ -41,7 +41,7 @@ class Stats(NamedTuple):
 class Store(Counters, Protocol):
     """See the module's text for what all operations promise. It also counts requests; see `ratelimit.Counters`."""
 
-    async def create(self, message: Entry, receipt: Entry, answer: Entry | None = None) -> bytes | None:
+    async def create(self, message: Entry, receipt: Entry, idempotency_record: Entry | None = None) -> bytes | None:
         """Keep all entries and give None; or, if the answer's place is taken, keep none and give what lies there."""
 
     async def look(self, locator: bytes) -> StoredMessage | None:

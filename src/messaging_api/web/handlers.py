@@ -57,7 +57,7 @@ class Handlers:
         self._service = service
         self._pages = pages
         self._public_url = public_url
-        bounds = service.bounds
+        bounds = service.limits
         self._description = _encode(
             {
                 "status": 200,
@@ -86,7 +86,7 @@ class Handlers:
         key = request.headers.get(b"idempotency-key")
         if key is not None and not _KEY.fullmatch(key):
             raise InvalidRequest("Idempotency-Key must be 1 to 255 printable ASCII characters without spaces.")
-        draft = await read_draft(request, self._service.bounds.max_bytes)
+        draft = await read_draft(request, self._service.limits.max_bytes)
         return self._posted(request, base, await self._service.post(draft, key))
 
     async def read(self, request: Request, message_id: str) -> Response:
