@@ -24,9 +24,9 @@ def test_one_turn_is_one_batch() -> None:
     batches: list[list[int]] = []
 
     def run(batch: list[PendingOperation[int, int]]) -> None:
-        batches.append([ticket.operation for ticket in batch])
-        for ticket in batch:
-            ticket.resolve(ticket.operation * 2)
+        batches.append([pending.operation for pending in batch])
+        for pending in batch:
+            pending.resolve(pending.operation * 2)
 
     async def main() -> None:
         batcher: Batcher[int, int] = Batcher(run)
@@ -48,7 +48,7 @@ def test_several_wait_for_those_of_the_next_turn_and_one_does_not() -> None:
     batches: list[list[int]] = []
 
     async def main() -> None:
-        batcher: Batcher[int, int] = Batcher(lambda batch: batches.append([ticket.operation for ticket in batch]))
+        batcher: Batcher[int, int] = Batcher(lambda batch: batches.append([pending.operation for pending in batch]))
         batcher.submit(1)
         await asyncio.sleep(0)
         assert batches == [[1]]
@@ -67,8 +67,8 @@ def test_whoever_has_gone_disturbs_nobody() -> None:
     """A cancelled request is settled without a sound; failures reach those who wait."""
 
     def run(batch: list[PendingOperation[int, int]]) -> None:
-        for ticket in batch:
-            ticket.resolve(StoreUnavailable("x") if ticket.operation else 0)
+        for pending in batch:
+            pending.resolve(StoreUnavailable("x") if pending.operation else 0)
 
     async def main() -> None:
         batcher: Batcher[int, int] = Batcher(run)

@@ -4,7 +4,7 @@ from hypothesis import example, given
 from hypothesis import strategies as st
 from redis.crc import key_slot
 
-from messaging_api.stores.redis.hash_slot import SLOTS, located, masters, served, slot_of
+from messaging_api.stores.redis.hash_slot import SLOTS, count_slots, masters, node_endpoint, slot_of
 from messaging_api.stores.redis.url import Endpoint
 
 ASKED = Endpoint("asked", 7000)
@@ -29,10 +29,10 @@ def test_a_view_names_the_master_of_each_range() -> None:
     ]
     ranges = list(masters(view, ASKED))
     assert ranges == [(range(10), ("10.0.0.1", 6379)), (range(10, SLOTS), ("asked", 7001))]
-    assert served(ranges) == SLOTS
-    assert served(ranges[1:]) == SLOTS - 10
+    assert count_slots(ranges) == SLOTS
+    assert count_slots(ranges[1:]) == SLOTS - 10
 
 
 def test_hosts_that_are_not_told() -> None:
     """An empty host and an unknown one mean the node that was asked."""
-    assert [located(host, 1, ASKED) for host in ("", "?", "::1")] == [("asked", 1), ("asked", 1), ("::1", 1)]
+    assert [node_endpoint(host, 1, ASKED) for host in ("", "?", "::1")] == [("asked", 1), ("asked", 1), ("::1", 1)]

@@ -35,7 +35,7 @@ def open_store(
     url: str,
     clock: Callable[[], int],
     patience: StoreOptions = USUAL,
-    instruments: StoreHooks = NO_HOOKS,
+    hooks: StoreHooks = NO_HOOKS,
     counters: SharedCounters | None = None,
 ) -> Store:
     """The store at `url`. `clock` gives ms since the epoch.
@@ -49,21 +49,21 @@ def open_store(
     if scheme == "sqlite" and patience.replicas:
         raise SettingsError("replicas_to_wait is for a Redis with replicas; SQLite has none.")
     if scheme == "sqlite":
-        return SqliteStore(sqlite_file(url), clock, patience.timeout, counters or SharedCounters(), instruments)
+        return SqliteStore(sqlite_file(url), clock, patience.timeout, counters or SharedCounters(), hooks)
     if scheme in REDIS:
-        return _open_redis(RedisUrl.parse(url), patience, instruments)
+        return _open_redis(RedisUrl.parse(url), patience, hooks)
     raise SettingsError(f"store must be an address that begins with {'://, '.join(SCHEMES)}://.")
 
 
-def _open_redis(address: RedisUrl, patience: StoreOptions, instruments: StoreHooks) -> Store:
+def _open_redis(address: RedisUrl, patience: StoreOptions, hooks: StoreHooks) -> Store:
     timeout, replicas = patience
     if address.kind == "cluster":
-        return ClusterStore(address, timeout, instruments, replicas)
+        return ClusterStore(address, timeout, hooks, replicas)
     if address.kind == "sentinel":
-        return SentinelStore(address, timeout, instruments, replicas)
+        return SentinelStore(address, timeout, hooks, replicas)
     open_ = partial(connect, address.hosts[0], address.login, address.tls, timeout)
-    reads = Node(open_, timeout, instruments)
-    writes = ReplicatedChannel(Node(open_, timeout, instruments), replicas, timeout) if replicas else reads
+    reads = Node(open_, timeout, hooks)
+    writes = ReplicatedChannel(Node(open_, timeout, hooks), replicas, timeout) if replicas else reads
     return RedisStore(reads, writes, address.prefix, address.login.db)
 
 

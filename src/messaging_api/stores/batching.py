@@ -1,93 +1,93 @@
-"""One turn of the event loop, one batch: what is submitted together is handed over together.
+"""Batching: operations submitted in one turn of the event loop are handed over together.
 
-A lone request waits for nothing, and all requests that arrived in the same poll of the sockets share one round trip or
-one transaction, with those of the next poll, if they are several.
+A lone operation does not wait. Operations of requests that arrived in the same poll of the sockets share one round trip
+or one transaction; if there are several, those of the next poll join them.
 """
 
 import asyncio
 from collections.abc import Callable
 from typing import Any, Generic, NamedTuple, TypeVar
 
-Operation = TypeVar("Operation")
-Answer = TypeVar("Answer")
+Item = TypeVar("Item")
+Result = TypeVar("Result")
 
 
-class PendingOperation(NamedTuple, Generic[Operation, Answer]):
-    """An operation and the future of its answer."""
+class PendingOperation(NamedTuple, Generic[Item, Result]):
+    """An operation and the future of its result."""
 
-    operation: Operation
-    answer: "asyncio.Future[Answer]"
+    operation: Item
+    result: "asyncio.Future[Result]"
 
-    def resolve(self, outcome: Answer | BaseException) -> None:
-        """Answer, unless whoever asked has gone."""
-        if self.answer.done():
+    def resolve(self, outcome: Result | BaseException) -> None:
+        """Set the result or the exception, unless the caller has given up."""
+        if self.result.done():
             return
         if isinstance(outcome, BaseException):
-            self.answer.set_exception(outcome)
+            self.result.set_exception(outcome)
         else:
-            self.answer.set_result(outcome)
+            self.result.set_result(outcome)
 
 
-def drop_abandoned(tickets: "list[PendingOperation[Operation, Answer]]") -> "list[PendingOperation[Operation, Answer]]":
-    """Those that someone waits for: what nobody would hear the answer of is better not done."""
-    return [ticket for ticket in tickets if not ticket.answer.done()]
+def drop_abandoned(operations: "list[PendingOperation[Item, Result]]") -> "list[PendingOperation[Item, Result]]":
+    """Return the operations that a caller still waits for; the others need not be carried out."""
+    return [pending for pending in operations if not pending.result.done()]
 
 
 class TurnScheduler:
-    """When what gathers is let go: one piece after what is already due, several a turn of the loop later.
+    """A scheduler that calls `flush` for what was added: a single piece in the next turn, several one turn later.
 
-    Under load the answers of a batch bring the next requests a few at a time. One more poll of the sockets makes few
-    large batches of many small ones, and so fewer system calls, fewer transactions, and code that stays in the caches.
+    Under load the responses to a batch bring the next requests a few at a time. One more poll of the sockets merges
+    many small batches into few large ones: fewer system calls, fewer transactions, and warm caches.
     """
 
-    def __init__(self, let_go: Callable[[], None]) -> None:
-        self._let_go = let_go
-        self._pieces = 0
-        self._loop = asyncio.get_running_loop()  # which asks the kernel for the process: not with each piece
+    def __init__(self, flush: Callable[[], None]) -> None:
+        self._flush = flush
+        self._waiting = 0
+        self._loop = asyncio.get_running_loop()  # looked up once: each look-up calls getpid(2)
 
     def add(self) -> None:
-        """One more piece."""
-        self._pieces += 1
-        if self._pieces == 1:
-            self._loop.call_soon(self._ripen)
+        """Note one more piece, and schedule the flush with the first."""
+        self._waiting += 1
+        if self._waiting == 1:
+            self._loop.call_soon(self._flush_or_wait)
 
-    def _ripen(self) -> None:
-        if self._pieces == 1:
-            self._end()
+    def _flush_or_wait(self) -> None:
+        if self._waiting == 1:
+            self._end_turn()
         else:
-            self._loop.call_soon(self._end)
+            self._loop.call_soon(self._end_turn)
 
-    def _end(self) -> None:
-        self._pieces = 0
-        self._let_go()
+    def _end_turn(self) -> None:
+        self._waiting = 0
+        self._flush()
 
 
-class Batcher(Generic[Operation, Answer]):
-    """Collects operations and hands each lot to `run`, which must settle every ticket and never raise.
+class Batcher(Generic[Item, Result]):
+    """A collector that passes each batch to `run`, which must resolve every operation and never raise.
 
-    `observe` hears the size of each lot.
+    `observe` is called with the size of each batch.
     """
 
     def __init__(
         self,
-        run: Callable[[list[PendingOperation[Operation, Answer]]], None],
+        run: Callable[[list[PendingOperation[Item, Result]]], None],
         observe: Callable[[int], None] = lambda _: None,
     ) -> None:
         self._run = run
         self._observe = observe
-        self._batch: list[PendingOperation[Operation, Answer]] = []
-        self._gathering = TurnScheduler(self._flush)
+        self._batch: list[PendingOperation[Item, Result]] = []
+        self._scheduler = TurnScheduler(self._flush)
         self._loop = asyncio.get_running_loop()
 
-    def submit(self, operation: Operation, *, ahead: bool = False) -> "asyncio.Future[Answer]":
-        """The future answer of `operation`, which goes behind what has gathered, or `ahead` of it."""
-        ticket: PendingOperation[Operation, Answer] = PendingOperation(operation, self._loop.create_future())
-        self._gathering.add()
+    def submit(self, operation: Item, *, ahead: bool = False) -> "asyncio.Future[Result]":
+        """Add `operation` at the end of the batch, or `ahead` of it, and return the future of its result."""
+        pending: PendingOperation[Item, Result] = PendingOperation(operation, self._loop.create_future())
+        self._scheduler.add()
         if ahead:
-            self._batch.insert(0, ticket)
+            self._batch.insert(0, pending)
         else:
-            self._batch.append(ticket)
-        return ticket.answer
+            self._batch.append(pending)
+        return pending.result
 
     def _flush(self) -> None:
         batch, self._batch = self._batch, []
@@ -96,7 +96,11 @@ class Batcher(Generic[Operation, Answer]):
 
 
 class StoreHooks(NamedTuple):
-    """How a store is watched: what makes its batchers, and who hears how many messages for few expired unread."""
+    """Hooks to observe a store.
+
+    `batcher` makes its batchers. `expired_unread` is called with the number of messages with limited reads that expired
+    without a single read.
+    """
 
     batcher: Callable[..., Batcher[Any, Any]] = Batcher
     expired_unread: Callable[[int], None] = lambda _: None
@@ -106,19 +110,20 @@ NO_HOOKS = StoreHooks()
 
 
 class OldestFirstTimeout:
-    """One lazy timer for many waits: calls `bark` when the oldest of them is older than `timeout` seconds.
+    """One lazy timer for many waits: calls `on_timeout` when the oldest of them is older than `timeout` seconds.
 
-    `oldest` gives when the oldest wait began, in the loop's time, None when nothing waits. `bark` must end that wait.
+    `oldest` returns the start of the oldest wait, in the loop's time, or None when nothing waits. `on_timeout` must end
+    that wait.
     """
 
-    def __init__(self, timeout: float, oldest: Callable[[], float | None], bark: Callable[[], None]) -> None:
+    def __init__(self, timeout: float, oldest: Callable[[], float | None], on_timeout: Callable[[], None]) -> None:
         self._timeout = timeout
         self._oldest = oldest
-        self._bark = bark
+        self._on_timeout = on_timeout
         self._timer: asyncio.TimerHandle | None = None
 
-    def wake(self) -> None:
-        """Something waits."""
+    def start(self) -> None:
+        """Start the timer if it is not running: a wait has begun."""
         if self._timer is None:
             self._check()
 
@@ -129,4 +134,4 @@ class OldestFirstTimeout:
             if since + self._timeout > loop.time():
                 self._timer = loop.call_at(since + self._timeout, self._check)
                 return
-            self._bark()
+            self._on_timeout()

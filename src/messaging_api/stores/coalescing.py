@@ -1,4 +1,4 @@
-"""Like asks that come together become one call to the counters."""
+"""Coalescing: equal count requests of one turn of the event loop become one call to the counters."""
 
 from collections.abc import Callable
 
@@ -8,38 +8,38 @@ from messaging_api.stores.batching import TurnScheduler
 
 
 class PendingCount:
-    """Like asks, counted together: the first that came is the first in the count."""
+    """Equal count requests that are counted together, in their order of arrival."""
 
-    __slots__ = ("ask", "tells")
+    __slots__ = ("callbacks", "request")
 
-    def __init__(self, ask: CountRequest) -> None:
-        self.ask = ask
-        self.tells: list[OnCounted] = []
+    def __init__(self, request: CountRequest) -> None:
+        self.request = request
+        self.callbacks: list[OnCounted] = []
 
     def resolve(self, outcome: WindowCounts | StoreError) -> None:
-        """Tell all of them how it stands after the last, or why nobody knows."""
-        behind = len(self.tells)
-        for tell in self.tells:
+        """Pass each callback the counts after the last request, or the error."""
+        behind = len(self.callbacks)
+        for callback in self.callbacks:
             behind -= 1
-            tell(outcome, behind)
+            callback(outcome, behind)
 
 
 class CountBatcher:
-    """Collects asks and hands each lot to `run`, which must settle every tally and never raise."""
+    """A collector that passes the counts of each turn to `run`, which must resolve every count and never raise."""
 
     def __init__(self, run: Callable[[list[PendingCount]], None]) -> None:
         self._run = run
         self._open: dict[CountRequest, PendingCount] = {}
-        self._gathering = TurnScheduler(self._flush)
+        self._scheduler = TurnScheduler(self._flush)
 
-    def count(self, ask: CountRequest, tell: OnCounted) -> None:
-        """See `ratelimit.Counters`."""
-        tally = self._open.get(ask)
-        if tally is None:
-            tally = self._open[ask] = PendingCount(ask)
-        tally.tells.append(tell)
-        self._gathering.add()
+    def count(self, request: CountRequest, on_counted: OnCounted) -> None:
+        """Count a request; see `ratelimit.Counters`."""
+        pending = self._open.get(request)
+        if pending is None:
+            pending = self._open[request] = PendingCount(request)
+        pending.callbacks.append(on_counted)
+        self._scheduler.add()
 
     def _flush(self) -> None:
-        tallies, self._open = [*self._open.values()], {}
-        self._run(tallies)
+        counts, self._open = [*self._open.values()], {}
+        self._run(counts)

@@ -1,43 +1,56 @@
-"""One connection to a Redis: RESP packed and parsed by hiredis straight on a transport.
+"""One connection to a Redis: RESP packed and parsed by hiredis directly on a transport.
 
-Spares the stream layer, the locks and the per-call tasks of a general client; `docs/performance.md` has the figures.
+It avoids the streams, locks and per-call tasks of a general client; `docs/performance.md` has the figures.
 """
 
 import asyncio
 import contextlib
 from collections import deque
 from collections.abc import Callable, Sequence
-from typing import Any, cast
+from typing import Any, NamedTuple, cast
 
 import hiredis
 
 from messaging_api.errors import StoreError, StoreUnavailable
 from messaging_api.stores.batching import OldestFirstTimeout, PendingOperation
-from messaging_api.stores.redis.errors import refusal
+from messaging_api.stores.redis.errors import store_error
 
 Command = tuple[bytes | str, ...]
 Reply = Any
-Sent = PendingOperation[Command, Reply]
+PendingCommand = PendingOperation[Command, Reply]
 
 _pack = cast("Callable[[Command], bytes]", hiredis.pack_command)  # its stub allows tuples of one element only
 
 
-class Connection(asyncio.Protocol):
-    """Sends commands and settles them in order with their replies, or all with StoreUnavailable when it breaks.
+def resolve(_connection: "Connection", pending: PendingCommand, reply: Reply) -> None:
+    """Resolve a command with its reply, or with the StoreError that the reply means."""
+    pending.resolve(store_error(reply) if isinstance(reply, hiredis.ReplyError) else reply)
 
-    The oldest command without a reply sets the deadline: once it is `timeout` seconds old the connection is cut.
+
+class ConnectionHandlers(NamedTuple):
+    """The handlers of a connection's events.
+
+    `on_reply` resolves a command with its reply, which may be a `hiredis.ReplyError`. `on_idle` is called when no more
+    replies are due: the last one is in, or the connection broke.
     """
 
-    def __init__(self, timeout: float) -> None:
-        self.on_idle: Callable[[Connection], None] = lambda _: None
-        """Called when no reply is to come any more: the last is in, or the connection broke."""
+    on_reply: "Callable[[Connection, PendingCommand, Reply], None]" = resolve
+    on_idle: "Callable[[Connection], None]" = lambda _: None
+
+
+class Connection(asyncio.Protocol):
+    """A connection that resolves commands in order with their replies, or all with StoreUnavailable when it breaks.
+
+    The oldest command without a reply sets the deadline: when it is `timeout` seconds old, the connection is aborted.
+    """
+
+    def __init__(self, timeout: float, handlers: ConnectionHandlers) -> None:
+        self._on_reply, self._on_idle = handlers
         self._reader = hiredis.Reader()
-        self.resolve: Callable[[Connection, Sent, Reply], None] = _plainly
-        """What is done with a command's ticket and its reply, which may be a `hiredis.ReplyError`."""
-        self._pending: deque[tuple[float, Sent]] = deque()
+        self._pending: deque[tuple[float, PendingCommand]] = deque()
         self._loop = asyncio.get_running_loop()
         self._closed: asyncio.Future[None] = self._loop.create_future()
-        self._watchdog = OldestFirstTimeout(timeout, self._oldest, self._cut)
+        self._reply_timeout = OldestFirstTimeout(timeout, self._oldest, self._abort)
 
     @property
     def usable(self) -> bool:
@@ -46,26 +59,23 @@ class Connection(asyncio.Protocol):
 
     @property
     def busy(self) -> bool:
-        """Whether replies are still to come."""
+        """Whether replies are due."""
         return bool(self._pending)
 
-    def send(self, tickets: Sequence[Sent], since: float) -> None:
-        """Send in one write. `since`, in the loop's time, is when the caller began to wait."""
-        self._pending.extend([(since, ticket) for ticket in tickets])
-        self._transport.write(b"".join([_pack(ticket.operation) for ticket in tickets]))
-        self._watchdog.wake()
+    def send(self, commands: Sequence[PendingCommand], since: float) -> None:
+        """Send `commands` in one write. The callers have waited since `since`, in the loop's time."""
+        self._pending.extend([(since, pending) for pending in commands])
+        self._transport.write(b"".join([_pack(pending.operation) for pending in commands]))
+        self._reply_timeout.start()
 
     async def call(self, command: Command) -> Reply:
-        """One command by itself. Raises StoreError, for a reply that is an error too."""
-        ticket: Sent = PendingOperation(command, self._loop.create_future())
-        self.send((ticket,), self._loop.time())
-        try:
-            return await ticket.answer
-        except hiredis.ReplyError as error:
-            raise refusal(error) from None
+        """Send one command by itself and return its reply. Raises StoreError, also for a reply that is an error."""
+        pending: PendingCommand = PendingOperation(command, self._loop.create_future())
+        self.send((pending,), self._loop.time())
+        return await pending.result
 
     async def drain(self) -> None:
-        """Wait for the last reply, then close and wait until that is done."""
+        """Wait for the last reply, then close the connection and wait until it is closed."""
         if self._pending and self.usable:
             with contextlib.suppress(StoreError):
                 await self.call(("PING",))
@@ -73,13 +83,13 @@ class Connection(asyncio.Protocol):
         await self._closed
 
     def close(self) -> None:
-        """Let go of the socket, at once: TLS would wait for the other side to say goodbye."""
+        """Close the socket at once: a TLS shutdown would wait for the peer."""
         self._transport.abort()
 
     def _oldest(self) -> float | None:
         return self._pending[0][0] if self._pending else None
 
-    def _cut(self) -> None:
+    def _abort(self) -> None:
         self._transport.abort()
         self._fail()
 
@@ -91,21 +101,17 @@ class Connection(asyncio.Protocol):
         self._transport = cast("asyncio.Transport", transport)
 
     def data_received(self, data: bytes) -> None:
-        reader, pending, resolve = self._reader, self._pending, self.resolve
+        reader, pending, on_reply = self._reader, self._pending, self._on_reply
         try:
             reader.feed(data)
             while (reply := reader.gets()) is not False:
-                resolve(self, pending.popleft()[1], reply)
-        except (hiredis.ProtocolError, IndexError):  # not a Redis: no reply to come can be trusted
-            self._cut()
+                on_reply(self, pending.popleft()[1], reply)
+        except (hiredis.ProtocolError, IndexError):  # not a Redis: no later reply can be trusted
+            self._abort()
         if not pending:
-            self.on_idle(self)
+            self._on_idle(self)
 
     def connection_lost(self, exc: Exception | None) -> None:
         self._fail()
         self._closed.set_result(None)
-        self.on_idle(self)
-
-
-def _plainly(_connection: Connection, ticket: Sent, reply: Reply) -> None:
-    ticket.resolve(reply)
+        self._on_idle(self)

@@ -1,46 +1,50 @@
-"""Counters in Redis: a key for each client and kind, which ends with its window."""
+"""Counters in Redis: one key per client and kind, which expires with its window."""
 
 import asyncio
 from asyncio import Future
+from collections.abc import Iterable
 from functools import lru_cache, partial
 
 from messaging_api.core.ratelimit import WINDOW_MS, Kind, WindowCounts
 from messaging_api.errors import StoreError, StoreUnavailable
-from messaging_api.stores.coalescing import CountBatcher, PendingCount
+from messaging_api.stores.coalescing import PendingCount
 from messaging_api.stores.redis.connection import Command
-from messaging_api.stores.redis.node import CommandChannel, Script
+from messaging_api.stores.redis.node import CommandChannel
+from messaging_api.stores.redis.scripts import Script
 
 LIMIT = Script("limit.lua")
 _WINDOW = str(WINDOW_MS)
 
 
 class RedisCounters:
-    """What is counted goes through `lane`, and need not wait for replicas."""
+    """The counters under `prefix`. They go through `channel`, which need not wait for replicas."""
 
-    def __init__(self, prefix: bytes, lane: CommandChannel) -> None:
+    def __init__(self, prefix: bytes, channel: CommandChannel) -> None:
         self._prefix = prefix
-        self._lane = lane
-        self.count = CountBatcher(self._count).count
+        self._channel = channel
 
-    def _count(self, tallies: list[PendingCount]) -> None:
-        for tally in tallies:
-            command = _command(self._prefix, *tally.ask, len(tally.tells))
-            # ahead, so that it is answered before the look beside it, and nobody has to wait again
-            asyncio.ensure_future(self._lane.submit(command, ahead=True)).add_done_callback(partial(_settle, tally))
+    def run(self, counts: Iterable[PendingCount]) -> None:
+        """Send one command for each of `counts`, and resolve it with the reply."""
+        for pending in counts:
+            command = _command(self._prefix, *pending.request, len(pending.callbacks))
+            # ahead, so that its reply comes before that of the look-up beside it, and no request waits twice
+            asyncio.ensure_future(self._channel.submit(command, ahead=True)).add_done_callback(
+                partial(_resolve, pending)
+            )
 
 
 @lru_cache(4096)
-def _command(prefix: bytes, client: bytes, add: Kind | None, look: Kind | None, more: int) -> Command:
-    """The counters of one client lie in one slot of a cluster."""
-    asked = {kind: count for kind, count in ((add, more), (look, 0)) if kind is not None}
-    keys = [b"%blimit:{%b}:%b" % (prefix, client.hex().encode(), kind.encode()) for kind in asked]
-    return LIMIT.call(len(keys), *keys, _WINDOW, *map(str, asked.values()))
+def _command(prefix: bytes, client: bytes, add: Kind | None, look: Kind | None, times: int) -> Command:
+    """Return the command that counts; the counters of one client lie in one slot of a cluster."""
+    increments = {kind: number for kind, number in ((add, times), (look, 0)) if kind is not None}
+    keys = [b"%blimit:{%b}:%b" % (prefix, client.hex().encode(), kind.encode()) for kind in increments]
+    return LIMIT.call(len(keys), *keys, _WINDOW, *map(str, increments.values()))
 
 
-def _settle(tally: PendingCount, reply: "Future[list[int]]") -> None:
+def _resolve(pending: PendingCount, reply: "Future[list[int]]") -> None:
     error = reply.exception()
     if error is None:
-        told = reply.result()
-        tally.resolve(WindowCounts(*told) if tally.ask[1] else WindowCounts(0, 0, *told))
+        numbers = reply.result()
+        pending.resolve(WindowCounts(*numbers) if pending.request[1] else WindowCounts(0, 0, *numbers))
     else:
-        tally.resolve(error if isinstance(error, StoreError) else StoreUnavailable("Redis gave no answer."))
+        pending.resolve(error if isinstance(error, StoreError) else StoreUnavailable("Redis gave no reply."))

@@ -1,4 +1,4 @@
-"""What an error reply of Redis means. Keeps its first word only: the rest may quote the command."""
+"""The meaning of Redis error replies. Only the code of a reply is kept: the rest may quote the command."""
 
 import hiredis
 
@@ -6,11 +6,11 @@ from messaging_api.errors import StoreError, StoreFull, StoreUnavailable
 
 
 class NotExecuted(StoreUnavailable):
-    """Refused before anything was done: asking again, here or elsewhere, is safe."""
+    """A command that was rejected before it did anything: a retry, here or on another node, is safe."""
 
 
 class MovedRedirect(NotExecuted):
-    """The slot belongs to another node of the cluster, at `host` (empty: the one asked) and `port`."""
+    """A slot that belongs to another node of the cluster, at `host` (empty: the node that was asked) and `port`."""
 
     def __init__(self, host: str, port: int) -> None:
         super().__init__("Redis answered MOVED.")
@@ -18,14 +18,14 @@ class MovedRedirect(NotExecuted):
 
 
 class AskRedirect(MovedRedirect):
-    """The slot is on its way to another node: this once it is to be asked, after ASKING."""
+    """A slot that is being migrated: send this one command to the other node, after ASKING."""
 
 
 class NotMaster(NotExecuted):
-    """This server is no master, or no longer."""
+    """A server that is not a master, or no longer one."""
 
 
-_KINDS: dict[str, type[NotExecuted]] = {
+_NOT_EXECUTED: dict[str, type[NotExecuted]] = {
     "READONLY": NotMaster,
     "MASTERDOWN": NotMaster,
     "LOADING": NotExecuted,
@@ -35,13 +35,13 @@ _KINDS: dict[str, type[NotExecuted]] = {
 }
 
 
-def refusal(reply: hiredis.ReplyError) -> StoreError:
-    """The error that `reply` means."""
+def store_error(reply: hiredis.ReplyError) -> StoreError:
+    """Return the error that `reply` means."""
     text = str(reply)
-    word, _, rest = text.partition(" ")
-    if word == "OOM" or (word == "MISCONF" and "No space left" in text):
+    code, _, rest = text.partition(" ")
+    if code == "OOM" or (code == "MISCONF" and "No space left" in text):
         return StoreFull("Redis has no room.")
-    if word in ("MOVED", "ASK"):
+    if code in ("MOVED", "ASK"):
         host, _, port = rest.rpartition(" ")[2].rpartition(":")
-        return (MovedRedirect if word == "MOVED" else AskRedirect)(host, int(port))
-    return _KINDS.get(word, StoreUnavailable)(f"Redis answered {word}.")
+        return (MovedRedirect if code == "MOVED" else AskRedirect)(host, int(port))
+    return _NOT_EXECUTED.get(code, StoreUnavailable)(f"Redis answered {code}.")

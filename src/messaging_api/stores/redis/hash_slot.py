@@ -1,4 +1,4 @@
-"""Which slot of a cluster a key lies in, and which node serves which slot (Redis Cluster specification)."""
+"""Hash slots of a cluster: the slot of a key, and the node of each slot (Redis Cluster specification)."""
 
 from binascii import crc_hqx
 from collections.abc import Iterator, Sequence
@@ -8,29 +8,29 @@ from messaging_api.stores.redis.url import Endpoint
 
 SLOTS = 16384
 
-VIEW: Command = ("CLUSTER", "SLOTS")
-"""Asks a node which master serves which slot. Known to all versions, and tells host names where they are preferred."""
+CLUSTER_SLOTS: Command = ("CLUSTER", "SLOTS")
+"""The query for the master of each slot. All versions know it, and it returns host names where they are preferred."""
 
 
 def slot_of(key: bytes) -> int:
-    """The slot of `key`: CRC16 (XMODEM) of it, or of its first non-empty part in braces."""
+    """Return the slot of `key`: CRC16 (XMODEM) of the key, or of its first non-empty part in braces."""
     begin = key.find(b"{") + 1
     if begin and (end := key.find(b"}", begin)) > begin:
         key = key[begin:end]
     return crc_hqx(key, 0) % SLOTS
 
 
-def masters(view: Reply, asked: Endpoint) -> Iterator[tuple[range, Endpoint]]:
-    """The slots in a reply to VIEW that `asked` gave, and the master of each range."""
-    for first, last, (host, port, *_), *_ in view:
-        yield range(first, last + 1), located((host or b"").decode(), port, asked)
+def masters(reply: Reply, queried: Endpoint) -> Iterator[tuple[range, Endpoint]]:
+    """Yield each range of slots and its master from the reply to CLUSTER_SLOTS of the node `queried`."""
+    for first, last, (host, port, *_), *_ in reply:
+        yield range(first, last + 1), node_endpoint((host or b"").decode(), port, queried)
 
 
-def located(host: str, port: int, asked: Endpoint) -> Endpoint:
-    """Where a node is that `asked` names; one without a host is on its own (as with MOVED)."""
-    return Endpoint(host if host not in ("", "?") else asked.host, port)
+def node_endpoint(host: str, port: int, queried: Endpoint) -> Endpoint:
+    """Return the endpoint of a node named by the node `queried`; without a host (as in MOVED) it has the same host."""
+    return Endpoint(host if host not in ("", "?") else queried.host, port)
 
 
-def served(ranges: Sequence[tuple[range, Endpoint]]) -> int:
-    """How many slots these are."""
+def count_slots(ranges: Sequence[tuple[range, Endpoint]]) -> int:
+    """Return the number of slots in `ranges`."""
     return sum(len(slots) for slots, _ in ranges)

@@ -1,10 +1,8 @@
-"""One Redis: a connection that is opened when first used and again whenever it was lost, one write for each turn."""
+"""One Redis server: a connection that is opened on demand and reopened after a loss, one write per turn."""
 
 import asyncio
 from collections.abc import Awaitable, Callable
 from functools import partial
-from hashlib import sha1
-from importlib.resources import files
 from ssl import SSLContext
 from typing import Any, Protocol
 
@@ -12,48 +10,34 @@ import hiredis
 
 from messaging_api.errors import StoreUnavailable
 from messaging_api.stores.batching import NO_HOOKS, Batcher, PendingOperation, StoreHooks, drop_abandoned
-from messaging_api.stores.redis.connection import Command, Connection, Reply, Sent
-from messaging_api.stores.redis.errors import NotMaster, refusal
+from messaging_api.stores.redis.connection import Command, Connection, ConnectionHandlers, PendingCommand, Reply
+from messaging_api.stores.redis.errors import NotMaster, store_error
+from messaging_api.stores.redis.scripts import as_eval
 from messaging_api.stores.redis.url import Credentials, Endpoint
 
 
 class CommandChannel(Protocol):
-    """Where commands go in and their replies come out. A reply that is an error is raised, as a StoreError."""
+    """A channel that takes commands and returns their replies. A reply that is an error is raised as a StoreError."""
 
     def submit(self, command: Command, *, ahead: bool = False) -> Awaitable[Any]:
-        """The reply to come; where replies come one by one, `ahead` of those to what else this turn has submitted."""
+        """Send a command and return its future reply; if possible, `ahead` of the other commands of this turn."""
 
     async def aclose(self) -> None:
-        """Finish what was begun and let go."""
+        """Wait for the replies that are due, then close."""
 
 
-class Script:
-    """A Lua script from `lua/`, called by its hash; by its text when the server does not know it yet."""
+async def connect(
+    endpoint: Endpoint,
+    login: Credentials,
+    tls: SSLContext | None,
+    reply_timeout: float,
+    handlers: ConnectionHandlers,
+) -> Connection:
+    """Open a connection and log in; each reply may take `reply_timeout` seconds.
 
-    def __init__(self, name: str) -> None:
-        self.text = files(__package__).joinpath("lua", name).read_bytes()
-        self.hash = sha1(self.text, usedforsecurity=False).hexdigest()
-        _TEXTS[self.hash] = self.text
-
-    def call(self, keys: int, *arguments: bytes | str) -> Command:
-        """The command with this many keys among `arguments`, which it begins with."""
-        return ("EVALSHA", self.hash, str(keys), *arguments)
-
-
-_TEXTS: dict[bytes | str, bytes] = {}
-
-
-def as_eval(command: Command) -> Command:
-    """The same command for a server that may not know its script."""
-    return ("EVAL", _TEXTS[command[1]], *command[2:]) if command[0] == "EVALSHA" else command
-
-
-async def connect(endpoint: Endpoint, login: Credentials, tls: SSLContext | None, patience: float) -> Connection:
-    """A connection that is logged in; each of its replies is waited for `patience` seconds.
-
-    Raises OSError, StoreError. The caller bounds the time.
+    Raises OSError, StoreError. The caller limits the total time.
     """
-    make = partial(Connection, patience)
+    make = partial(Connection, reply_timeout, handlers)
     _, connection = await asyncio.get_running_loop().create_connection(make, *endpoint, ssl=tls)
     try:
         for command in login.commands():
@@ -65,91 +49,99 @@ async def connect(endpoint: Endpoint, login: Credentials, tls: SSLContext | None
 
 
 class Node:
-    """A CommandChannel to the Redis that `open_` connects to.
+    """A CommandChannel to the Redis that `connect` opens connections to.
 
-    One batch is on its way at a time: what comes meanwhile goes together once the last reply is in. A lone command
-    waits for nothing; under load there are fewer and larger batches, and so fewer system calls for each command.
+    One batch is in flight at a time: commands that arrive meanwhile are sent together after its last reply. A lone
+    command never waits; under load the batches are fewer and larger, which saves system calls.
     """
 
     def __init__(
-        self, open_: Callable[[], Awaitable[Connection]], timeout: float, instruments: StoreHooks = NO_HOOKS
+        self,
+        connect: Callable[[ConnectionHandlers], Awaitable[Connection]],
+        timeout: float,
+        hooks: StoreHooks = NO_HOOKS,
     ) -> None:
-        self._open = open_
+        self._connect = connect
         self._timeout = timeout
-        self._batcher: Batcher[Command, Any] = instruments.batcher(self._run)
+        self._batcher: Batcher[Command, Any] = hooks.batcher(self._run)
         self._connection: Connection | None = None
-        self._waiting: list[Sent] = []
-        self._held: list[Sent] = []
-        self._held_since = 0.0
+        self._unsent: list[PendingCommand] = []
+        self._queued: list[PendingCommand] = []
+        self._queued_since = 0.0
         self._connecting: asyncio.Task[None] | None = None
-        self.submit = self._batcher.submit
 
     @property
     def connected(self) -> bool:
-        """Whether the connection that was used last still stands."""
+        """Whether the latest connection is open."""
         return self._connection is not None and self._connection.usable
 
+    def submit(self, command: Command, *, ahead: bool = False) -> "asyncio.Future[Any]":
+        """Add a command to the batch of this turn; see `CommandChannel`."""
+        return self._batcher.submit(command, ahead=ahead)
+
     def drop(self) -> None:
-        """Let go of the connection; the next command opens another."""
+        """Close the connection; the next command opens another."""
         if self._connection is not None:
             self._connection.close()
 
     async def aclose(self) -> None:
+        """Wait for the replies that are due, then close."""
         if self._connecting is not None:
             await self._connecting
         if self._connection is not None:
             await self._connection.drain()
 
-    def _run(self, batch: list[Sent]) -> None:
+    def _run(self, batch: list[PendingCommand]) -> None:
         now = asyncio.get_running_loop().time()
         if self._connection is None or not self._connection.usable:
-            self._waiting += batch
+            self._unsent += batch
             if self._connecting is None:
-                self._connecting = asyncio.create_task(self._connect())
+                self._connecting = asyncio.create_task(self._reconnect())
         elif self._connection.busy:
-            self._held_since = self._held_since if self._held else now
-            self._held += batch
+            self._queued_since = self._queued_since if self._queued else now
+            self._queued += batch
         else:
             self._connection.send(batch, now)
 
-    def _release(self, connection: Connection) -> None:
-        """The last reply is in, or will never come."""
-        held, self._held = drop_abandoned(self._held), []
-        if not held:
+    def _on_idle(self, connection: Connection) -> None:
+        """Send the queued commands; fail them if the connection broke."""
+        if connection.usable and connection is not self._connection:
+            return  # it is still logging in
+        queued, self._queued = drop_abandoned(self._queued), []
+        if not queued:
             return
         if connection.usable:
-            connection.send(held, self._held_since)
+            connection.send(queued, self._queued_since)
         else:
-            for ticket in held:
-                ticket.resolve(StoreUnavailable("The connection to Redis broke."))
+            for pending in queued:
+                pending.resolve(StoreUnavailable("The connection to Redis broke."))
 
-    def _settle(self, connection: Connection, ticket: Sent, reply: Reply) -> None:
+    def _on_reply(self, connection: Connection, pending: PendingCommand, reply: Reply) -> None:
         if not isinstance(reply, hiredis.ReplyError):
-            ticket.resolve(reply)
+            pending.resolve(reply)
         elif str(reply).startswith("NOSCRIPT") and connection.usable:
-            again = PendingOperation(as_eval(ticket.operation), ticket.answer)
-            connection.send([again], asyncio.get_running_loop().time())
+            retry = PendingOperation(as_eval(pending.operation), pending.result)
+            connection.send([retry], asyncio.get_running_loop().time())
         else:
-            refused = refusal(reply)
-            if isinstance(refused, NotMaster):
-                connection.close()  # whoever is the master now is found by opening anew
-            ticket.resolve(refused)
+            error = store_error(reply)
+            if isinstance(error, NotMaster):
+                connection.close()  # connecting anew finds the current master
+            pending.resolve(error)
 
-    async def _connect(self) -> None:
+    async def _reconnect(self) -> None:
         since = asyncio.get_running_loop().time()
         failure: Exception | None = None
         try:
             async with asyncio.timeout(self._timeout):
-                self._connection = await self._open()
-                self._connection.resolve, self._connection.on_idle = self._settle, self._release
-        except StoreUnavailable as refused:  # the password is wrong, say: whoever watches must be able to tell
-            failure = refused
+                self._connection = await self._connect(ConnectionHandlers(self._on_reply, self._on_idle))
+        except StoreUnavailable as error:  # such as a wrong password: the log must tell it from a dead server
+            failure = error
         except (OSError, TimeoutError):  # ssl.SSLError is an OSError
             failure = StoreUnavailable("Redis is out of reach.")
         self._connecting = None
-        waiting, self._waiting = drop_abandoned(self._waiting), []
+        unsent, self._unsent = drop_abandoned(self._unsent), []
         if failure is None and self._connection is not None and self._connection.usable:
-            self._connection.send(waiting, since)
+            self._connection.send(unsent, since)
         else:
-            for ticket in waiting:
-                ticket.resolve(failure or StoreUnavailable("The connection to Redis broke."))
+            for pending in unsent:
+                pending.resolve(failure or StoreUnavailable("The connection to Redis broke."))

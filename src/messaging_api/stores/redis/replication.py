@@ -1,83 +1,85 @@
-"""Writes that are answered only once enough replicas have them.
+"""Writes that are acknowledged only after enough replicas have confirmed them.
 
-All that gathers while one batch is on its way goes into the next, and each ends with one WAIT: a batch is answered once
-`replicas` replicas have confirmed all of it. If they have not, whether it outlives a failover is unknown, so it fails.
-Before the first batch of a connection, and after one that failed, WAIT is asked by itself: nothing is written to a
-master without enough replicas, so that no read is counted there that could not be shown.
+Commands that arrive while a batch is in flight form the next batch. Each batch ends with one WAIT and is acknowledged
+once `replicas` replicas have confirmed all of it. Without the confirmation it is unknown whether the batch would
+survive a failover, so it fails. Before the first batch of a connection, and after a batch that failed, a WAIT is sent
+by itself: nothing is written to a master without enough replicas, so no read is counted there that cannot be delivered.
 """
 
 import asyncio
 
 from messaging_api.errors import StoreError, StoreUnavailable
 from messaging_api.stores.batching import PendingOperation, drop_abandoned
-from messaging_api.stores.redis.connection import Command, Reply
+from messaging_api.stores.redis.connection import Command, PendingCommand, Reply
 from messaging_api.stores.redis.errors import NotExecuted
 from messaging_api.stores.redis.node import Node
 
-_PATIENCE, _PROBE = 0.4, 0.15
-"""The parts of a store's timeout that replicas have to confirm a batch, which may wait for one before it, and to show
-that they are there; short, because a replica that joins while a WAIT waits is not asked by it."""
+_CONFIRM_SHARE, _PROBE_SHARE = 0.4, 0.15
+"""The shares of a store's timeout for the replicas: to confirm a batch, which may wait for the batch before it, and to
+show that they are connected. The latter is short, because a WAIT does not notice replicas that connect during it."""
 
 
 class ReplicatedChannel:
-    """A Lane for writes to `node`, on which nothing else must be sent."""
+    """A CommandChannel for writes to `node`, which nothing else may use. `timeout` is in seconds."""
 
     def __init__(self, node: Node, replicas: int, timeout: float) -> None:
         self._node = node
         self._replicas = replicas
         self._wait, self._probe = (
-            ("WAIT", str(replicas), str(int(timeout * part * 1000))) for part in (_PATIENCE, _PROBE)
+            ("WAIT", str(replicas), str(int(timeout * share * 1000))) for share in (_CONFIRM_SHARE, _PROBE_SHARE)
         )
-        self._gathered: list[PendingOperation[Command, Reply]] = []
-        self._working: asyncio.Task[None] | None = None
-        self._sure = False
+        self._queued: list[PendingCommand] = []
+        self._task: asyncio.Task[None] | None = None
+        self._replicated = False
 
     def submit(self, command: Command, *, ahead: bool = False) -> "asyncio.Future[Reply]":
-        """The reply to come, once enough replicas have what the command wrote."""
-        ticket: PendingOperation[Command, Reply] = PendingOperation(command, asyncio.get_running_loop().create_future())
-        self._gathered.append(ticket)
-        if self._working is None:
-            self._working = asyncio.create_task(self._work())
-        return ticket.answer
+        """Send a command and return its future reply, which comes after enough replicas have confirmed the write."""
+        pending: PendingCommand = PendingOperation(command, asyncio.get_running_loop().create_future())
+        self._queued.append(pending)
+        if self._task is None:
+            self._task = asyncio.create_task(self._run())
+        return pending.result
 
     async def aclose(self) -> None:
-        if self._working is not None:
-            await self._working
+        """Wait for the writes that are due, then close."""
+        if self._task is not None:
+            await self._task
         await self._node.aclose()
 
-    async def _work(self) -> None:
-        while self._gathered:
-            if not (self._sure and self._node.connected):
-                self._sure = await self._confirmed(("PING",), self._probe)
-            if self._sure:
-                batch, self._gathered = drop_abandoned(self._gathered), []
+    async def _run(self) -> None:
+        while self._queued:
+            if not (self._replicated and self._node.connected):
+                self._replicated = await self._confirm(("PING",), self._probe)
+            if self._replicated:
+                batch, self._queued = drop_abandoned(self._queued), []
                 await self._write(batch)
-            if not self._sure:  # nor does anyone wait behind a batch that failed
-                refused, self._gathered = self._gathered, []
-                for ticket in refused:
-                    ticket.resolve(NotExecuted("Redis has too few replicas."))
-        self._working = None
+            if not self._replicated:  # commands behind a failed batch need not wait for a second failure
+                rejected, self._queued = self._queued, []
+                for pending in rejected:
+                    pending.resolve(NotExecuted("Redis has too few replicas."))
+        self._task = None
 
-    async def _confirmed(self, *commands: Command) -> bool:
-        """Whether enough replicas have all that was written on this connection; the last of `commands` is a WAIT.
+    async def _confirm(self, *commands: Command) -> bool:
+        """Return whether enough replicas have everything that was written on this connection.
 
-        Before Redis 7.2 any command in front of it, a PING too, makes it wait for all that was written by anyone.
+        The last of `commands` is a WAIT. Before Redis 7.2 any command in front of it, even PING, makes it wait for
+        the writes of all connections.
         """
         try:
-            *_, count = await asyncio.gather(*map(self._node.submit, commands))
+            *_, confirmed = await asyncio.gather(*map(self._node.submit, commands))
         except StoreError:
             self._node.drop()
             return False
-        return bool(count >= self._replicas)
+        return bool(confirmed >= self._replicas)
 
-    async def _write(self, batch: list[PendingOperation[Command, Reply]]) -> None:
-        answers = [self._node.submit(ticket.operation) for ticket in batch]
-        self._sure = await self._confirmed(self._wait)
-        if not all(answer.done() for answer in answers):  # a script that the server did not know went after the WAIT
-            await asyncio.wait(answers)
-            self._sure = self._sure and await self._confirmed(self._wait)
-        for ticket, answer in zip(batch, answers, strict=True):
-            failure = answer.exception()
-            if failure is None and not self._sure:
+    async def _write(self, batch: list[PendingCommand]) -> None:
+        replies = [self._node.submit(pending.operation) for pending in batch]
+        self._replicated = await self._confirm(self._wait)
+        if not all(reply.done() for reply in replies):  # a script that the server did not know went after the WAIT
+            await asyncio.wait(replies)
+            self._replicated = self._replicated and await self._confirm(self._wait)
+        for pending, reply in zip(batch, replies, strict=True):
+            failure = reply.exception()
+            if failure is None and not self._replicated:
                 failure = StoreUnavailable("Too few replicas of Redis confirmed in time.")
-            ticket.resolve(failure or answer.result())
+            pending.resolve(failure or reply.result())

@@ -1,7 +1,7 @@
-"""Redis Sentinel: who the master is, is asked of the sentinels when a connection is opened, and again and again.
+"""Redis Sentinel: the sentinels are queried for the master whenever a connection is opened, and once a second.
 
-Of their answers the one with the highest configuration epoch counts: each failover has a higher one. A sentinel that
-has not heard of it yet still names the old master, who may be back, empty, and believe it too.
+Of their replies the one with the highest configuration epoch counts, since each failover raises it. A sentinel that has
+not learned of a failover still names the old master, which may be back, empty, and still consider itself the master.
 """
 
 import asyncio
@@ -10,34 +10,34 @@ from typing import NamedTuple
 
 from messaging_api.errors import StoreError, StoreUnavailable
 from messaging_api.stores.batching import StoreHooks
-from messaging_api.stores.redis.connection import Connection
+from messaging_api.stores.redis.connection import Connection, ConnectionHandlers
 from messaging_api.stores.redis.node import Node, connect
 from messaging_api.stores.redis.replication import ReplicatedChannel
 from messaging_api.stores.redis.store import RedisStore
 from messaging_api.stores.redis.url import Endpoint, RedisUrl
 
-_SHARE = 0.3
-"""The part of the timeout that sentinels have to answer."""
-_EVERY = 1.0
-"""Seconds between two times that they are asked while all is well."""
+_SENTINEL_SHARE = 0.3
+"""The share of a store's timeout for the replies of the sentinels."""
+_CHECK_INTERVAL = 1.0
+"""Seconds between two checks of the master."""
 
 
-class NamedMaster(NamedTuple):
-    """Whom a sentinel names, since which failover."""
+class ReportedMaster(NamedTuple):
+    """A master as a sentinel reports it, with the configuration epoch of its failover."""
 
     epoch: int
-    master: Endpoint
+    endpoint: Endpoint
 
 
 class SentinelStore(RedisStore):
-    """A Store; see `core/store.py`."""
+    """A Store on the master that sentinels watch; see `core/store.py`. `timeout` is in seconds."""
 
-    def __init__(self, address: RedisUrl, timeout: float, instruments: StoreHooks, replicas: int) -> None:
+    def __init__(self, address: RedisUrl, timeout: float, hooks: StoreHooks, replicas: int) -> None:
         self._address = address
         self._timeout = timeout
         self._master: Endpoint | None = None
-        reads = Node(self._connect, timeout, instruments)
-        writes = Node(self._connect, timeout, instruments) if replicas else reads
+        reads = Node(self._connect, timeout, hooks)
+        writes = Node(self._connect, timeout, hooks) if replicas else reads
         self._nodes = {reads, writes}
         self._watching = asyncio.create_task(self._watch())
         super().__init__(
@@ -51,18 +51,18 @@ class SentinelStore(RedisStore):
         await super().aclose()
 
     async def _watch(self) -> None:
-        """Leave a master that is none any more, though it may not know, or not be reached by those who do."""
+        """Disconnect from a server that is no longer the master, though it may not know or be cut off."""
         while True:
-            await asyncio.sleep(_EVERY)
+            await asyncio.sleep(_CHECK_INTERVAL)
             with contextlib.suppress(StoreUnavailable):
                 if self._master is not None and await find_master(self._address, self._timeout) != self._master:
                     for node in self._nodes:
                         node.drop()
 
-    async def _connect(self) -> Connection:
-        """A connection to the master, which says itself that it is. Raises OSError, StoreError."""
+    async def _connect(self, handlers: ConnectionHandlers) -> Connection:
+        """Open a connection to the master, which confirms its role. Raises OSError, StoreError."""
         self._master = await find_master(self._address, self._timeout)
-        connection = await connect(self._master, self._address.login, self._address.tls, self._timeout)
+        connection = await connect(self._master, self._address.login, self._address.tls, self._timeout, handlers)
         role = None
         try:
             role, *_ = await connection.call(("ROLE",))
@@ -74,28 +74,31 @@ class SentinelStore(RedisStore):
         return connection
 
 
-async def find_master(address: RedisUrl, patience: float) -> Endpoint:
-    """Whom the sentinel names that knows of the latest failover; all are asked at once. Raises StoreUnavailable."""
-    asked = [asyncio.create_task(_named_by(one, address, patience)) for one in address.hosts]
-    heard, late = await asyncio.wait(asked, timeout=patience * _SHARE)
-    for one in late:
-        one.cancel()
-    await asyncio.wait(asked)
-    named = [named for one in heard if (named := one.result()) is not None]
-    if not named:
+async def find_master(address: RedisUrl, store_timeout: float) -> Endpoint:
+    """Return the master of the latest failover that any sentinel knows of; all are queried at once.
+
+    Raises StoreUnavailable.
+    """
+    queries = [asyncio.create_task(_query(sentinel, address, store_timeout)) for sentinel in address.hosts]
+    done, late = await asyncio.wait(queries, timeout=store_timeout * _SENTINEL_SHARE)
+    for query in late:
+        query.cancel()
+    await asyncio.wait(queries)
+    reports = [report for query in done if (report := query.result()) is not None]
+    if not reports:
         raise StoreUnavailable("No sentinel knows the master.")
-    return max(named).master
+    return max(reports).endpoint
 
 
-async def _named_by(sentinel: Endpoint, address: RedisUrl, patience: float) -> NamedMaster | None:
-    """What one sentinel says; None if it does not know."""
+async def _query(sentinel: Endpoint, address: RedisUrl, reply_timeout: float) -> ReportedMaster | None:
+    """Return the master that one sentinel reports; None if it knows none or does not reply."""
     try:
-        connection = await connect(sentinel, address.sentinel_login, address.tls, patience)
+        connection = await connect(sentinel, address.sentinel_login, address.tls, reply_timeout, ConnectionHandlers())
         try:
-            told = await connection.call(("SENTINEL", "MASTER", address.name))
+            facts = await connection.call(("SENTINEL", "MASTER", address.name))
             host, port = await connection.call(("SENTINEL", "GET-MASTER-ADDR-BY-NAME", address.name))
         finally:
             connection.close()
     except (OSError, StoreError):
         return None
-    return NamedMaster(int(told[told.index(b"config-epoch") + 1]), Endpoint(host.decode(), int(port)))
+    return ReportedMaster(int(facts[facts.index(b"config-epoch") + 1]), Endpoint(host.decode(), int(port)))

@@ -1,4 +1,4 @@
-"""What INFO says of a Redis, as Stats."""
+"""Stats from the reply of Redis to INFO."""
 
 from collections.abc import Sequence
 
@@ -6,30 +6,30 @@ from messaging_api.core.store import Stats
 
 
 def parse_info(info: bytes, db: int) -> Stats:
-    """The figures of one server. Without `maxmemory` its room is the memory of the machine it runs on."""
-    facts = dict(line.split(":", 1) for line in info.decode(errors="replace").splitlines() if ":" in line)
-    used = int(facts["used_memory"])
-    room = int(facts.get("maxmemory", 0)) or int(facts.get("total_system_memory", 0))
+    """Return the stats of one server. Without `maxmemory` its capacity is the memory of its machine."""
+    fields = dict(line.split(":", 1) for line in info.decode(errors="replace").splitlines() if ":" in line)
+    used = int(fields["used_memory"])
+    capacity = int(fields.get("maxmemory", 0)) or int(fields.get("total_system_memory", 0))
     return Stats(
-        full=used / room if room else None,
+        full=used / capacity if capacity else None,
         used_bytes=used,
-        records=_keys(facts.get(f"db{db}", "")),
-        expired=int(facts["expired_keys"]),
-        evicted=int(facts["evicted_keys"]),
+        records=_count_keys(fields.get(f"db{db}", "")),
+        expired=int(fields["expired_keys"]),
+        evicted=int(fields["evicted_keys"]),
     )
 
 
 def total(nodes: Sequence[Stats]) -> Stats:
-    """The figures of many servers as one."""
+    """Return the stats of several servers as one: sums, and the share of the fullest server."""
     return Stats(
-        full=max((one.full for one in nodes if one.full is not None), default=None),
-        used_bytes=sum(one.used_bytes for one in nodes),
-        records=sum(one.records for one in nodes),
-        expired=sum(one.expired or 0 for one in nodes),
-        evicted=sum(one.evicted or 0 for one in nodes),
+        full=max((node.full for node in nodes if node.full is not None), default=None),
+        used_bytes=sum(node.used_bytes for node in nodes),
+        records=sum(node.records for node in nodes),
+        expired=sum(node.expired or 0 for node in nodes),
+        evicted=sum(node.evicted or 0 for node in nodes),
     )
 
 
-def _keys(keyspace: str) -> int:
-    """Of `keys=10,expires=10,…`, which is missing for a database without keys."""
+def _count_keys(keyspace: str) -> int:
+    """Return the number of keys from `keys=10,expires=10,…`; the line is missing for a database without keys."""
     return int(dict(part.split("=", 1) for part in keyspace.split(",") if part).get("keys", 0))

@@ -1,13 +1,16 @@
-"""The store on a Redis (7.0 or later): flat keys with a prefix, values as in core/record.py, life by PX.
+"""The store on a Redis (7.0 or later): flat keys with a prefix, values as in core/record.py, expiry by PX.
 
-Redis must not evict (`maxmemory-policy noeviction`): a message is kept until it expires or is refused at once.
+Redis must not evict (`maxmemory-policy noeviction`): a message is kept until it expires, or is rejected at once.
 """
 
 from messaging_api.core.message import RECEIPT_EXTRA_MS
+from messaging_api.core.ratelimit import CountRequest, OnCounted
 from messaging_api.core.record import StoredMessage, parse
 from messaging_api.core.store import Entry, Stats
+from messaging_api.stores.coalescing import CountBatcher
 from messaging_api.stores.redis.counters import RedisCounters
-from messaging_api.stores.redis.node import CommandChannel, Script
+from messaging_api.stores.redis.node import CommandChannel
+from messaging_api.stores.redis.scripts import Script
 from messaging_api.stores.redis.stats import parse_info
 
 CREATE, TAKE, BURN = Script("create.lua"), Script("take.lua"), Script("burn.lua")
@@ -16,9 +19,9 @@ _EXTRA = str(RECEIPT_EXTRA_MS)
 
 
 class RedisStore:
-    """A Store; see `core/store.py`.
+    """A Store on one Redis; see `core/store.py`.
 
-    `writes` is a lane of its own where they wait for replicas, else the same as `reads`.
+    `writes` is a channel of its own if writes wait for replicas, else the same as `reads`.
     """
 
     def __init__(self, reads: CommandChannel, writes: CommandChannel, prefix: bytes, db: int = 0) -> None:
@@ -26,14 +29,17 @@ class RedisStore:
         self._writes = writes
         self._prefix = prefix
         self._db = db
-        self.count = RedisCounters(prefix, reads).count
+        self._counts = CountBatcher(RedisCounters(prefix, reads).run)
 
-    async def create(self, message: Entry, receipt: Entry, answer: Entry | None = None) -> bytes | None:
-        entries = (message, receipt) if answer is None else (message, receipt, answer)
+    def count(self, request: CountRequest, on_counted: OnCounted) -> None:
+        self._counts.count(request, on_counted)
+
+    async def create(self, message: Entry, receipt: Entry, idempotency_record: Entry | None = None) -> bytes | None:
+        entries = (message, receipt) if idempotency_record is None else (message, receipt, idempotency_record)
         keys = [self._prefix + entry.locator for entry in entries]
         values = [part for entry in entries for part in (entry.value, str(entry.ttl))]
-        known: bytes | None = await self._writes.submit(CREATE.call(len(keys), *keys, *values))
-        return known
+        earlier: bytes | None = await self._writes.submit(CREATE.call(len(keys), *keys, *values))
+        return earlier
 
     async def look(self, locator: bytes) -> StoredMessage | None:
         return parse(await self._reads.submit(("GET", self._prefix + locator)))

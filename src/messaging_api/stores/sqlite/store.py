@@ -62,11 +62,11 @@ class SqliteStore:
         clock: Callable[[], int],
         timeout: float,
         counters: SharedCounters,
-        instruments: StoreHooks = NO_HOOKS,
+        hooks: StoreHooks = NO_HOOKS,
     ) -> None:
         self._clock = clock
         self._file = file
-        self._expired_unread = instruments.expired_unread
+        self._expired_unread = hooks.expired_unread
         self._counters = counters
         with _opening(file.path):
             self._reader = _connect(file, timeout / 10)
@@ -75,14 +75,16 @@ class SqliteStore:
                 partial(_connect, file, timeout * 0.8), f"{file.path}-queue", asyncio.get_running_loop()
             )
         self.count = CountBatcher(self._count).count
-        self._looks: Batcher[bytes, bytes | None] = instruments.batcher(self._look_up)
-        self._writes: Batcher[WriteOperation, Any] = instruments.batcher(self._write)
+        self._looks: Batcher[bytes, bytes | None] = hooks.batcher(self._look_up)
+        self._writes: Batcher[WriteOperation, Any] = hooks.batcher(self._write)
         self._unsettled: deque[tuple[float, WriteGroup]] = deque()
-        self._watchdog = OldestFirstTimeout(timeout, self._oldest, self._give_up)
+        self._timer = OldestFirstTimeout(timeout, self._oldest, self._give_up)
         self._sweeping = asyncio.create_task(self._keep_sweeping())
 
-    async def create(self, message: Entry, receipt: Entry, answer: Entry | None = None) -> bytes | None:
-        known: bytes | None = await self._writes.submit(partial(_create, self._clock(), message, receipt, answer))
+    async def create(self, message: Entry, receipt: Entry, idempotency_record: Entry | None = None) -> bytes | None:
+        known: bytes | None = await self._writes.submit(
+            partial(_create, self._clock(), message, receipt, idempotency_record)
+        )
         return known
 
     async def look(self, locator: bytes) -> StoredMessage | None:
@@ -97,15 +99,15 @@ class SqliteStore:
     async def receipt(self, locator: bytes) -> bytes | None:
         return await self._looks.submit(locator)
 
-    def _count(self, tallies: list[PendingCount]) -> None:
+    def _count(self, batch: list[PendingCount]) -> None:
         try:
-            standings = self._counters.count([(tally.ask, len(tally.tells)) for tally in tallies])
+            results = self._counters.count([(pending.request, len(pending.callbacks)) for pending in batch])
         except StoreUnavailable as error:
-            for tally in tallies:
-                tally.resolve(error)
+            for pending in batch:
+                pending.resolve(error)
         else:
-            for tally, standing in zip(tallies, standings, strict=True):
-                tally.resolve(standing)
+            for pending, counts in zip(batch, results, strict=True):
+                pending.resolve(counts)
 
     async def ping(self) -> None:
         """Begins and ends a write, so that a read-only or full disk and a stuck writer show."""
@@ -164,31 +166,31 @@ class SqliteStore:
             some = batch[start : start + _MAX_LOOKS]
             query = " UNION ALL ".join([_LOOK] * len(some))  # IN (…) would sort its list into a table of its own first
             try:
-                found = dict(self._reader.execute(query, [ticket.operation for ticket in some]).fetchall())
+                found = dict(self._reader.execute(query, [pending.operation for pending in some]).fetchall())
                 if len(found) < len(some):
                     self._reader.execute(_AS_LONG).fetchall()
             except sqlite3.Error as error:
-                for ticket in some:
-                    ticket.resolve(failure(error))
+                for pending in some:
+                    pending.resolve(failure(error))
             else:
-                for ticket in some:
-                    ticket.resolve(found.get(ticket.operation))
+                for pending in some:
+                    pending.resolve(found.get(pending.operation))
 
     def _write(self, group: WriteGroup) -> None:
         self._oldest()
         self._unsettled.append((asyncio.get_running_loop().time(), group))
-        self._watchdog.wake()
+        self._timer.start()
         self._writer.submit(group)
 
     def _oldest(self) -> float | None:
         """When the oldest group without an outcome was submitted; forgets those before it."""
-        while self._unsettled and all(ticket.answer.done() for ticket in self._unsettled[0][1]):
+        while self._unsettled and all(pending.result.done() for pending in self._unsettled[0][1]):
             self._unsettled.popleft()
         return self._unsettled[0][0] if self._unsettled else None
 
     def _give_up(self) -> None:
-        for ticket in self._unsettled.popleft()[1]:
-            ticket.resolve(StoreUnavailable("The database did not answer in time."))
+        for pending in self._unsettled.popleft()[1]:
+            pending.resolve(StoreUnavailable("The database did not answer in time."))
 
 
 @contextlib.contextmanager
@@ -229,15 +231,15 @@ def _value(database: sqlite3.Connection, locator: bytes) -> bytes | None:
 
 
 def _create(
-    now: int, message: Entry, receipt: Entry, answer: Entry | None, database: sqlite3.Connection
+    now: int, message: Entry, receipt: Entry, idempotency_record: Entry | None, database: sqlite3.Connection
 ) -> bytes | None:
     entries = [message, receipt]
-    if answer is not None:
+    if idempotency_record is not None:
         query = "SELECT value FROM records WHERE locator = ? AND gone_at > ?"
-        known: tuple[bytes] | None = database.execute(query, (answer.locator, now)).fetchone()
+        known: tuple[bytes] | None = database.execute(query, (idempotency_record.locator, now)).fetchone()
         if known is not None:
             return known[0]
-        entries.append(answer)
+        entries.append(idempotency_record)
     rows = [(entry.locator, now + entry.ttl, entry.value) for entry in entries]
     database.executemany("REPLACE INTO records VALUES (?, ?, ?)", rows)
     return None

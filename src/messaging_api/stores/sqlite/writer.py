@@ -78,14 +78,14 @@ class Writer(threading.Thread):
         database = self._database
         try:
             database.execute("BEGIN IMMEDIATE")
-            outcomes = [ticket.operation(database) for ticket in group]
+            outcomes = [pending.operation(database) for pending in group]
             database.execute("COMMIT")
         except sqlite3.Error as error:
             if database.in_transaction:
                 database.execute("ROLLBACK")
             if len(group) == 1 or error.sqlite_errorcode == sqlite3.SQLITE_BUSY:
                 return [failure(error)] * len(group)
-            return [outcome for ticket in group for outcome in self._commit([ticket])]
+            return [outcome for pending in group for outcome in self._commit([pending])]
         return outcomes
 
     def _clean(self) -> None:
@@ -98,8 +98,8 @@ class Writer(threading.Thread):
 
 
 def _settle(group: WriteGroup, outcomes: list[Any]) -> None:
-    for ticket, outcome in zip(group, outcomes, strict=True):
-        ticket.resolve(outcome)
+    for pending, outcome in zip(group, outcomes, strict=True):
+        pending.resolve(outcome)
 
 
 def failure(error: sqlite3.Error) -> StoreError:
