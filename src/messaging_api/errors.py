@@ -1,33 +1,33 @@
-"""Everything that can go wrong, as one tree.
+"""All errors of this package, as one tree.
 
     MessagingError
-    ├── Invalid            the request says something that cannot be
-    ├── MessageTooLarge           the message is longer than this service keeps
-    ├── Incomplete         the request ended, or its time was over, before it was complete
-    ├── Missing            no message there: unknown, malformed, expired, read out or burned
-    ├── Unconfirmed        a message with limited reads, asked for without naming a format
-    ├── IdempotencyConflict          an idempotency key seen before, with another request
-    ├── Unauthorized       creating needs a token here, and the request has none that is known
-    ├── LimitReached       the client asks more often than it may
-    ├── Overloaded         more work than this process takes at once
-    ├── SettingsError      the service cannot start like this
+    ├── InvalidRequest        a value in the request is invalid
+    ├── MessageTooLarge       the message is longer than the limit of this service
+    ├── IncompleteBody        the body ended early or did not arrive in time
+    ├── MessageNotFound       no message: unknown id, malformed id, expired, read out or burned
+    ├── FormatRequired        a message with limited reads was requested without naming a format
+    ├── IdempotencyConflict   the idempotency key was used before, with another request
+    ├── Unauthorized          creating requires a token, and the request has no valid one
+    ├── LimitReached          the client exceeded a rate limit
+    ├── Overloaded            this process has too many requests in flight
+    ├── SettingsError         the service cannot start with these settings
     └── StoreError
-        ├── StoreUnavailable   the store did not answer, or not in time
-        └── StoreFull          the store has no room for another message
+        ├── StoreUnavailable  the store did not answer, or not in time
+        └── StoreFull         the store has no room for another message
 
-No status numbers here: `web/problems.py` holds the one table from these to answers. No text here ever
-holds an id, a key or a message.
+The errors have no status codes: `web/problems.py` holds the one table from errors to responses. The text of an error
+never contains an id, a key or a message.
 """
 
 from typing import Literal
 
 
 class MessagingError(Exception):
-    """The root of all that this package raises on purpose."""
+    """The root of all errors that this package raises on purpose."""
 
 
 class InvalidRequest(MessagingError):
-    """The request says something that cannot be; the text tells the sender what and how to mend it."""
+    """A value in the request is invalid; the text tells the sender which one and how to correct it."""
 
 
 class MessageTooLarge(MessagingError):
@@ -38,53 +38,53 @@ class MessageTooLarge(MessagingError):
 
 
 class IncompleteBody(MessagingError):
-    """The body broke off, or did not arrive in time."""
+    """The body ended early, or did not arrive in time."""
 
 
 class MessageNotFound(MessagingError):
-    """Nothing to hand over. Deliberately one error without a reason: the asker must not learn which."""
+    """No message to return. Deliberately one error without a reason: the client must not learn the reason."""
 
 
 class FormatRequired(MessagingError):
-    """The message counts its reads, and the request did not name the format it wants."""
+    """The message has limited reads, and the request did not name a format."""
 
 
 class IdempotencyConflict(MessagingError):
-    """The idempotency key was used within its life for a request that said something else."""
+    """The idempotency key was used during its lifetime for a different request."""
 
 
 class Unauthorized(MessagingError):
-    """Only those with a token may create here. `sent` says whether the request brought something for one."""
+    """Creating requires a valid token. `sent` tells whether the request had an Authorization header."""
 
     def __init__(self, *, sent: bool) -> None:
-        super().__init__("The token is not known here." if sent else "Creating needs a token: Authorization: Bearer …")
+        super().__init__("The token is not valid." if sent else "Creating requires a token: Authorization: Bearer …")
         self.sent = sent
 
 
 class LimitReached(MessagingError):
-    """The client has had the `most` requests of this `kind` that it may have in a minute; more in `seconds`."""
+    """The client has used its `limit` of requests of this `kind` in a minute; it may retry after `seconds`."""
 
-    def __init__(self, kind: Literal["create", "read", "miss"], most: int, seconds: int) -> None:
-        super().__init__(f"At most {most} of this kind ({kind}) a minute. Try again in {seconds} s.")
+    def __init__(self, kind: Literal["create", "read", "miss"], limit: int, seconds: int) -> None:
+        super().__init__(f"At most {limit} requests of this kind ({kind}) per minute. Try again in {seconds} s.")
         self.kind: Literal["create", "read", "miss"] = kind
         self.seconds = seconds
 
 
 class Overloaded(MessagingError):
-    """More requests at once than this process takes; the same request may succeed a moment later."""
+    """This process has too many requests in flight; the same request may succeed a moment later."""
 
 
 class SettingsError(MessagingError):
-    """A setting is unknown, malformed or missing; the text names it and the shape expected."""
+    """A setting is unknown, malformed or missing; the text names it and the expected form."""
 
 
 class StoreError(MessagingError):
-    """The store could not do what was asked."""
+    """The store could not carry out an operation."""
 
 
 class StoreUnavailable(StoreError):
-    """The store is out of reach or too slow. Whether the operation took place is unknown."""
+    """The store is unreachable or too slow. It is unknown whether the operation took place."""
 
 
 class StoreFull(StoreError):
-    """The store has no room. Nothing of the operation was kept."""
+    """The store has no room. Nothing of the operation was stored."""

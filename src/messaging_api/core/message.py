@@ -1,4 +1,4 @@
-"""What a message is: its id, size, life and reads. Pure: no clock, no store, no HTTP."""
+"""Messages: their ids, size, lifetime and reads. Pure: no clock, no store, no HTTP."""
 
 import os
 from dataclasses import dataclass
@@ -9,14 +9,14 @@ from messaging_api.errors import InvalidRequest, MessageTooLarge
 MAX_READS = 1000
 MIN_TTL = 1
 RECEIPT_EXTRA_MS = 24 * 3600 * 1000
-"""How long a receipt (and the trace of a message that was read out or burned) outlives the message."""
+"""How long, in ms, a receipt outlives its message; so does the tombstone of a message that was read out or burned."""
 
 
 class Draft(NamedTuple):
-    """A message as its sender asks for it.
+    """A message as its sender requests it.
 
-    `text` is UTF-8; `ttl` is in seconds, `expires_at` in milliseconds since the epoch (one of them at most);
-    `reads` is the number of readers, None for any number until expiry.
+    `text` is UTF-8. `ttl` is in seconds, `expires_at` in ms since the epoch; at most one of them is set. `reads` is the
+    number of reads, None = unlimited until expiry.
     """
 
     text: bytes
@@ -27,16 +27,16 @@ class Draft(NamedTuple):
 
 @dataclass(frozen=True, slots=True)
 class MessageLimits:
-    """What this service accepts: bytes of UTF-8 in a message, seconds of life."""
+    """The limits of this service: bytes of UTF-8 in a message, seconds of lifetime."""
 
     max_bytes: int = 65_536
     max_ttl: int = 604_800
     default_ttl: int = 604_800
 
     def check(self, draft: Draft, now: int) -> int:
-        """Give the moment `draft` expires, in ms since the epoch, if it is posted at `now` (same unit).
+        """Return when `draft` expires, in ms since the epoch, if it is posted at `now` (same unit).
 
-        Raises InvalidRequest or MessageTooLarge, saying what to mend.
+        Raises InvalidRequest or MessageTooLarge with a text that says what to correct.
         """
         if not draft.text:
             raise InvalidRequest("The message is empty.")
@@ -45,14 +45,14 @@ class MessageLimits:
         if draft.reads is not None and not 1 <= draft.reads <= MAX_READS:
             raise InvalidRequest(f"reads must be a whole number from 1 to {MAX_READS}.")
         if draft.expires_at is None:
-            return now + 1000 * self._life(draft.ttl)
+            return now + 1000 * self._lifetime(draft.ttl)
         if draft.ttl is not None:
             raise InvalidRequest("Give ttl or expires_at, not both.")
         if not MIN_TTL * 1000 <= draft.expires_at - now <= self.max_ttl * 1000:
             raise InvalidRequest(f"expires_at must lie {MIN_TTL} to {self.max_ttl} seconds ahead.")
         return draft.expires_at
 
-    def _life(self, ttl: int | None) -> int:
+    def _lifetime(self, ttl: int | None) -> int:
         if ttl is None:
             return self.default_ttl
         if not MIN_TTL <= ttl <= self.max_ttl:
@@ -61,7 +61,7 @@ class MessageLimits:
 
 
 def new_id() -> bytes:
-    """16 bytes of a UUID version 4 (RFC 9562, section 5.4): 122 bits from the OS's CSPRNG."""
+    """Return the 16 bytes of a UUID version 4 (RFC 9562, section 5.4): 122 bits from the OS's CSPRNG."""
     raw = bytearray(os.urandom(16))
     raw[6] = raw[6] & 0x0F | 0x40
     raw[8] = raw[8] & 0x3F | 0x80
@@ -69,13 +69,13 @@ def new_id() -> bytes:
 
 
 def format_id(raw: bytes) -> str:
-    """The text form of an id, lower case (RFC 9562, section 4)."""
+    """Return the text form of an id, in lower case (RFC 9562, section 4)."""
     h = raw.hex()
     return f"{h[:8]}-{h[8:12]}-{h[12:16]}-{h[16:20]}-{h[20:]}"
 
 
 def parse_id(text: str) -> bytes | None:
-    """16 bytes for the text form of a UUID version 4, in either case; None for anything else."""
+    """Parse the text form of a UUID version 4, in either case, to 16 bytes; return None for anything else."""
     if (
         len(text) != 36
         or text[14] != "4"
@@ -87,4 +87,4 @@ def parse_id(text: str) -> bytes | None:
         raw = bytes.fromhex(text.replace("-", ""))
     except ValueError:
         return None
-    return raw if len(raw) == 16 else None  # fewer: it had blanks, which fromhex passes over, or other hyphens
+    return raw if len(raw) == 16 else None  # fewer: the text had blanks, which fromhex skips, or other hyphens

@@ -1,13 +1,14 @@
-"""How a message lies in a store: one value of bytes, the same in every store.
+"""The record of a message: one value of bytes, with the same layout in every store.
 
-    offset 0   2 bytes   reads        how many readers it was posted for, 0 = any number
+    offset 0   2 bytes   reads        number of reads it was posted with, 0 = unlimited
     offset 2   2 bytes   reads left   0 when reads is 0
     offset 4   8 bytes   expires at   ms since the epoch
-    offset 12  …         box          sealed text; empty once the message was read out or burned
+    offset 12  …         box          sealed text; empty after the last read or a burn (a tombstone)
 
-All integers big-endian. The server must know reads and expiry; both are bound to the box, so that a record that was
-altered does not open. `stores/lua/take.lua` and `burn.lua` do to this value, inside Redis, what `after_read` and
-`tombstone` do here; the store contract suite holds them together.
+All integers are big-endian. `pack` makes a record, `unpack` and `parse` take it apart, `after_read` and `tombstone`
+change it. The server must know reads and expiry; both are associated data of the box, so that an altered record does
+not open. `stores/redis/lua/take.lua` and `burn.lua` do inside Redis what `after_read` and `tombstone` do here; the
+contract suite of the stores checks that they agree.
 """
 
 import struct
@@ -16,14 +17,14 @@ from typing import Literal, NamedTuple
 HEAD = 12
 _head = struct.Struct(">HHQ")
 _associated_data = struct.Struct(">HQ")
-_NEAR = 60_000
-"""ms by which the clocks of those who posted and those who clear away may differ."""
+_MAX_CLOCK_SKEW = 60_000
+"""Maximum difference, in ms, between the clocks of the process that posted and the process that sweeps."""
 
 MessageState = Literal["available", "read", "burned"]
 
 
 class StoredMessage(NamedTuple):
-    """A message at rest. `reads` is None for any number of readers; `box` is empty once it is gone."""
+    """A message in a store. `reads` is None for unlimited reads; `box` is empty in a tombstone."""
 
     reads: int | None
     reads_left: int | None
@@ -32,24 +33,24 @@ class StoredMessage(NamedTuple):
 
     @property
     def state(self) -> MessageState:
-        """Read out and burned differ by the readers that were left."""
+        """Tell whether the message was read out or burned: a burned one had reads left."""
         if self.box:
             return "available"
         return "read" if self.reads_left == 0 else "burned"
 
 
 def associated_data(reads: int | None, expires_at: int) -> bytes:
-    """The bytes that are bound to a message's box."""
+    """Return the associated data of a message's box (AEAD, RFC 5116)."""
     return _associated_data.pack(reads or 0, expires_at)
 
 
 def pack(reads: int | None, expires_at: int, box: bytes) -> bytes:
-    """The value of a message that nobody has read yet."""
+    """Return the record of a message without any reads yet."""
     return _head.pack(reads or 0, reads or 0, expires_at) + box
 
 
 def unpack(value: bytes) -> StoredMessage:
-    """What `pack` packed, after any number of `after_read` and `tombstone`."""
+    """Take a record apart: one from `pack`, perhaps changed by `after_read` or `tombstone`."""
     reads, left, expires_at = _head.unpack_from(value)
     return (
         StoredMessage(reads, left, expires_at, value[HEAD:])
@@ -59,9 +60,9 @@ def unpack(value: bytes) -> StoredMessage:
 
 
 def parse(value: bytes | None) -> StoredMessage | None:
-    """What lies at a message's place; None for nothing, and for what is no message.
+    """Return the message of a record; None if absent or malformed.
 
-    Nothing takes as long as the trace of a message does, so that the time does not tell that there was one.
+    An absent record takes as long as a tombstone, so that the time does not reveal that a message existed.
     """
     if value is None or len(value) < HEAD:
         unpack(_TOMBSTONE)
@@ -73,22 +74,25 @@ _TOMBSTONE = pack(1, 0, b"")
 
 
 def unread(value: bytes, gone_at: int) -> bool:
-    """Whether a value that is cleared away at `gone_at` (ms) was a message for few, and not one of them came.
+    """Tell whether a value removed at `gone_at` (ms since the epoch) was a message with limited reads and no read.
 
-    What lies there may be a receipt or an answer: then these bytes are random, and no time near `gone_at`.
+    The value may also be a receipt or an idempotency record: then these bytes are random, and no time near `gone_at`.
     """
     if len(value) <= HEAD:
         return False
     reads, left, expires_at = _head.unpack_from(value)
-    return bool(reads) and reads == left and abs(expires_at - gone_at) < _NEAR
+    return bool(reads) and reads == left and abs(expires_at - gone_at) < _MAX_CLOCK_SKEW
 
 
 def after_read(value: bytes) -> bytes:
-    """The value after one more read; without its box when that was the last. For a limited message that is there."""
+    """Return the record after one more read, without its box if that was the last.
+
+    The record must be a message with limited reads, not a tombstone.
+    """
     reads, left, expires_at = _head.unpack_from(value)
     return _head.pack(reads, left - 1, expires_at) + (value[HEAD:] if left > 1 else b"")
 
 
 def tombstone(value: bytes) -> bytes:
-    """The value of a burned message."""
+    """Return the record of a burned message: its head, without the box."""
     return value[:HEAD]

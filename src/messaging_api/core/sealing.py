@@ -1,9 +1,9 @@
-"""Sealed by the link: from a secret come the place where a record lies and the key that opens it.
+"""Sealing: a secret yields the locator of a record in the store and the key that decrypts it.
 
-The secret is the 16 bytes of an id, or an idempotency key. One BLAKE2b (RFC 7693), personalised by purpose as
-libsodium's crypto_kdf does, gives 48 bytes: a *locator* of 16, which the store sees, and a *key* of 32, which it
-never does. Records are sealed with AES-256-GCM (NIST SP 800-38D); a box is nonce (12 bytes), ciphertext, tag (16).
-Whoever holds the store without the link holds locators and boxes, and neither leads back to the secret.
+The secret is the 16 bytes of an id, or an idempotency key. One BLAKE2b (RFC 7693), personalised by purpose as in
+libsodium's crypto_kdf, yields 48 bytes: a *locator* of 16, which the store sees, and a *key* of 32, which it never
+sees. Records are encrypted with AES-256-GCM (NIST SP 800-38D). A box is nonce (12 bytes), ciphertext, tag (16 bytes).
+Someone with the store but without the link has locators and boxes, and neither leads back to the secret.
 """
 
 import os
@@ -17,7 +17,7 @@ _NONCE = 12
 
 
 def _purpose(person: bytes) -> "blake2b":
-    """A hash that is set up for a purpose: copying it costs half as much as setting it up again."""
+    """Return a hasher for a purpose; to copy it costs half as much as to make a new one."""
     return blake2b(digest_size=48, person=person)
 
 
@@ -27,18 +27,18 @@ IDEMPOTENCY = _purpose(b"msgapi/answer/01")
 
 
 class Keyring(NamedTuple):
-    """Where a record lies (16 bytes) and what opens it (32 bytes)."""
+    """The locator of a record (16 bytes) and the key of its box (32 bytes)."""
 
     locator: bytes
     key: bytes
 
 
 class DecryptionError(Exception):
-    """The box does not open with this key and this associated data: another key, or an altered record."""
+    """A box that does not open with this key and associated data: a wrong key, or an altered record."""
 
 
 def derive(secret: bytes, purpose: "blake2b") -> Keyring:
-    """The locator and key that `secret` has for `purpose` (one of the three above)."""
+    """Derive the locator and the key of `secret` for `purpose`, one of the three above."""
     hasher = purpose.copy()
     hasher.update(secret)
     digest = hasher.digest()
@@ -46,13 +46,13 @@ def derive(secret: bytes, purpose: "blake2b") -> Keyring:
 
 
 def seal(key: bytes, plain: bytes, associated_data: bytes) -> bytes:
-    """A box of `plain`; `associated_data` is not hidden, but the box opens only together with it."""
+    """Encrypt `plain` to a box; `associated_data` is not encrypted, but the box opens only with it."""
     nonce = os.urandom(_NONCE)
     return nonce + AESGCM(key).encrypt(nonce, plain, associated_data)
 
 
 def unseal(key: bytes, box: bytes, associated_data: bytes) -> bytes:
-    """What was sealed. Raises DecryptionError."""
+    """Decrypt a box. Raises DecryptionError."""
     try:
         return AESGCM(key).decrypt(box[:_NONCE], box[_NONCE:], associated_data)
     except (InvalidTag, ValueError):

@@ -1,12 +1,12 @@
-"""The Store protocol: what a place that keeps messages must do. `tests/contract/test_stores.py` proves it of each.
+"""The Store protocol: the interface of every store. `tests/contract/test_stores.py` verifies each implementation.
 
-A store maps locators (16 bytes) to values (bytes) with a life. It cannot open what it keeps and decides only who is
-first. Every operation is atomic where the data lives, whatever the number of processes and nodes. One that fails leaves
-nothing behind that anyone could find: of a `create`, whose records may lie on several nodes, no answer, and so nobody
-who knows of the rest. All raise StoreUnavailable, within `timeout` seconds, when the store does not answer, and only
-then is it unknown whether the operation took place; `create` may raise StoreFull. A store that comes back is used
-again without a restart. Operations of one turn of the event loop share one round trip or transaction, and one that
-fails does not fail the others.
+A store maps locators (16 bytes) to values (bytes) with a lifetime. It cannot decrypt them and only decides which
+operation comes first. Every operation is atomic where the data is, whatever the number of processes and nodes. An
+operation that fails leaves nothing that a client could find: a failed `create`, whose records may be on several nodes,
+leaves no idempotency record, and no client knows the ids of the others. All operations raise StoreUnavailable within
+`timeout` seconds when the store does not answer, and only then is it unknown whether the operation took place. `create`
+may raise StoreFull. A store that comes back is used again without a restart. Operations of one turn of the event loop
+share one round trip or transaction, and an operation that fails does not fail the others.
 """
 
 from typing import NamedTuple, Protocol
@@ -16,7 +16,7 @@ from messaging_api.core.record import StoredMessage
 
 
 class Entry(NamedTuple):
-    """A value to keep at `locator` until it is `ttl` milliseconds old."""
+    """A value to store at `locator` for `ttl` ms."""
 
     locator: bytes
     value: bytes
@@ -24,11 +24,11 @@ class Entry(NamedTuple):
 
 
 class Stats(NamedTuple):
-    """What a store tells of itself; None where it cannot know.
+    """The figures of a store; None if unknown.
 
-    `full` is the share of its room that is used, 0 to 1, of the fullest node where there are many. `records` counts
-    messages, traces, receipts and answers alike; `expired` and `evicted` those that went since the store's start, by
-    their time or against our will.
+    `full` is the used share of its capacity, 0 to 1, of the fullest node if there are several. `records` counts
+    messages, tombstones, receipts and idempotency records together. `expired` and `evicted` count the records that
+    were removed since the store's start: at their expiry, or before it for lack of room.
     """
 
     full: float | None
@@ -39,31 +39,34 @@ class Stats(NamedTuple):
 
 
 class Store(Counters, Protocol):
-    """See the module's text for what all operations promise. It also counts requests; see `ratelimit.Counters`."""
+    """A store of records that also counts requests; see the module's docstring and `ratelimit.Counters`."""
 
     async def create(self, message: Entry, receipt: Entry, idempotency_record: Entry | None = None) -> bytes | None:
-        """Keep all entries and give None; or, if the answer's place is taken, keep none and give what lies there."""
+        """Store all entries and return None.
+
+        If there is a value at the locator of the idempotency record, store nothing and return that value.
+        """
 
     async def look(self, locator: bytes) -> StoredMessage | None:
-        """The message as it is; counts nothing. May be given past its expiry: the caller looks at the time."""
+        """Return a message without counting a read. It may have expired: the caller compares the time."""
 
     async def take(self, locator: bytes) -> StoredMessage | None:
-        """Count one read and give the message as it was before; None if no read was left or nothing was there.
+        """Count one read and return the message as it was before; None if absent or without reads left.
 
-        The last read removes the text in the same step. A message with unlimited reads is given uncounted.
+        The last read removes the text in the same step. Unlimited reads are not counted.
         """
 
     async def burn(self, locator: bytes) -> StoredMessage | None:
-        """Remove the text and give the message as it was before; None if nothing was there."""
+        """Remove the text and return the message as it was before; None if absent."""
 
     async def receipt(self, locator: bytes) -> bytes | None:
-        """The value of a receipt."""
+        """Return the value of a receipt; None if absent."""
 
     async def ping(self) -> None:
-        """Really touch the store."""
+        """Access the store for real, to check that it works."""
 
     async def stats(self) -> Stats:
-        """How it stands. May take long: for those who watch, not for those who ask."""
+        """Return the figures of the store. It may take long: for monitoring only, not on the path of a request."""
 
     async def aclose(self) -> None:
-        """Finish what was begun and let go. Further operations are errors of the caller."""
+        """Finish the operations in flight and close. Later operations are errors of the caller."""

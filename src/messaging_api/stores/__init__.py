@@ -1,4 +1,4 @@
-"""The places that keep messages. `open_store` is the only way in."""
+"""The stores of messages; `open_store` is their only entry point."""
 
 from collections.abc import Callable
 from functools import partial
@@ -22,53 +22,52 @@ SCHEMES = ("sqlite", *REDIS)
 
 
 class StoreOptions(NamedTuple):
-    """What an operation waits for: at most `timeout` seconds, and that so many `replicas` have what was written."""
+    """Options of a store: the `timeout` of an operation in seconds, and the `replicas` that must confirm each write."""
 
     timeout: float = 1.5
     replicas: int = 0
 
 
-USUAL = StoreOptions()
+DEFAULT_OPTIONS = StoreOptions()
 
 
 def open_store(
     url: str,
     clock: Callable[[], int],
-    patience: StoreOptions = USUAL,
+    options: StoreOptions = DEFAULT_OPTIONS,
     hooks: StoreHooks = NO_HOOKS,
     counters: SharedCounters | None = None,
 ) -> Store:
-    """The store at `url`. `clock` gives ms since the epoch.
+    """Open the store at `url`. `clock` returns ms since the epoch.
 
-    `counters` are those that the processes of this machine share, for a store that has no place of its own for them.
-
-    Opening does not wait for a server: one that is away is found by the first operation. Raises SettingsError for
-    an address that cannot be meant, StoreUnavailable for a file that cannot be opened.
+    `counters` are shared by the processes of this machine, for a store without counters of its own. Opening does not
+    wait for a server; the first operation does. Raises SettingsError for an invalid address, StoreUnavailable for a
+    file that cannot be opened.
     """
     scheme = urlsplit(url).scheme
-    if scheme == "sqlite" and patience.replicas:
+    if scheme == "sqlite" and options.replicas:
         raise SettingsError("replicas_to_wait is for a Redis with replicas; SQLite has none.")
     if scheme == "sqlite":
-        return SqliteStore(sqlite_file(url), clock, patience.timeout, counters or SharedCounters(), hooks)
+        return SqliteStore(sqlite_file(url), clock, options.timeout, counters or SharedCounters(), hooks)
     if scheme in REDIS:
-        return _open_redis(RedisUrl.parse(url), patience, hooks)
+        return _open_redis(RedisUrl.parse(url), options, hooks)
     raise SettingsError(f"store must be an address that begins with {'://, '.join(SCHEMES)}://.")
 
 
-def _open_redis(address: RedisUrl, patience: StoreOptions, hooks: StoreHooks) -> Store:
-    timeout, replicas = patience
+def _open_redis(address: RedisUrl, options: StoreOptions, hooks: StoreHooks) -> Store:
+    timeout, replicas = options
     if address.kind == "cluster":
         return ClusterStore(address, timeout, hooks, replicas)
     if address.kind == "sentinel":
         return SentinelStore(address, timeout, hooks, replicas)
-    open_ = partial(connect, address.hosts[0], address.login, address.tls, timeout)
-    reads = Node(open_, timeout, hooks)
-    writes = ReplicatedChannel(Node(open_, timeout, hooks), replicas, timeout) if replicas else reads
+    connect_ = partial(connect, address.hosts[0], address.login, address.tls, timeout)
+    reads = Node(connect_, timeout, hooks)
+    writes = ReplicatedChannel(Node(connect_, timeout, hooks), replicas, timeout) if replicas else reads
     return RedisStore(reads, writes, address.prefix, address.login.db)
 
 
 def sqlite_file(url: str) -> SqliteFile:
-    """The file that sqlite:///absolute/path.db[?max_bytes=…] means. Raises SettingsError."""
+    """Parse sqlite:///absolute/path.db[?max_bytes=…]. Raises SettingsError."""
     parts = urlsplit(url)
     if parts.netloc or not parts.path.startswith("/") or parts.path.endswith("/"):
         raise SettingsError("store: write sqlite:///absolute/path.db, with three slashes.")

@@ -1,13 +1,13 @@
-"""What the address of a Redis says: of one, of those that sentinels watch, or of a cluster.
+"""Addresses of Redis: of one server, of servers watched by sentinels, or of a cluster.
 
     redis[s]://[[user]:password@]host[:port][/db][?options]
     redis[s]+sentinel://[[user]:password@]host[:port],…/name[/db][?options]
     redis[s]+cluster://[[user]:password@]host[:port],…[?options]
 
-The hosts of `+sentinel` are sentinels (port 26379 unless given), `name` is what they call the master; the hosts of
-`+cluster` are some of its nodes. User and password are those of the servers that keep the messages. Options:
+The hosts of `+sentinel` are sentinels (default port 26379), and `name` is their name of the master. The hosts of
+`+cluster` are some of its nodes. User and password are those of the servers that store the messages. Options:
 `prefix`; `sentinel_user` and `sentinel_password`; `ca`, `cert` and `key`, paths of PEM files, for rediss only, where
-everything speaks TLS. Without `ca` the system's authorities count.
+all connections use TLS. Without `ca` the system's certificate authorities are trusted.
 """
 
 import re
@@ -30,21 +30,21 @@ _HOST = re.compile(r"(\[[0-9A-Fa-f:.]+\]|[^\[\]:/@,\s]+)(?::([0-9]{1,5}))?")
 
 
 class Endpoint(NamedTuple):
-    """Where a server listens."""
+    """The address that a server listens on."""
 
     host: str
     port: int
 
 
 class Credentials(NamedTuple):
-    """How a connection begins."""
+    """The login of a connection, and its database."""
 
     user: str | None = None
     password: str | None = None
     db: int = 0
 
     def commands(self) -> list[tuple[bytes | str, ...]]:
-        """The commands that open a connection."""
+        """Return the commands that log in and select the database."""
         commands: list[tuple[bytes | str, ...]] = []
         if self.password is not None:
             commands.append(("AUTH", self.user, self.password) if self.user else ("AUTH", self.password))
@@ -55,7 +55,7 @@ class Credentials(NamedTuple):
 
 @dataclass(frozen=True, slots=True)
 class RedisUrl:
-    """Where the servers are and how to log in. `kind` is "", "sentinel" or "cluster"; `tls` is None for plain TCP."""
+    """A parsed address. `kind` is "", "sentinel" or "cluster"; `tls` is None for plain TCP."""
 
     kind: str
     hosts: tuple[Endpoint, ...]
@@ -67,7 +67,7 @@ class RedisUrl:
 
     @classmethod
     def parse(cls, url: str) -> "RedisUrl":
-        """Raises SettingsError; its text never repeats the address, which may hold a password."""
+        """Parse an address. Raises SettingsError, whose text never repeats the address: it may hold a password."""
         parts = urlsplit(url)
         scheme, _, kind = parts.scheme.partition("+")
         options = dict(parse_qsl(parts.query, keep_blank_values=True))
@@ -77,8 +77,8 @@ class RedisUrl:
         name, db = _path(kind, parts.path)
         credentials, _, hosts = parts.netloc.rpartition("@")
         endpoints = tuple(_endpoint(host, 26379 if kind == "sentinel" else 6379) for host in hosts.split(","))
-        one_of_many = not kind and len(endpoints) > 1
-        if options or one_of_many or not (db.isascii() and db.isdecimal()) or bool(name) != (kind == "sentinel"):
+        too_many_hosts = not kind and len(endpoints) > 1
+        if options or too_many_hosts or not (db.isascii() and db.isdecimal()) or bool(name) != (kind == "sentinel"):
             raise SettingsError(f"store: write {_SHAPES[kind]}[?prefix=…], rediss instead of redis for TLS.")
         user, _, password = (unquote(part) for part in credentials.partition(":"))
         return cls(
@@ -93,7 +93,7 @@ class RedisUrl:
 
 
 def _path(kind: str, path: str) -> tuple[str, str]:
-    """The name of a master and the number of a database, as text."""
+    """Return the name of the master and the number of the database, as text."""
     first, _, rest = path.removeprefix("/").partition("/")
     if kind == "sentinel":
         return first, rest or "0"

@@ -1,12 +1,13 @@
 #!lua
--- Keep all entries, or none. KEYS: message, receipt and perhaps answer. ARGV: value and life in ms of each, in turn.
--- An answer that is given is written once more as it is, so that a WAIT after this waits for it as well.
--- Without allow-oom Redis refuses the whole script when it is full, so nothing is half written.
+-- Store all entries, or none. KEYS: message, receipt and optionally idempotency record.
+-- ARGV: value and lifetime in ms of each, in turn.
+-- An existing idempotency record is returned and written again, so that a WAIT after this script waits for it as well.
+-- Without allow-oom Redis rejects the whole script when it is full, so nothing is written in part.
 if KEYS[3] then
-  local known = redis.call('GET', KEYS[3])
-  if known then
+  local earlier = redis.call('GET', KEYS[3])
+  if earlier then
     redis.call('PEXPIRE', KEYS[3], redis.call('PTTL', KEYS[3]))
-    return known
+    return earlier
   end
 end
 for i, key in ipairs(KEYS) do

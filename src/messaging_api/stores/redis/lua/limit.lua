@@ -1,9 +1,10 @@
 #!lua flags=allow-oom
--- Count requests and tell how the counters stand: of each the count, and ms until its window ends.
--- KEYS: counters of one client. ARGV[1]: ms of a window; then for each key how many to add, 0 to look only.
--- Counts are neither written down nor replicated: losing them costs a minute of limits, keeping them a disk's write for each read.
+-- Count requests and return, for each counter, its count and the ms until its window ends.
+-- KEYS: counters of one client. ARGV[1]: ms of a window; then for each key the number to add, 0 to look only.
+-- Counts are neither persisted nor replicated: to lose them costs one minute of limits, to persist them one disk write
+-- for each read.
 redis.set_repl(redis.REPL_NONE)
-local told = {}
+local counts = {}
 for i, key in ipairs(KEYS) do
   local count
   if ARGV[i + 1] == '0' then
@@ -16,6 +17,6 @@ for i, key in ipairs(KEYS) do
     left = tonumber(ARGV[1])
     redis.call('PEXPIRE', key, left)
   end
-  told[2 * i - 1], told[2 * i] = count, left
+  counts[2 * i - 1], counts[2 * i] = count, left
 end
-return told
+return counts

@@ -1,6 +1,6 @@
 #!lua flags=allow-oom
--- Count one read and give the value as it was. The layout of a value is drawn in core/record.py.
--- ARGV[1]: ms by which the trace of a message that was read out outlives it.
+-- Count one read and return the value as it was before. core/record.py describes the layout of a value.
+-- ARGV[1]: ms by which the tombstone of a message that was read out outlives it.
 local value = redis.call('GET', KEYS[1])
 if not value or #value <= 12 then return false end
 local reads, left = struct.unpack('>I2I2', value)
@@ -9,7 +9,7 @@ local head = struct.pack('>I2I2', reads, left - 1)
 if left > 1 then
   redis.call('SETRANGE', KEYS[1], 0, head)
 else
-  local life = redis.call('PTTL', KEYS[1])
-  redis.call('SET', KEYS[1], head .. string.sub(value, 5, 12), 'PX', life + ARGV[1])
+  local ttl = redis.call('PTTL', KEYS[1])
+  redis.call('SET', KEYS[1], head .. string.sub(value, 5, 12), 'PX', ttl + ARGV[1])
 end
 return value
