@@ -269,7 +269,7 @@ class TestSqlite:
         async def work(store: Store) -> None:
             kept = message(b"x" * 50_000)
             await store.create(kept, receipt())
-            store._writer._clean()  # type: ignore[attr-defined]  # all of it from the log into the file
+            store._writer._checkpoint()  # type: ignore[attr-defined]  # all of it from the log into the file
             size = (tmp_path / "m.db").stat().st_size
             with (tmp_path / "m.db").open("r+b") as file:
                 file.seek(4096)

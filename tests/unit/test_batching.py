@@ -249,7 +249,7 @@ def test_sqlite_burned_text_leaves_no_trace(tmp_path: Path) -> None:
 
 
 def _quiet(store: Store) -> None:
-    while store._writer._unclean:  # type: ignore[attr-defined]
+    while store._writer._log_in_use:  # type: ignore[attr-defined]
         pass
 
 

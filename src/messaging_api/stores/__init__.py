@@ -15,8 +15,9 @@ from messaging_api.stores.redis.sentinel import SentinelStore
 from messaging_api.stores.redis.store import RedisStore
 from messaging_api.stores.redis.url import SCHEMES as REDIS
 from messaging_api.stores.redis.url import RedisUrl
+from messaging_api.stores.sqlite.database import SqliteFile
 from messaging_api.stores.sqlite.shared_counters import SharedCounters
-from messaging_api.stores.sqlite.store import SqliteFile, SqliteStore
+from messaging_api.stores.sqlite.store import SqliteStore
 
 SCHEMES = ("sqlite", *REDIS)
 

@@ -1,0 +1,101 @@
+"""The schema and the statements on it.
+
+    records(locator BLOB PRIMARY KEY, gone_at ms, value BLOB)
+
+A record is removed by the first sweep after `gone_at`. The functions run inside a transaction of the writer.
+"""
+
+import sqlite3
+from collections.abc import Sequence
+
+from messaging_api.core.message import RECEIPT_EXTRA_MS
+from messaging_api.core.record import HEAD, after_read, tombstone, unpack
+from messaging_api.core.store import Entry
+
+SCHEMA = """
+CREATE TABLE IF NOT EXISTS records (locator BLOB PRIMARY KEY, gone_at INTEGER NOT NULL, value BLOB NOT NULL);
+CREATE INDEX IF NOT EXISTS records_gone_at ON records (gone_at);
+"""
+SWEEP_STEP = 50
+"""Records removed in one transaction: so few that a sweep never delays a request for long."""
+
+_LOOK = "SELECT locator, value FROM records WHERE locator = ?"
+_DUMMY_LOOK = "SELECT zeroblob(16), zeroblob(12)"
+"""Takes as long as the look-up of a tombstone, so that the time does not reveal that there is no record."""
+
+
+def look_up(database: sqlite3.Connection, locators: Sequence[bytes]) -> dict[bytes, bytes]:
+    """Return the values at `locators`, without the absent ones, in one statement."""
+    query = " UNION ALL ".join([_LOOK] * len(locators))  # IN (…) would first sort its list into a temporary table
+    found = dict(database.execute(query, locators).fetchall())
+    if len(found) < len(locators):
+        database.execute(_DUMMY_LOOK).fetchall()
+    return found
+
+
+def any_expired(database: sqlite3.Connection, now: int) -> bool:
+    """Tell whether there is a record to remove at `now`, in ms since the epoch."""
+    return database.execute("SELECT 1 FROM records WHERE gone_at <= ? LIMIT 1", (now,)).fetchone() is not None
+
+
+def create(
+    now: int, message: Entry, receipt: Entry, idempotency_record: Entry | None, database: sqlite3.Connection
+) -> bytes | None:
+    """Store the entries and return None; if there is an unexpired idempotency record, return its value instead."""
+    entries = [message, receipt]
+    if idempotency_record is not None:
+        query = "SELECT value FROM records WHERE locator = ? AND gone_at > ?"
+        earlier: tuple[bytes] | None = database.execute(query, (idempotency_record.locator, now)).fetchone()
+        if earlier is not None:
+            return earlier[0]
+        entries.append(idempotency_record)
+    rows = [(entry.locator, now + entry.ttl, entry.value) for entry in entries]
+    database.executemany("REPLACE INTO records VALUES (?, ?, ?)", rows)
+    return None
+
+
+def take(locator: bytes, database: sqlite3.Connection) -> bytes | None:
+    """Count one read; return the value as it was before, None if absent or a tombstone."""
+    value = _value(database, locator)
+    if value is None:
+        return None
+    message = unpack(value)
+    if not message.box:
+        return None
+    if message.reads is not None:
+        _update(database, locator, after_read(value), last=message.reads_left == 1)
+    return value
+
+
+def burn(locator: bytes, database: sqlite3.Connection) -> bytes | None:
+    """Remove the text; return the value as it was before, None if absent."""
+    value = _value(database, locator)
+    if value is not None and unpack(value).box:
+        _update(database, locator, tombstone(value), last=True)
+    return value
+
+
+def touch(database: sqlite3.Connection) -> None:
+    """Begin a write that changes nothing."""
+    database.execute("UPDATE records SET gone_at = gone_at WHERE locator = x''")
+
+
+def sweep(now: int, database: sqlite3.Connection) -> list[tuple[int, bytes]]:
+    """Remove expired records, `SWEEP_STEP` at most.
+
+    Return `gone_at` and the beginning of the value of each: its head and one byte of the box.
+    """
+    step = "SELECT rowid FROM records WHERE gone_at <= ? ORDER BY gone_at LIMIT ?"
+    query = f"DELETE FROM records WHERE rowid IN ({step}) RETURNING gone_at, substr(value, 1, {HEAD + 1})"  # noqa: S608 constant
+    return database.execute(query, (now, SWEEP_STEP)).fetchall()
+
+
+def _value(database: sqlite3.Connection, locator: bytes) -> bytes | None:
+    row = database.execute("SELECT value FROM records WHERE locator = ?", (locator,)).fetchone()
+    return row[0] if row else None
+
+
+def _update(database: sqlite3.Connection, locator: bytes, value: bytes, *, last: bool) -> None:
+    """Replace a value; after the last read, its tombstone outlives the message."""
+    extra = RECEIPT_EXTRA_MS if last else 0
+    database.execute("UPDATE records SET value = ?, gone_at = gone_at + ? WHERE locator = ?", (value, extra, locator))

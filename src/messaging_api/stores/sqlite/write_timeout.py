@@ -1,0 +1,32 @@
+"""The timeout of writes: an operation that the writer does not finish in time fails, whatever the writer does."""
+
+import asyncio
+from collections import deque
+
+from messaging_api.errors import StoreUnavailable
+from messaging_api.stores.batching import OldestFirstTimeout
+from messaging_api.stores.sqlite.writer import WriteGroup
+
+
+class WriteTimeout:
+    """Fails the operations of each group that are unresolved after `timeout` seconds."""
+
+    def __init__(self, timeout: float) -> None:
+        self._groups: deque[tuple[float, WriteGroup]] = deque()
+        self._timer = OldestFirstTimeout(timeout, self._oldest, self._fail_oldest)
+
+    def add(self, group: WriteGroup) -> None:
+        """Begin to wait for `group`."""
+        self._oldest()
+        self._groups.append((asyncio.get_running_loop().time(), group))
+        self._timer.start()
+
+    def _oldest(self) -> float | None:
+        """Return when the oldest unresolved group was added; forget the groups before it."""
+        while self._groups and all(pending.result.done() for pending in self._groups[0][1]):
+            self._groups.popleft()
+        return self._groups[0][0] if self._groups else None
+
+    def _fail_oldest(self) -> None:
+        for pending in self._groups.popleft()[1]:
+            pending.resolve(StoreUnavailable("The database did not answer in time."))
