@@ -15,36 +15,13 @@ from messaging_api.web.negotiation import wanted
 from messaging_api.web.pages.pages import Pages
 from messaging_api.web.problems import UnknownAddress
 from messaging_api.web.request_body import read_draft
+from messaging_api.web.schemas import CreatedMessageBody, DescriptionBody, LimitsBody, OpenedMessageBody, ReceiptBody
 from messaging_api.web.timestamps import format_time
 from messaging_api.web.types import HOST, Header, Request, Response
 
 _KEY = re.compile(rb"[!-~]{1,255}")
 _AS_JSON: tuple[Header, ...] = ((b"content-type", b"application/json"),)
 _AS_TEXT: tuple[Header, ...] = ((b"content-type", b"text/plain; charset=utf-8"),)
-
-
-class _CreatedMessageBody(msgspec.Struct):
-    status: int
-    message_id: str
-    url: str
-    expires_at: str
-    reads: int | None
-    receipt: str
-
-
-class _OpenedMessageBody(msgspec.Struct):
-    status: int
-    message: str
-    expires_at: str
-    reads_left: int | None
-
-
-class _ReceiptBody(msgspec.Struct):
-    status: int
-    state: str
-    expires_at: str
-    reads: int | None
-    reads_left: int | None
 
 
 _encode = msgspec.json.Encoder().encode
@@ -58,20 +35,8 @@ class Handlers:
         self._pages = pages
         self._public_url = public_url
         bounds = service.limits
-        self._description = _encode(
-            {
-                "status": 200,
-                "service": "messaging_api",
-                "version": __version__,
-                "documentation": "/docs",
-                "limits": {
-                    "max_message_bytes": bounds.max_bytes,
-                    "max_ttl": bounds.max_ttl,
-                    "default_ttl": bounds.default_ttl,
-                    "max_reads": MAX_READS,
-                },
-            }
-        )
+        limits = LimitsBody(bounds.max_bytes, bounds.max_ttl, bounds.default_ttl, MAX_READS)
+        self._description = _encode(DescriptionBody(200, "messaging_api", __version__, "/docs", limits))
 
     async def describe(self, request: Request, _name: str) -> Response:
         """GET /"""
@@ -100,7 +65,7 @@ class Handlers:
         event: Literal["read"] | None = "read" if request.method == "GET" else None
         if accept.format == "text":
             return Response(200, _AS_TEXT, shown.text, shown.tag, event, _facts(shown))
-        body = _encode(_OpenedMessageBody(200, shown.text.decode(), format_time(shown.expires_at), shown.reads_left))
+        body = _encode(OpenedMessageBody(200, shown.text.decode(), format_time(shown.expires_at), shown.reads_left))
         facts = _facts(shown) if request.method == "HEAD" else ()
         return Response(200, _AS_JSON, body, shown.tag, event, facts)
 
@@ -148,7 +113,7 @@ class Handlers:
             return page._replace(extra=(location,), tag=posted.tag, event="created")
         if accept == "text":
             return Response(200, _AS_TEXT, f"{url}\n".encode(), posted.tag, "created", (location,))
-        body = _encode(_CreatedMessageBody(200, posted.message_id, url, expires_at, posted.reads, receipt))
+        body = _encode(CreatedMessageBody(200, posted.message_id, url, expires_at, posted.reads, receipt))
         return Response(200, _AS_JSON, body, posted.tag, "created", (location,))
 
     def _base(self, request: Request) -> str:
@@ -164,7 +129,7 @@ def _receipt(request: Request, receipt: ReceiptStatus) -> Response:
     if wanted(request.headers.get(b"accept", b"")).format == "text":
         return Response(200, _AS_TEXT, f"{receipt.state}\n".encode(), receipt.tag)
     expires_at = format_time(receipt.expires_at)
-    body = _encode(_ReceiptBody(200, receipt.state, expires_at, receipt.reads, receipt.reads_left))
+    body = _encode(ReceiptBody(200, receipt.state, expires_at, receipt.reads, receipt.reads_left))
     return Response(200, _AS_JSON, body, receipt.tag)
 
 

@@ -10,21 +10,15 @@ from messaging_api.core.message import Draft
 from messaging_api.errors import IncompleteBody, InvalidRequest, MessageTooLarge
 from messaging_api.web.multipart import parse_multipart
 from messaging_api.web.negotiation import media_type
+from messaging_api.web.schemas import CreateMessageBody, CreateMessageForm
 from messaging_api.web.timestamps import parse_time
 from messaging_api.web.types import Request
 
-_FIELDS = ("message", "ttl", "expires_at", "reads")
+_FIELDS = CreateMessageForm.__struct_fields__
 ACCEPTED = "application/json, text/plain, application/x-www-form-urlencoded or multipart/form-data"
 
 
-class _MessageBody(msgspec.Struct, forbid_unknown_fields=True):
-    message: str
-    ttl: int | None = None
-    expires_at: str | None = None
-    reads: int | None = None
-
-
-_decode = msgspec.json.Decoder(_MessageBody).decode
+_decode = msgspec.json.Decoder(CreateMessageBody).decode
 
 
 def _from_json(body: bytes, _boundary: str, _query: bytes) -> Draft:
