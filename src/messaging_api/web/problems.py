@@ -6,6 +6,7 @@ import msgspec
 
 from messaging_api import errors
 from messaging_api.errors import MessagingError
+from messaging_api.web.schemas import ProblemBody
 from messaging_api.web.types import Header, Response
 
 
@@ -95,17 +96,10 @@ INTERNAL = (errors.SettingsError,)
 """Errors that can only happen before there is anyone to answer."""
 
 
-class _ProblemBody(msgspec.Struct):
-    type: str
-    title: str
-    status: int
-    detail: str
-
-
 def problem(error: Exception) -> Response:
     """The answer that tells `error`: by the nearest of its classes that has a row."""
     row = next(TABLE[kind] for kind in type(error).__mro__ if kind in TABLE)
-    body = msgspec.json.encode(_ProblemBody(f"/docs#{row.slug}", row.title, row.status, row.detail or str(error)))
+    body = msgspec.json.encode(ProblemBody(f"/docs#{row.slug}", row.title, row.status, row.detail or str(error)))
     return Response(row.status, (_PROBLEM, *row.headers), body, extra=_of_this(error), reason=_reason(row, error))
 
 
