@@ -11,11 +11,12 @@ import pytest
 
 from messaging_api.core.message import MessageLimits
 from messaging_api.web.negotiation import accepts, language
-from messaging_api.web.pages import assets as site
+from messaging_api.web.pages import assets
 from messaging_api.web.pages.pages import Pages
+from messaging_api.web.pages.words import words
 from messaging_api.web.problems import TABLE, MethodNotAllowed, problem
 
-STATIC = Path(site.__file__).with_name("static")
+STATIC = Path(assets.__file__).with_name("static")
 NAMES = ("index", "reader", "receipt")
 PAGES = Pages(MessageLimits())
 
@@ -57,16 +58,16 @@ def shape(value: Any) -> Any:
 @pytest.mark.parametrize("tongue", ["de"])
 def test_each_language_says_all(tongue: str) -> None:
     """A language has the words of English, with the same places in them."""
-    assert shape(site.words()[tongue]) == shape(site.words()["en"])
+    assert shape(words()[tongue]) == shape(words()["en"])
 
 
 def test_no_words_are_left_over() -> None:
     """Each word is used by a template, a script or the program."""
     sources = "".join(path.read_text() for path in [*STATIC.glob("*.html"), *STATIC.glob("*.js")])
-    sources += (STATIC.parent / "pages.py").read_text() + (STATIC.parent / "assets.py").read_text()
-    asked_by_state = {"available", "read", "burned", "expired", *re.findall(r'\d+: "(\w+)"', site.source("api.js"))}
-    for group, words in site.words()["en"].items():
-        for key in words:
+    sources += "".join(path.read_text() for path in STATIC.parent.glob("*.py"))
+    asked_by_state = {"available", "read", "burned", "expired", *re.findall(r'\d+: "(\w+)"', assets.source("api.js"))}
+    for group, texts in words()["en"].items():
+        for key in texts:
             used = re.search(rf"""["{{]{group}\.{key}["}}]|"{key}"|\$\{{group}}\.{key}`""", sources)
             assert used or key in asked_by_state or key in {"title", "offline", "unexpected"}, f"{group}.{key}"
 
@@ -115,7 +116,7 @@ def test_scripts_never_take_text_for_html() -> None:
 
 def test_compression_follows_the_request() -> None:
     """Brotli where it was packed at build, else gzip, else nothing; all hold the same."""
-    for name, content in site.assets().values():
+    for name, content in assets.assets().values():
         plain = PAGES.asset(name, {})
         zipped = PAGES.asset(name, {b"accept-encoding": b"gzip"})
         packed = PAGES.asset(name, {b"accept-encoding": b"gzip, deflate, br"})
@@ -132,8 +133,8 @@ def test_compression_follows_the_request() -> None:
 
 def test_joined_modules_are_whole() -> None:
     """A page script holds each module it needs once and imports nothing at its start."""
-    for name in site.ENTRIES:
-        script = site.assets()[name][1].decode()
+    for name in assets.ENTRIES:
+        script = assets.assets()[name][1].decode()
         assert not re.search(r"^import ", script, re.MULTILINE)
         assert script.count("export class Failure ") == 1
 

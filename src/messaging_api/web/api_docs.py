@@ -8,7 +8,7 @@ from typing import Any
 
 import yaml
 
-from messaging_api.web.pages import assets
+from messaging_api.web.pages.templates import render
 from messaging_api.web.problems import TABLE
 
 Node = dict[str, Any]
@@ -40,7 +40,7 @@ def reference() -> bytes:
             for row in TABLE.values()
         ),
     }
-    return assets.page("docs.html", "en", values)
+    return render("docs.html", "en", values)
 
 
 def _text(value: object) -> str:

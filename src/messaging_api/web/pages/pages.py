@@ -1,4 +1,4 @@
-"""The web pages and their files, made once; a request only chooses among them."""
+"""The web pages and their files as responses. They are rendered when the service starts; a request only selects one."""
 
 import gzip
 import html
@@ -11,7 +11,9 @@ import msgspec
 from messaging_api.core.message import MAX_READS, MessageLimits
 from messaging_api.web.api_docs import reference
 from messaging_api.web.negotiation import accepts, language
-from messaging_api.web.pages import assets as site
+from messaging_api.web.pages.assets import assets
+from messaging_api.web.pages.templates import render
+from messaging_api.web.pages.words import Words, words
 from messaging_api.web.types import Header, Response
 
 _POLICY = (
@@ -25,21 +27,21 @@ _HTML: tuple[Header, ...] = (
     (b"vary", b"accept, accept-encoding, accept-language"),
 )
 _TYPES = {"js": b"text/javascript; charset=utf-8", "css": b"text/css; charset=utf-8", "svg": b"image/svg+xml"}
-_FOREVER: tuple[Header, ...] = (
+_IMMUTABLE: tuple[Header, ...] = (
     (b"cache-control", b"public, max-age=31536000, immutable"),
     (b"cross-origin-resource-policy", b"same-origin"),
     (b"vary", b"accept-encoding"),
 )
-_LIVES = (300, 3600, 86_400, 3 * 86_400, 7 * 86_400)
-_LIFE = 86_400
+_TTLS = (300, 3600, 86_400, 3 * 86_400, 7 * 86_400)
+_SELECTED_TTL = 86_400
 _READS = (1, 2, 3, 5, 10, 100, MAX_READS)
 _UNITS = (("days", 86_400), ("hours", 3600), ("minutes", 60), ("seconds", 1))
 
 Headers = Mapping[bytes, bytes]
 
 
-class _Variants:
-    """One answer, as it is and compressed."""
+class _Encodings:
+    """One response, uncompressed and compressed."""
 
     def __init__(self, headers: tuple[Header, ...], body: bytes, brotli: bytes | None = None) -> None:
         def compressed(coding: bytes, content: bytes) -> Response:
@@ -50,7 +52,7 @@ class _Variants:
         self._brotli = compressed(b"br", brotli) if brotli is not None else None
 
     def choose(self, headers: Headers) -> Response:
-        """The smallest that the client takes."""
+        """Return the smallest encoding that the client accepts."""
         accepted = headers.get(b"accept-encoding", b"")
         if self._brotli is not None and accepts(accepted, "br"):
             return self._brotli
@@ -58,90 +60,100 @@ class _Variants:
 
 
 class Pages:
-    """The pages of a service with these bounds, in each language there are words for."""
+    """The pages of a service with these message limits, in every language that has a file of words."""
 
-    def __init__(self, bounds: MessageLimits) -> None:
-        self._languages = tuple(site.words())
+    def __init__(self, limits: MessageLimits) -> None:
+        self._languages = tuple(words())
         self._pages = {
-            (name, tongue): _Variants(_html(tongue), _page(name, tongue, bounds))
+            (name, lang): _Encodings(_html_headers(lang), _page(name, lang, limits))
             for name in ("index", "reader", "receipt")
-            for tongue in self._languages
+            for lang in self._languages
         }
-        self._assets = {name: _asset(name, body) for name, body in site.assets().values()}
+        self._assets = {name: _asset(name, body) for name, body in assets().values()}
 
     def page(self, name: str, headers: Headers) -> Response:
-        """The page `name` (index, reader, receipt or docs) for a request with these headers."""
+        """Return the page `name` (index, reader, receipt or docs) for a request with these headers."""
         page = self._docs if name == "docs" else self._pages[name, self._language(headers)]
         return page.choose(headers)
 
     def asset(self, name: str, headers: Headers) -> Response | None:
-        """A file of the pages; None for one that is not there."""
+        """Return the file `name` below /assets, or None if there is none."""
         found = self._assets.get(name)
         return found.choose(headers) if found is not None else None
 
     def posted(self, url: str, receipt: str, expires_at: str, reads: int | None, headers: Headers) -> Response:
-        """The answer to a form that was posted without JavaScript. Not compressed: it holds a secret."""
-        tongue = self._language(headers)
+        """Return the response to a form that was sent without JavaScript.
+
+        It is not compressed, because it holds a secret (BREACH).
+        """
+        lang = self._language(headers)
         key = {None: "factUnlimited", 1: "factOnce"}.get(reads, "factTimes")
         values = {
             "url": url,
             "receipt_url": receipt,
-            "posted.readers": str(site.words()[tongue]["write"][key]).replace("{n}", str(reads)),
+            "posted.readers": str(words()[lang]["write"][key]).replace("{n}", str(reads)),
             "expires_at": expires_at,
             "expires_text": f"{expires_at[:10]} {expires_at[11:16]} UTC",
         }
         escaped = {name: html.escape(value) for name, value in values.items()}
-        return Response(200, _html(tongue), site.page("posted.html", tongue, {"root": "./", **escaped}))
+        return Response(200, _html_headers(lang), render("posted.html", lang, {"root": "./", **escaped}))
+
+    def problem(self, title: str, detail: str, path: str, headers: Headers) -> tuple[tuple[Header, ...], bytes]:
+        """Return a page that shows an error at `path` to a person: its headers and its body."""
+        lang = self._language(headers)
+        root = "./" if path.count("/") == 1 else "/"
+        values = {"root": root, "title": html.escape(title), "detail": html.escape(detail)}
+        return _html_headers(lang), render("refused.html", lang, values)
 
     def refused(self, refusal: Response, path: str, headers: Headers) -> Response:
-        """A problem at `path` as a page, for those whose browser shows what it gets."""
-        tongue = self._language(headers)
-        problem = msgspec.json.decode(refusal.body)
-        texts = {name: html.escape(problem[name]) for name in ("title", "detail")}
-        values = {"root": "./" if path.count("/") == 1 else "/", **texts}
+        """Return the problem response `refusal` as a page."""
+        told = msgspec.json.decode(refusal.body)
+        page, body = self.problem(told["title"], told["detail"], path, headers)
         own = tuple(header for header in refusal.headers if header[0] != b"content-type")
-        return refusal._replace(headers=(*_html(tongue), *own), body=site.page("refused.html", tongue, values))
+        return refusal._replace(headers=(*page, *own), body=body)
 
     @cached_property
-    def _docs(self) -> _Variants:
-        return _Variants(_html("en"), reference())
+    def _docs(self) -> _Encodings:
+        return _Encodings(_html_headers("en"), reference())
 
     def _language(self, headers: Headers) -> str:
         return language(headers.get(b"accept-language", b""), self._languages)
 
 
-def _html(tongue: str) -> tuple[Header, ...]:
-    return (*_HTML, (b"content-language", tongue.encode()))
+def _html_headers(lang: str) -> tuple[Header, ...]:
+    return (*_HTML, (b"content-language", lang.encode()))
 
 
-def _asset(name: str, body: bytes) -> _Variants:
+def _asset(name: str, body: bytes) -> _Encodings:
     packed = files(__package__).joinpath("packed", f"{name}.br")
-    headers = ((b"content-type", _TYPES[name.rpartition(".")[2]]), *_FOREVER)
-    return _Variants(headers, body, packed.read_bytes() if packed.is_file() else None)
+    headers = ((b"content-type", _TYPES[name.rpartition(".")[2]]), *_IMMUTABLE)
+    return _Encodings(headers, body, packed.read_bytes() if packed.is_file() else None)
 
 
-def _page(name: str, tongue: str, bounds: MessageLimits) -> bytes:
+def _page(name: str, lang: str, limits: MessageLimits) -> bytes:
     group = "write" if name == "index" else name
-    words = site.words()[tongue]
-    limits = {"max_message_bytes": bounds.max_bytes, "max_ttl": bounds.max_ttl}
+    texts = words()[lang]
     values = {
         "root": "./" if name == "index" else "../",
-        "lives": "".join(_option(seconds, _life(seconds, words), _LIFE) for seconds in _lives(bounds.max_ttl)),
-        "reads": "".join(_option(reads, _counted(words["write"]["times"], reads), 1) for reads in _READS),
+        "lives": "".join(_option(seconds, _lifetime(seconds, texts), _SELECTED_TTL) for seconds in _ttls(limits)),
+        "reads": "".join(_option(reads, _counted(texts["write"]["times"], reads), 1) for reads in _READS),
         "max_reads": str(MAX_READS),
-        "write.room": html.escape(str(words["write"]["room"]).replace("{n}", f"{bounds.max_bytes:,}")),
+        "write.room": html.escape(str(texts["write"]["room"]).replace("{n}", f"{limits.max_bytes:,}")),
     }
-    data = {"limits": limits, "words": {part: words[part] for part in (group, "problems")}}
-    return site.page(f"{group}.html", tongue, values, f"{group}.js", data)
+    data = {
+        "limits": {"max_message_bytes": limits.max_bytes, "max_ttl": limits.max_ttl},
+        "words": {part: texts[part] for part in (group, "problems")},
+    }
+    return render(f"{group}.html", lang, values, f"{group}.js", data)
 
 
-def _lives(longest: int) -> list[int]:
-    return sorted({*(seconds for seconds in _LIVES if seconds <= longest), longest})
+def _ttls(limits: MessageLimits) -> list[int]:
+    return sorted({*(seconds for seconds in _TTLS if seconds <= limits.max_ttl), limits.max_ttl})
 
 
-def _life(seconds: int, words: site.Words) -> str:
+def _lifetime(seconds: int, texts: Words) -> str:
     unit, size = next((unit, size) for unit, size in _UNITS if seconds % size == 0)
-    return _counted(words["write"][unit], seconds // size)
+    return _counted(texts["write"][unit], seconds // size)
 
 
 def _counted(forms: dict[str, str], number: int) -> str:
