@@ -122,7 +122,9 @@ chromium:
 .venv/made: scripts/make-venv
 	@scripts/make-venv '$(PYTHON)'
 
-PAGES := $(shell find src/messaging_api/web/pages/static -type f) scripts/pack_pages.py
+# What scripts/build_hook.py reads.
+PAGES := $(shell find src/messaging_api/web/pages/static -type f) $(wildcard src/messaging_api/web/pages/*.py scripts/*.py) \
+  $(addprefix src/messaging_api/,web/openapi.yaml web/schemas.py web/problems.py core/message.py errors.py)
 $(BIN)/messaging-api: .venv/made requirements.lock pyproject.toml $(PAGES)
 	$(BIN)/pip install --quiet --disable-pip-version-check --require-hashes -r requirements.lock
 	$(BIN)/pip install --quiet --disable-pip-version-check --no-deps -e .

@@ -10,12 +10,12 @@ from messaging_api import __version__
 from messaging_api.core.message import MAX_READS
 from messaging_api.core.service import CreatedMessage, OpenedMessage, ReceiptStatus, Service
 from messaging_api.errors import InvalidRequest
-from messaging_api.web.api_docs import contract
 from messaging_api.web.negotiation import wanted
+from messaging_api.web.pages.assets import generated
 from messaging_api.web.pages.pages import Pages
 from messaging_api.web.problems import UnknownAddress
 from messaging_api.web.request_body import read_draft
-from messaging_api.web.schemas import CreatedMessageBody, DescriptionBody, LimitsBody, OpenedMessageBody, ReceiptBody
+from messaging_api.web.schemas import CreatedMessageBody, DescriptionBody, OpenedMessageBody, ReceiptBody, ServiceLimits
 from messaging_api.web.timestamps import format_time
 from messaging_api.web.types import HOST, Header, Request, Response
 
@@ -35,7 +35,7 @@ class Handlers:
         self._pages = pages
         self._public_url = public_url
         bounds = service.limits
-        limits = LimitsBody(bounds.max_bytes, bounds.max_ttl, bounds.default_ttl, MAX_READS)
+        limits = ServiceLimits(bounds.max_bytes, bounds.max_ttl, bounds.default_ttl, MAX_READS)
         self._description = _encode(DescriptionBody(200, "messaging_api", __version__, "/docs", limits))
 
     async def describe(self, request: Request, _name: str) -> Response:
@@ -148,4 +148,4 @@ def _origin(scheme: str, host: bytes) -> str:
 
 @cache
 def _contract() -> bytes:
-    return _encode(contract())
+    return generated("openapi.json").read_bytes()

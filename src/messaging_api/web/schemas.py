@@ -88,7 +88,7 @@ class ReceiptBody(Struct, forbid_unknown_fields=True):
     ]
 
 
-class LimitsBody(Struct):
+class ServiceLimits(Struct):
     """The limits of the service."""
 
     max_message_bytes: Annotated[int, Meta(description="Longest message, in bytes of UTF-8.")]
@@ -104,7 +104,7 @@ class DescriptionBody(Struct, forbid_unknown_fields=True):
     service: Literal["messaging_api"]
     version: Annotated[str, Meta(description="The version of the service.")]
     documentation: Annotated[str, Meta(description="The path of the documentation.")]
-    limits: LimitsBody
+    limits: ServiceLimits
 
 
 class ProblemBody(Struct):
@@ -125,7 +125,6 @@ COMPONENTS = {
     "Shown": OpenedMessageBody,
     "Receipt": ReceiptBody,
     "Description": DescriptionBody,
-    "Limits": LimitsBody,
     "Problem": ProblemBody,
 }
-"""The name of each type in the contract. Clients generated from it use these names."""
+"""The name of each schema in the contract. Generated clients use these names, so they stay as they are."""

@@ -9,6 +9,7 @@ import re
 from functools import cache
 from hashlib import sha256
 from importlib.resources import files
+from importlib.resources.abc import Traversable
 
 ENTRIES = ("write.js", "reader.js", "receipt.js")
 _UNCHANGED = ("style.css", "icon.svg")
@@ -20,6 +21,11 @@ _IMPORT_ON_DEMAND = re.compile(r'import\("\./([\w/-]+\.js)"\)')
 def source(name: str) -> str:
     """Return the text of the file `name` in `static/`."""
     return files(__package__).joinpath("static", *name.split("/")).read_text(encoding="utf-8")
+
+
+def generated(name: str) -> Traversable:
+    """Return the path of the file `name` that the build of the package writes (`scripts/build_hook.py`)."""
+    return files(__package__).joinpath("generated", name)
 
 
 @cache

@@ -4,14 +4,12 @@ import gzip
 import html
 from collections.abc import Mapping
 from functools import cached_property
-from importlib.resources import files
 
 import msgspec
 
 from messaging_api.core.message import MAX_READS, MessageLimits
-from messaging_api.web.api_docs import reference
 from messaging_api.web.negotiation import accepts, language
-from messaging_api.web.pages.assets import assets
+from messaging_api.web.pages.assets import assets, generated
 from messaging_api.web.pages.templates import render
 from messaging_api.web.pages.words import Words, words
 from messaging_api.web.types import Header, Response
@@ -114,7 +112,7 @@ class Pages:
 
     @cached_property
     def _docs(self) -> _Encodings:
-        return _Encodings(_html_headers("en"), reference())
+        return _Encodings(_html_headers("en"), generated("docs.html").read_bytes(), _brotli("docs.html"))
 
     def _language(self, headers: Headers) -> str:
         return language(headers.get(b"accept-language", b""), self._languages)
@@ -125,9 +123,13 @@ def _html_headers(lang: str) -> tuple[Header, ...]:
 
 
 def _asset(name: str, body: bytes) -> _Encodings:
-    packed = files(__package__).joinpath("packed", f"{name}.br")
     headers = ((b"content-type", _TYPES[name.rpartition(".")[2]]), *_IMMUTABLE)
-    return _Encodings(headers, body, packed.read_bytes() if packed.is_file() else None)
+    return _Encodings(headers, body, _brotli(name))
+
+
+def _brotli(name: str) -> bytes | None:
+    compressed = generated(f"{name}.br")
+    return compressed.read_bytes() if compressed.is_file() else None
 
 
 def _page(name: str, lang: str, limits: MessageLimits) -> bytes:

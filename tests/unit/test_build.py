@@ -1,0 +1,65 @@
+"""What the build of the package generates: the contract and the page /docs."""
+
+import ast
+import json
+from pathlib import Path
+
+import jsonschema
+import msgspec
+import pytest
+
+import messaging_api
+from messaging_api.web import schemas
+from messaging_api.web.pages.assets import generated
+from scripts.api_docs import api_docs
+from scripts.contract import contract, contract_json
+
+SCHEMAS = contract()["components"]["schemas"]
+SOURCES = sorted(Path(messaging_api.__file__).parent.rglob("*.py"))
+
+
+def test_generated_files_are_current() -> None:
+    """The service serves the contract and the docs that the sources describe; `make install` generates them again."""
+    assert json.loads(generated("openapi.json").read_bytes()) == contract()
+    assert generated("openapi.json").read_bytes() == contract_json()
+    assert generated("docs.html").read_bytes() == api_docs()
+
+
+def test_every_json_type_is_in_the_contract() -> None:
+    """No type of a JSON body is missing."""
+    types = {kind for kind in vars(schemas).values() if isinstance(kind, type) and issubclass(kind, msgspec.Struct)}
+    in_contract = set(schemas.COMPONENTS.values()) | {schemas.ServiceLimits}
+    assert types - {msgspec.Struct} == in_contract - {schemas.Ttl, schemas.Reads}
+    assert set(schemas.COMPONENTS) | {"ServiceLimits"} == set(SCHEMAS)
+
+
+@pytest.mark.parametrize("name", [name for name, schema in SCHEMAS.items() if "examples" in schema])
+def test_examples_are_valid(name: str) -> None:
+    """Each example has the shape of its schema."""
+    validator = jsonschema.Draft202012Validator(
+        {"$ref": f"#/components/schemas/{name}", "components": {"schemas": SCHEMAS}},
+        format_checker=jsonschema.FormatChecker(),
+    )
+    for example in SCHEMAS[name]["examples"]:
+        validator.validate(example)
+
+
+def test_references_resolve() -> None:
+    """Each $ref of the contract leads to a part of it."""
+    text = contract_json().decode()
+    for path in {part.split('"')[0] for part in text.split('"$ref":"#/')[1:]}:
+        found = contract()
+        for step in path.split("/"):
+            found = found[step]
+
+
+@pytest.mark.parametrize("path", SOURCES, ids=lambda path: path.stem)
+def test_no_module_imports_yaml(path: Path) -> None:
+    """PyYAML is needed by the build only."""
+    imported = {
+        name.name.split(".")[0]
+        for node in ast.walk(ast.parse(path.read_text()))
+        if isinstance(node, ast.Import | ast.ImportFrom)
+        for name in ([ast.alias(node.module or "")] if isinstance(node, ast.ImportFrom) else node.names)
+    }
+    assert "yaml" not in imported
