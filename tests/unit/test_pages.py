@@ -10,7 +10,8 @@ from typing import Any
 import pytest
 
 from messaging_api.core.message import MessageLimits
-from messaging_api.web.negotiation import accepts, language
+from messaging_api.web.negotiation import accepts
+from messaging_api.web.negotiation import language as best_language
 from messaging_api.web.pages import assets
 from messaging_api.web.pages.pages import Pages
 from messaging_api.web.pages.words import words
@@ -19,6 +20,7 @@ from messaging_api.web.problems import TABLE, MethodNotAllowed, problem
 STATIC = Path(assets.__file__).with_name("static")
 NAMES = ("index", "reader", "receipt")
 PAGES = Pages(MessageLimits())
+LANGUAGES = tuple(words())
 
 
 class Seen(HTMLParser):
@@ -48,17 +50,33 @@ def body(name: str, **headers: str) -> str:
     ).body.decode()
 
 
-def shape(value: Any) -> Any:
-    """The keys of `value` and the places in its texts."""
-    if isinstance(value, dict):
-        return {key: shape(inner) for key, inner in value.items()}
-    return sorted(set(re.findall(r"\{\w+\}", value)))
+def places(text: str | dict[str, str]) -> set[str]:
+    """Return the places for values in a text, in any of its plural forms."""
+    forms = [text] if isinstance(text, str) else text.values()
+    return {place for form in forms for place in re.findall(r"\{\w+\}", form)}
 
 
-@pytest.mark.parametrize("tongue", ["de"])
-def test_each_language_says_all(tongue: str) -> None:
-    """A language has the words of English, with the same places in them."""
-    assert shape(words()[tongue]) == shape(words()["en"])
+def texts(language: str) -> dict[str, Any]:
+    """Return all texts of a language, by `group.key`."""
+    groups = words()[language].items()
+    return {f"{group}.{key}": text for group, found in groups if group != "plurals" for key, text in found.items()}
+
+
+@pytest.mark.parametrize("language", LANGUAGES)
+def test_each_language_is_complete(language: str) -> None:
+    """A language has the texts of English, with the same places in them."""
+    assert {key: places(text) for key, text in texts(language).items()} == {
+        key: places(text) for key, text in texts("en").items()
+    }
+
+
+@pytest.mark.parametrize("language", LANGUAGES)
+def test_each_language_has_its_plural_forms(language: str) -> None:
+    """A text with plural forms has one for each category of its language and no further ones."""
+    categories = {*words()[language]["plurals"], "other"}
+    assert {key: set(text) for key, text in texts(language).items() if isinstance(text, dict)} == {
+        key: categories for key, text in texts(language).items() if isinstance(text, dict)
+    }
 
 
 def test_no_words_are_left_over() -> None:
@@ -66,10 +84,10 @@ def test_no_words_are_left_over() -> None:
     sources = "".join(path.read_text() for path in [*STATIC.glob("*.html"), *STATIC.glob("*.js")])
     sources += "".join(path.read_text() for path in STATIC.parent.glob("*.py"))
     asked_by_state = {"available", "read", "burned", "expired", *re.findall(r'\d+: "(\w+)"', assets.source("api.js"))}
-    for group, texts in words()["en"].items():
-        for key in texts:
-            used = re.search(rf"""["{{]{group}\.{key}["}}]|"{key}"|\$\{{group}}\.{key}`""", sources)
-            assert used or key in asked_by_state or key in {"title", "offline", "unexpected"}, f"{group}.{key}"
+    for name in texts("en"):
+        group, key = name.split(".")
+        used = re.search(rf"""["{{]{group}\.{key}["}}]|"{key}"|\$\{{group}}\.{key}`""", sources)
+        assert used or key in asked_by_state or key in {"title", "offline", "unexpected"}, name
 
 
 @pytest.mark.parametrize("name", NAMES)
@@ -81,10 +99,10 @@ def test_a_page_speaks_the_language_asked_for(name: str) -> None:
 
 
 @pytest.mark.parametrize("name", [*NAMES, "docs"])
-@pytest.mark.parametrize("tongue", ["en", "de"])
-def test_a_page_leads_to_its_own_server_only(name: str, tongue: str) -> None:
+@pytest.mark.parametrize("language", LANGUAGES)
+def test_a_page_leads_to_its_own_server_only(name: str, language: str) -> None:
     """Every address in a page is relative, so that it works behind a path too; files have the hash of their content."""
-    seen = Seen(body(name, accept_language=tongue))
+    seen = Seen(body(name, accept_language=language))
     root = "../" if name in ("reader", "receipt") else "./"
     for link in seen.links:
         assert link.startswith((root, "#")), link
@@ -196,7 +214,7 @@ def test_links_within_the_docs_lead_somewhere() -> None:
 )
 def test_language(accept: str, expected: str) -> None:
     """The best liked of those offered."""
-    assert language(accept.encode(), ("en", "de")) == expected
+    assert best_language(accept.encode(), ("en", "de")) == expected
 
 
 @pytest.mark.parametrize(

@@ -11,7 +11,7 @@ from messaging_api.core.message import MAX_READS, MessageLimits
 from messaging_api.web.negotiation import accepts, language
 from messaging_api.web.pages.assets import assets, generated
 from messaging_api.web.pages.templates import render
-from messaging_api.web.pages.words import Words, words
+from messaging_api.web.pages.words import counted, words
 from messaging_api.web.types import Header, Response
 
 _POLICY = (
@@ -86,10 +86,11 @@ class Pages:
         """
         lang = self._language(headers)
         key = {None: "factUnlimited", 1: "factOnce"}.get(reads, "factTimes")
+        readers = counted(lang, "write", key, reads or 0)
         values = {
             "url": url,
             "receipt_url": receipt,
-            "posted.readers": str(words()[lang]["write"][key]).replace("{n}", str(reads)),
+            "posted.readers": readers,
             "expires_at": expires_at,
             "expires_text": f"{expires_at[:10]} {expires_at[11:16]} UTC",
         }
@@ -137,8 +138,8 @@ def _page(name: str, lang: str, limits: MessageLimits) -> bytes:
     texts = words()[lang]
     values = {
         "root": "./" if name == "index" else "../",
-        "lives": "".join(_option(seconds, _lifetime(seconds, texts), _SELECTED_TTL) for seconds in _ttls(limits)),
-        "reads": "".join(_option(reads, _counted(texts["write"]["times"], reads), 1) for reads in _READS),
+        "lives": "".join(_option(seconds, _lifetime(seconds, lang), _SELECTED_TTL) for seconds in _ttls(limits)),
+        "reads": "".join(_option(reads, counted(lang, "write", "times", reads), 1) for reads in _READS),
         "max_reads": str(MAX_READS),
         "write.room": html.escape(str(texts["write"]["room"]).replace("{n}", f"{limits.max_bytes:,}")),
     }
@@ -153,13 +154,9 @@ def _ttls(limits: MessageLimits) -> list[int]:
     return sorted({*(seconds for seconds in _TTLS if seconds <= limits.max_ttl), limits.max_ttl})
 
 
-def _lifetime(seconds: int, texts: Words) -> str:
+def _lifetime(seconds: int, lang: str) -> str:
     unit, size = next((unit, size) for unit, size in _UNITS if seconds % size == 0)
-    return _counted(texts["write"][unit], seconds // size)
-
-
-def _counted(forms: dict[str, str], number: int) -> str:
-    return forms["one" if number == 1 else "other"].replace("{n}", str(number))
+    return counted(lang, "write", unit, seconds // size)
 
 
 def _option(value: int, text: str, chosen: int) -> str:

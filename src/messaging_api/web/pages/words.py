@@ -1,4 +1,8 @@
-"""The texts of the web pages in each language, from `static/words/<language>.json`."""
+"""The texts of the web pages in each language, from `static/words/<language>.json`.
+
+A text that contains a number may be an object with one text for each plural category of the language. `plurals` holds
+the conditions of these categories as CLDR states them (common/supplemental/plurals.xml); browsers know them already.
+"""
 
 import json
 from functools import cache
@@ -6,6 +10,7 @@ from importlib.resources import files
 from typing import Any
 
 from messaging_api.web.pages.assets import source
+from messaging_api.web.pages.plurals import plural_category
 
 Words = dict[str, dict[str, Any]]
 
@@ -16,3 +21,10 @@ def words() -> dict[str, Words]:
     folder = files(__package__).joinpath("static", "words")
     names = sorted((entry.name for entry in folder.iterdir()), key=lambda name: (name != "en.json", name))
     return {name.removesuffix(".json"): json.loads(source(f"words/{name}")) for name in names}
+
+
+def counted(language: str, group: str, key: str, number: int) -> str:
+    """Return a text with `number` in it, in the plural form that `language` requires."""
+    text = words()[language][group][key]
+    form: str = text if isinstance(text, str) else text[plural_category(number, words()[language]["plurals"])]
+    return form.replace("{n}", str(number))
