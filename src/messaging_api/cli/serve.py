@@ -12,7 +12,7 @@ from rich.markup import escape
 from rich.table import Table
 
 from messaging_api.errors import SettingsError, StoreError
-from messaging_api.runtime.application import Application
+from messaging_api.runtime.parent import ParentProcess
 from messaging_api.settings.server import ENV_PREFIX, ExplainedSetting, Settings, load
 
 Command = Callable[..., Any]
@@ -44,13 +44,13 @@ def serve(**options: str | None) -> None:
     """
     settings, _ = _load(options)
     try:
-        instance = Application(settings)
+        service = ParentProcess(settings)
     except (SettingsError, StoreError) as error:
         raise click.ClickException(str(error)) from None
-    click.echo(f"Serving on {instance.url} (health and metrics on {instance.ops_url}). Try:\n")
-    click.echo(f"  curl -d message=hello {instance.url}\n")
+    click.echo(f"Serving on {service.url} (health and metrics on {service.ops_url}). Try:\n")
+    click.echo(f"  curl -d message=hello {service.url}\n")
     sys.stdout.flush()
-    instance.run()
+    service.run()
 
 
 @click.command()

@@ -8,13 +8,13 @@ them.
 """
 
 import time
-from asyncio import Future, get_running_loop
 from collections.abc import Callable
 from functools import lru_cache
 from ipaddress import IPv6Address, ip_address
-from typing import Literal, NamedTuple, Protocol, get_args
+from typing import Literal, NamedTuple, Protocol, Self, get_args
 
-from messaging_api.errors import LimitReached, StoreError
+from messaging_api.core.pending import Pending
+from messaging_api.errors import LimitReached, MessageNotFound, StoreError
 
 Kind = Literal["create", "read", "miss"]
 KINDS: tuple[Kind, ...] = get_args(Kind)
@@ -55,15 +55,15 @@ class WindowCounts(NamedTuple):
     looked_left: int = 0
 
 
-OnCounted = Callable[[WindowCounts | StoreError, int], None]
-"""A callback that gets the counts or the error, and how many equal requests were counted together after this one."""
+Counted = tuple[WindowCounts, int]
+"""The counts after the last of several equal requests that were counted together, and how many came after this one."""
 
 
 class Counters(Protocol):
     """The counters behind the limits. All processes that share the messages share them, and they are exact."""
 
-    def count(self, request: CountRequest, on_counted: OnCounted) -> None:
-        """Count in the round trip of this turn of the event loop, then call `on_counted`."""
+    def count(self, request: CountRequest) -> Pending[Counted]:
+        """Count at once, in the round trip of this turn of the loop. The result raises StoreError."""
 
 
 class RateLimits(NamedTuple):
@@ -91,26 +91,26 @@ class RateLimiter:
         self._limit_of = limits._asdict()
         self._enabled: dict[Kind, Kind | None] = {kind: kind if self._limit_of[kind] else None for kind in KINDS}
         self._counters = counters
-        self._on_failure = on_failure
+        self.on_failure = on_failure
         self._clock = clock
         self._rejected: dict[Kind, dict[bytes, float]] = {kind: {} for kind in KINDS}
 
     def create(self, client: bytes) -> "RateLimitCheck":
-        """Return the permit for one creation."""
+        """Return the check of one creation."""
         return RateLimitCheck(self, (client, self._enabled["create"], None))
 
-    def read(self, client: bytes) -> "RateLimitCheck":
-        """Return the permit for one look-up; checks the misses too."""
+    def lookup(self, client: bytes) -> "RateLimitCheck":
+        """Return the check of one look-up."""
         return RateLimitCheck(self, (client, self._enabled["read"], self._enabled["miss"]))
 
     def miss(self, client: bytes) -> "RateLimitCheck":
-        """Return the permit for one look-up that found nothing."""
+        """Return the check of one look-up that found nothing."""
         return RateLimitCheck(self, (client, self._enabled["miss"], None))
 
-    def start(self, request: CountRequest, on_counted: OnCounted) -> bool:
-        """Begin to count `request`; return whether a call of `on_counted` will follow.
+    def start(self, request: CountRequest) -> Pending[Counted] | None:
+        """Count `request` now; None if nothing needs counting.
 
-        Raises LimitReached for a client that was rejected before, until its window ends.
+        Raises LimitReached for a client that was rejected and whose window has not ended.
         """
         client, add, look = request
         if add is not None and self._rejected[add]:
@@ -118,18 +118,11 @@ class RateLimiter:
         if look is not None and self._rejected[look]:
             self._raise_if_rejected(client, look)
         if add is None and look is None:
-            return False
-        self._counters.count(request, on_counted)
-        return True
-
-    def check(self, request: CountRequest, counts: WindowCounts | StoreError, behind: int) -> "Quota | None":
-        """Return what is left to the client, None if unknown. Raises LimitReached.
-
-        Without counts every request passes.
-        """
-        if isinstance(counts, StoreError):
-            self._on_failure(counts)
             return None
+        return self._counters.count(request)
+
+    def check(self, request: CountRequest, counts: WindowCounts, behind: int) -> "Quota | None":
+        """Return what the client has left of the kind that was counted. Raises LimitReached."""
         client, add, look = request
         added, added_left, looked, looked_left = counts
         if look is not None and looked >= self._limit_of[look]:
@@ -163,64 +156,48 @@ Quota = tuple[Kind, int, int]
 """What is left to a client: the kind, the number of requests, and the seconds until the window ends."""
 
 
-class Permit:
-    """The base permit, which never rejects. `quota` is None when it is not known."""
+class RateLimitCheck:
+    """One request, counted and held against the limits. `quota` is None while it is not known.
 
-    __slots__ = ("quota",)
+    As an `async with` block it starts counting, so that what the block asks of the store goes with the same round trip.
+    A MessageNotFound that leaves the block is counted as a miss; LimitReached takes its place when there were too many.
+    """
 
-    def __init__(self) -> None:
-        self.quota: Quota | None = None
-
-    def start(self) -> None:
-        """Begin to count, in the round trip of this turn of the event loop. Raises LimitReached."""
-
-    async def wait(self) -> None:
-        """Wait for the count. Do nothing that cannot be undone before. Raises LimitReached."""
-
-    async def record_miss(self) -> None:
-        """Count a look-up that found nothing.
-
-        Raises LimitReached when it was one too many: exactly `miss` look-ups per window learn that nothing was found.
-        """
-
-
-UNLIMITED = Permit()
-
-
-class RateLimitCheck(Permit):
-    """A permit that depends on the counts of `limiter`."""
-
-    __slots__ = ("_limiter", "_request", "_result", "_started", "_waiter")
+    __slots__ = ("_counted", "_limiter", "_request", "quota")
 
     def __init__(self, limiter: RateLimiter, request: CountRequest) -> None:
-        self.quota = None
+        self.quota: Quota | None = None
         self._limiter = limiter
         self._request = request
-        self._started = False
-        self._result: tuple[WindowCounts | StoreError, int] | None = None
-        self._waiter: Future[None] | None = None
+        self._counted: Pending[Counted] | None = None
 
     def start(self) -> None:
+        """Count the request, in the round trip of this turn of the loop. Raises LimitReached."""
         try:
-            self._started = self._limiter.start(self._request, self._on_counted)
+            self._counted = self._limiter.start(self._request)
         except LimitReached as error:
             self.quota = (error.kind, 0, error.seconds)
             raise
 
     async def wait(self) -> None:
-        if not self._started:
+        """Wait for the counts. Nothing that cannot be undone is done before. Raises LimitReached.
+
+        A request passes when the counters are out of reach.
+        """
+        pending, self._counted = self._counted, None
+        if pending is None:
             return
-        if self._result is None:  # the look-up that started together with this check was faster
-            self._waiter = get_running_loop().create_future()
-            await self._waiter
-        assert self._result is not None  # noqa: S101 the waiter is woken by it
         try:
-            self.quota = self._limiter.check(self._request, *self._result)
+            counts, behind = await pending
+            self.quota = self._limiter.check(self._request, counts, behind)
+        except StoreError as error:
+            self._limiter.on_failure(error)
         except LimitReached as error:
             self.quota = (error.kind, 0, error.seconds)
             raise
 
-    async def record_miss(self) -> None:
+    async def _record_miss(self) -> None:
+        """Count that nothing was found. Raises LimitReached when that was one too many: exactly `miss` are told so."""
         miss = self._limiter.miss(self._request[0])
         try:
             miss.start()
@@ -228,10 +205,16 @@ class RateLimitCheck(Permit):
         finally:
             self.quota = miss.quota or self.quota
 
-    def _on_counted(self, counts: WindowCounts | StoreError, behind: int) -> None:
-        self._result = (counts, behind)
-        if self._waiter is not None and not self._waiter.done():
-            self._waiter.set_result(None)
+    async def __aenter__(self) -> Self:
+        self.start()
+        return self
+
+    async def __aexit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, _traceback: object
+    ) -> None:
+        if kind is MessageNotFound:
+            await self.wait()
+            await self._record_miss()
 
 
 def _seconds(ms: int) -> int:

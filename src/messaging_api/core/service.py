@@ -1,4 +1,4 @@
-"""The use cases: post, read, receipt and burn, on top of sealing and the Store protocol; no HTTP, no database."""
+"""The use cases: post, find, open, burn. Knows sealing and the Store protocol; no HTTP, no database, no quotas."""
 
 import struct
 from collections.abc import Callable
@@ -7,7 +7,6 @@ from typing import Literal, NamedTuple
 
 from messaging_api.core import record
 from messaging_api.core.message import RECEIPT_EXTRA_MS, Draft, MessageLimits, format_id, new_id, parse_id
-from messaging_api.core.ratelimit import UNLIMITED, Permit
 from messaging_api.core.record import StoredMessage
 from messaging_api.core.sealing import IDEMPOTENCY, MESSAGE, RECEIPT, DecryptionError, Keyring, derive, seal, unseal
 from messaging_api.core.store import Entry, Store
@@ -52,11 +51,23 @@ class ReceiptStatus(NamedTuple):
     tag: str
 
 
-class Service:
-    """The use cases over a store. `clock` returns ms since the epoch.
+class FoundMessage(NamedTuple):
+    """A message that is there, and the key that opens it."""
 
-    A `permit` is started in the round trip of the first look-up. Nothing is counted or removed before it is granted.
-    """
+    stored: StoredMessage
+    keyring: Keyring
+
+
+class FoundReceipt(NamedTuple):
+    """A receipt that is there: the locator of its message, and what the message was posted with."""
+
+    locator: bytes
+    reads: int | None
+    expires_at: int
+
+
+class Service:
+    """Posts, reads and burns messages. `clock` gives milliseconds since the epoch."""
 
     def __init__(self, store: Store, limits: MessageLimits, clock: Callable[[], int]) -> None:
         self.limits = limits
@@ -91,65 +102,64 @@ class Service:
             return _created(message_id, receipt_id, draft.reads, expires_at, message_keys)
         return _earlier_result(draft, idempotency_key, known)
 
-    async def read(
-        self, message_id: str, *, confirmed: bool, counting: bool = True, permit: Permit = UNLIMITED
-    ) -> OpenedMessage:
-        """Return a message; count one read if its reads are limited.
+    async def find(self, message_id: str) -> FoundMessage:
+        """Look a message up without any effect. Raises MessageNotFound, StoreError.
 
-        `confirmed` says that the client asked for the text, not for a preview; `counting=False` counts no read.
-        A malformed id is looked up like one that does not exist, so that both take the same time.
-        Raises MessageNotFound, FormatRequired, LimitReached, StoreError.
+        A malformed id takes the same way, and the same time, as an id that nobody has.
         """
-        locator, key = derive(parse_id(message_id) or message_id.encode(errors="replace"), MESSAGE)
-        permit.start()
-        message = self._present(await self._store.look(locator))
-        await permit.wait()
-        if message is not None and message.reads is not None:
+        keyring = derive(parse_id(message_id) or message_id.encode(errors="replace"), MESSAGE)
+        return FoundMessage(self._readable(await self._store.look(keyring.locator)), keyring)
+
+    async def open(self, found: FoundMessage, *, confirmed: bool, consume: bool = True) -> OpenedMessage:
+        """Hand over a message, and count a read if its reads are limited.
+
+        `confirmed` says that the client wants the text and not a preview; `consume=False` counts nothing. Raises
+        MessageNotFound, FormatRequired, StoreError.
+        """
+        stored, (locator, key) = found
+        left = stored.reads_left
+        if left is not None:
             if not confirmed:
                 raise FormatRequired
-            if counting:
-                message = self._present(await self._store.take(locator))
-        if message is None:
-            raise MessageNotFound
-        left = message.reads_left if message.reads_left is None or not counting else message.reads_left - 1
-        return OpenedMessage(_open(key, message), message.expires_at, left, locator[:4].hex())
+            if consume:
+                stored = self._readable(await self._store.take(locator))
+                left = (stored.reads_left or 0) - 1
+        return OpenedMessage(_open(key, stored), stored.expires_at, left, locator[:4].hex())
 
-    async def receipt(self, receipt_id: str, permit: Permit = UNLIMITED) -> ReceiptStatus:
-        """Return the status of a message. Raises MessageNotFound, LimitReached, StoreError."""
-        locator, reads, expires_at = await self._open_receipt(receipt_id, permit)
-        return self._status(await self._store.look(locator), locator, reads, expires_at)
-
-    async def burn(self, receipt_id: str, permit: Permit = UNLIMITED) -> ReceiptStatus:
-        """Delete the text of a message if it is still readable. Raises MessageNotFound, LimitReached, StoreError."""
-        locator, reads, expires_at = await self._open_receipt(receipt_id, permit)
-        before = self._status(await self._store.burn(locator), locator, reads, expires_at)
-        return before._replace(state="burned") if before.state == "available" else before
-
-    def _present(self, message: StoredMessage | None) -> StoredMessage | None:
-        return message if message is not None and message.box and message.expires_at > self._clock() else None
-
-    async def _open_receipt(self, receipt_id: str, permit: Permit) -> tuple[bytes, int | None, int]:
+    async def find_receipt(self, receipt_id: str) -> FoundReceipt:
+        """Look a receipt up. Raises MessageNotFound, StoreError."""
         keyring = derive(parse_id(receipt_id) or receipt_id.encode(errors="replace"), RECEIPT)
-        permit.start()
-        sealed_receipt = await self._store.receipt(keyring.locator)
-        await permit.wait()
-        if sealed_receipt is None:
+        box = await self._store.receipt(keyring.locator)
+        if box is None:
             raise MessageNotFound
         try:
-            locator, reads, expires_at = _receipt_record.unpack(unseal(keyring.key, sealed_receipt, b""))
+            locator, reads, expires_at = _receipt_record.unpack(unseal(keyring.key, box, b""))
         except DecryptionError:
             raise MessageNotFound from None
         if expires_at + RECEIPT_EXTRA_MS <= self._clock():
             raise MessageNotFound
-        return locator, reads or None, expires_at
+        return FoundReceipt(locator, reads or None, expires_at)
 
-    def _status(
-        self, message: StoredMessage | None, locator: bytes, reads: int | None, expires_at: int
-    ) -> ReceiptStatus:
+    async def status(self, receipt: FoundReceipt) -> ReceiptStatus:
+        """Return what became of a message. Raises StoreError."""
+        return self._status(await self._store.look(receipt.locator), receipt)
+
+    async def burn(self, receipt: FoundReceipt) -> ReceiptStatus:
+        """Make a message unreadable now, if it still is readable. Raises StoreError."""
+        before = self._status(await self._store.burn(receipt.locator), receipt)
+        return before._replace(state="burned") if before.state == "available" else before
+
+    def _readable(self, stored: StoredMessage | None) -> StoredMessage:
+        if stored is None or not stored.box or stored.expires_at <= self._clock():
+            raise MessageNotFound
+        return stored
+
+    def _status(self, stored: StoredMessage | None, receipt: FoundReceipt) -> ReceiptStatus:
+        locator, reads, expires_at = receipt
         tag = locator[:4].hex()
-        if message is None or (message.box and expires_at <= self._clock()):
+        if stored is None or (stored.box and expires_at <= self._clock()):
             return ReceiptStatus("expired", reads, None, expires_at, tag)
-        return ReceiptStatus(message.state, reads, message.reads_left, expires_at, tag)
+        return ReceiptStatus(stored.state, reads, stored.reads_left, expires_at, tag)
 
 
 def _open(key: bytes, message: StoredMessage) -> bytes:

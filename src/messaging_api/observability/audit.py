@@ -7,7 +7,7 @@ each second: with their number, and for the rest as the last of them was.
 
 from typing import NamedTuple
 
-from messaging_api.observability.logging import Field, JsonLogger, request_id
+from messaging_api.observability.logging import Field, JsonLogger
 from messaging_api.observability.metrics import ProcessMetrics
 
 MAX_DISTINCT = 1000
@@ -51,7 +51,7 @@ class AuditLog:
                 self._tell(key, last)
 
     def _fold(self, key: _Key, level: str, fields: dict[str, Field]) -> None:
-        fields.setdefault("request_id", request_id.get())
+        fields.setdefault("request_id", None)
         seen = self._seen.get(key)
         if seen is None and len(self._seen) >= MAX_DISTINCT:
             key = (*key[:2], MANY_CLIENTS)

@@ -7,7 +7,6 @@ or a message; JSON escapes control characters, so nothing a client sent can forg
 
 import asyncio
 import contextlib
-import contextvars
 import logging
 import os
 import time
@@ -17,9 +16,6 @@ from collections.abc import Callable
 import msgspec
 
 from messaging_api.observability.rotating_file import DailyFile
-
-request_id: contextvars.ContextVar[str | None] = contextvars.ContextVar("request_id", default=None)
-"""The request that is being served; every line written meanwhile carries it."""
 
 _encode = msgspec.json.Encoder().encode
 
@@ -45,8 +41,8 @@ class JsonLogger:
         self._turn = ""
 
     def event(self, event: str, level: str = "info", **fields: Field) -> None:
-        """One line: when, how grave, what, for which request, and `fields`."""
-        line = {"time": self._now(), "level": level, "event": event, "request_id": request_id.get(), **fields}
+        """Write one line: time, level, event and `fields`, with the `request_id` if a request is concerned."""
+        line = {"time": self._now(), "level": level, "event": event, "request_id": None, **fields}
         self._add(_encode(line) + b"\n")
 
     def request(self, own_id: str, fields: str) -> None:

@@ -12,7 +12,7 @@ from typing import NamedTuple
 
 ROUTES = ("/", "/msg", "/receipt", "/openapi.json", "/docs", "/assets", "other")
 METHODS = ("GET", "HEAD", "POST", "DELETE", "other")
-STATUSES = (200, 400, 401, 403, 404, 405, 408, 413, 422, 428, 429, 431, 500, 503, 507)
+STATUSES = (200, 400, 401, 403, 404, 405, 408, 413, 415, 422, 428, 429, 431, 500, 501, 503, 507)
 REJECTION_REASONS = (
     *("invalid", "too_large", "no_message", "name_a_format", "key_reused", "token", "unknown_address"),
     *(
@@ -26,7 +26,8 @@ REJECTION_REASONS = (
         "unexpected",
     ),
     *("connections", "pipelined", "bodies", "malformed", "incomplete", "head_too_large"),
-    *("slow_head", "slow_body", "slow_reader", "tls_failed", "plain_http"),
+    *("slow_head", "slow_body", "slow_reader", "tls_failed", "plain_http", "https_required"),
+    *("content_encoding", "transfer_coding", "client_gone"),
 )
 """Why requests and connections are turned away."""
 LATENCY_BUCKETS = (0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1.0, 2.5)

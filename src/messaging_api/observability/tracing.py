@@ -8,9 +8,7 @@ Sampling, headers and more are set by OpenTelemetry's own variables, as OTEL_TRA
 Imported only where traces are asked for: without them none of this costs anything.
 """
 
-from asyncio import Future
-from collections.abc import Awaitable, Callable
-from functools import partial
+from collections.abc import Callable
 from typing import Any
 
 from opentelemetry.context import Context
@@ -22,17 +20,17 @@ from opentelemetry.trace import Span, SpanKind, Status, StatusCode, Tracer, get_
 from opentelemetry.trace.propagation.tracecontext import TraceContextTextMapPropagator
 
 from messaging_api import __version__
-from messaging_api.observability.logging import request_id
+from messaging_api.core.pending import TaskResult
 from messaging_api.observability.metrics import METHODS
 from messaging_api.stores.batching import Batcher, PendingOperation
 from messaging_api.web.app import App
-from messaging_api.web.types import WHOLE, Receive, Scope, Send
+from messaging_api.web.responses import Response
+from messaging_api.web.types import Request
 
 _PATIENCE = 2.0
 """Seconds that the collector gets: for a lot of spans, and for the last when the service stops."""
 
 Batch = list[PendingOperation[Any, Any]]
-Whole = Callable[[int, bytes, bytes], Awaitable[None]]
 
 _propagator = TraceContextTextMapPropagator()
 
@@ -59,40 +57,55 @@ class TracedApp:
         self._app = app
         self._tracer = tracer
 
-    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
-        """Serve one request (ASGI 3, with the extension `http.WHOLE`)."""
-        method = scope["method"] if scope["method"] in METHODS else "other"
-        route = self._app.find(scope["path"])[0].label
-        facts = {"http.request.method": method, "http.route": route}
-        with self._tracer.start_as_current_span(f"{method} {route}", _parent(scope), SpanKind.SERVER, facts) as span:
-            answer = partial(_answer, span, scope["extensions"][WHOLE])
-            await self._app({**scope, "extensions": {**scope["extensions"], WHOLE: answer}}, receive, send)
+    async def __call__(self, request: Request) -> Response:
+        """Serve one request, in a task: OpenTelemetry keeps the current span in the context of the task."""
+        return await TaskResult(self._serve(request))
+
+    async def _serve(self, request: Request) -> Response:
+        method = request.method if request.method in METHODS else "other"
+        route = self._app.router.find(request.path)[0].label
+        facts = {"http.request.method": method, "http.route": route, "messaging.request_id": request.request_id}
+        parent = _parent(request)
+        with self._tracer.start_as_current_span(f"{method} {route}", parent, SpanKind.SERVER, facts) as span:
+            response = await self._app(request)
+            span.set_attribute("http.response.status_code", response.status)
+            if response.status >= 500:
+                span.set_status(Status(StatusCode.ERROR))
+            return response
 
 
-async def _answer(span: Span, whole: Whole, status: int, lines: bytes, body: bytes) -> None:
-    span.set_attribute("http.response.status_code", status)
-    span.set_attribute("messaging.request_id", request_id.get() or "")
-    if status >= 500:
-        span.set_status(Status(StatusCode.ERROR))
-    await whole(status, lines, body)
+class TracedOperation(PendingOperation[Any, Any]):
+    """An operation in a span, which ends with its result."""
+
+    __slots__ = ("span",)
+
+    def __init__(self, operation: object, span: Span) -> None:
+        super().__init__(operation)
+        self.span = span
+
+    def resolve(self, outcome: object) -> None:
+        """Set the result and end the span."""
+        if self.wanted:
+            if isinstance(outcome, BaseException):
+                self.span.set_status(Status(StatusCode.ERROR))
+            self.span.end()
+        super().resolve(outcome)
 
 
 class TracedBatcher(Batcher[Any, Any]):
-    """A Batcher, each operation in a span: from its submission to its answer."""
+    """A Batcher, each operation in a span: from its submission to its result."""
 
     def __init__(self, tracer: Tracer, run: Callable[[Batch], None], observe: Callable[[int], None]) -> None:
         super().__init__(run, observe)
         self._tracer = tracer
         self._spans: list[Span] = []
 
-    def submit(self, operation: object, *, ahead: bool = False) -> "Future[Any]":
-        """See `Batcher`."""
-        answer = super().submit(operation, ahead=ahead)
-        if get_current_span().get_span_context().is_valid:  # what no request asked for, as a sweep, is no trace
-            span = self._tracer.start_span("store", kind=SpanKind.CLIENT)
-            self._spans.append(span)
-            answer.add_done_callback(partial(_end, span))
-        return answer
+    def _pending(self, operation: object) -> PendingOperation[Any, Any]:
+        if not get_current_span().get_span_context().is_valid:  # no request asked for it, such as a sweep
+            return PendingOperation(operation)
+        span = self._tracer.start_span("store", kind=SpanKind.CLIENT)
+        self._spans.append(span)
+        return TracedOperation(operation, span)
 
     def _flush(self) -> None:
         spans, self._spans = self._spans, []
@@ -101,13 +114,7 @@ class TracedBatcher(Batcher[Any, Any]):
         super()._flush()
 
 
-def _parent(scope: Scope) -> Context:
-    """The span that the client's `traceparent` names, if it is one; without its `tracestate`."""
-    said = dict(scope["headers"]).get(b"traceparent")
-    return _propagator.extract({"traceparent": said.decode("latin-1")} if said else {}, Context())
-
-
-def _end(span: Span, answer: "Future[Any]") -> None:
-    if answer.cancelled() or answer.exception() is not None:
-        span.set_status(Status(StatusCode.ERROR))
-    span.end()
+def _parent(request: Request) -> Context:
+    """Return the span that the client's `traceparent` names, if it is one; without its `tracestate`."""
+    header = request.headers.get(b"traceparent")
+    return _propagator.extract({"traceparent": header.decode("latin-1")} if header else {}, Context())

@@ -1,6 +1,6 @@
-"""Deadlines of connections: one look a second at all of them, instead of a timer for each request.
+"""Timeouts of connections: one check a second of all of them, instead of a timer for each request.
 
-A request costs nothing here. A deadline is kept to within two looks, never early.
+A request costs nothing here. A timeout is kept to within two checks, never early.
 """
 
 import asyncio
@@ -10,54 +10,54 @@ from typing import NamedTuple, Protocol
 
 
 class Phase(Enum):
-    """What a connection is about."""
+    """What a connection waits for."""
 
     HEAD = "head"
-    """It is new, or the head of a request has begun."""
+    """The connection is new, or the head of a request has begun."""
     BODY = "body"
-    """The head is there, the body is not complete."""
+    """The head is complete, the body is not."""
     WORK = "work"
     """The request is being served; the store has a deadline of its own."""
     SEND = "send"
-    """An answer waits for the client to take it."""
+    """A response waits for the client to take it."""
     IDLE = "idle"
-    """All is answered, nothing has begun."""
+    """All requests are answered, and none has begun."""
+    LINGER = "linger"
+    """The last response is sent; what the client still sends is dropped until it closes its side."""
     CLOSING = "closing"
 
 
-State = tuple[Phase, object]
-"""A phase, and what it is about: while both stay the same, time counts."""
+ConnectionState = tuple[Phase, object]
+"""A phase, and what it is about: time counts while both stay the same."""
 
 
 class TimedConnection(Protocol):
     """A connection."""
 
-    def state(self) -> State:
-        """What it is about now."""
+    def state(self) -> ConnectionState:
+        """Return what it waits for now."""
         ...
 
     def expire(self, phase: Phase) -> None:
-        """That has taken too long: end it."""
+        """End the connection: it was in `phase` for too long."""
         ...
 
 
 class _Seen(NamedTuple):
-    state: State
+    state: ConnectionState
     since: float
 
 
 class Timeouts:
-    """How long each phase may take, in seconds by `clock`; phases that are not named may take for ever."""
+    """How long each phase may take, in seconds by `clock`; phases that are not named have no timeout."""
 
     def __init__(self, seconds: Mapping[Phase, float], clock: Callable[[], float]) -> None:
         self._seconds = seconds
         self._clock = clock
         self._seen: dict[TimedConnection, _Seen] = {}
-        self.waiting = 0
-        """Connections whose request's body was still under way at the last look."""
 
-    def look(self, connections: Iterable[TimedConnection]) -> None:
-        """Find out what each is about, and end those that have been about it for too long."""
+    def check(self, connections: Iterable[TimedConnection]) -> None:
+        """Find out the state of each connection, and end those that were in it for too long."""
         now = self._clock()
         before, self._seen = self._seen, {}
         for connection in tuple(connections):
@@ -68,11 +68,10 @@ class Timeouts:
             self._seen[connection] = seen
             if now - seen.since >= self._seconds.get(state[0], now + 1):
                 connection.expire(state[0])
-        self.waiting = sum(seen.state[0] is Phase.BODY for seen in self._seen.values())
 
 
 async def every(seconds: float, act: Callable[[], None]) -> None:
-    """Call `act` again and again."""
+    """Call `act` again and again, with a pause of `seconds` before each call."""
     while True:
         await asyncio.sleep(seconds)
         act()

@@ -1,4 +1,4 @@
-"""TLS 1.2 and 1.3 (RFC 9325): who the service is to its clients, and the handshakes."""
+"""TLS 1.2 and 1.3 (RFC 9325): the certificate, and the handshakes."""
 
 import asyncio
 import contextlib
@@ -6,20 +6,24 @@ import os
 import socket
 import ssl
 from collections.abc import Callable
+from functools import partial
 from pathlib import Path
 
 from cryptography import x509
 
 from messaging_api.errors import SettingsError
 from messaging_api.server.load import WorkerLoad
+from messaging_api.server.rejected import plain_on_tls_port
 
 CIPHERS = "ECDHE+AESGCM:ECDHE+CHACHA20"
 """For TLS 1.2: forward secret and authenticated only. Those of TLS 1.3 all are."""
-_GOODBYE = 5.0
+_HANDSHAKE = b"\x16"
+"""The first byte of a TLS connection: a record of the type handshake (RFC 8446, section 5.1)."""
+_SHUTDOWN = 5.0
 """Seconds that a client has to confirm the end of a connection."""
-_AT_ONCE = 16
+_ACCEPTED_AT_ONCE = 16
 """Connections that are accepted in one turn of the loop."""
-_LAST = 2.0
+_LAST_HANDSHAKES = 2.0
 """Seconds that handshakes under way get when the service stops."""
 _PAUSE = 0.5
 """Seconds without accepting when this process has no descriptor left."""
@@ -31,11 +35,9 @@ class ReloadingCertificate:
     """A certificate chain and its key, from PEM files that are read anew whenever they change.
 
     A handshake takes the `context` that is in force then; connections that are open keep theirs. Made before processes
-    are forked, so that one which is started again has a pair that works, whatever the files hold by then. `tell` hears
-    of renewals: an event and its fields. Raises SettingsError.
+    are forked, so that one which is started again has a pair that works, whatever the files hold by then. Raises
+    SettingsError.
     """
-
-    tell: Callable[..., None]
 
     def __init__(self, certificate: str, key: str) -> None:
         self._paths = certificate, key
@@ -45,8 +47,11 @@ class ReloadingCertificate:
         except (OSError, ValueError) as error:
             raise SettingsError(f"tls_cert and tls_key cannot be used: {_reason(error)}.") from None
 
-    def refresh(self) -> None:
-        """Take up a renewed pair. One that is half written or does not belong together is told of and left aside."""
+    def refresh(self, on_event: Callable[..., None]) -> None:
+        """Load the files again if they changed, and keep the old pair if they cannot be used.
+
+        `on_event` gets the name and the fields of what happened.
+        """
         signature = self._sign()
         if signature == self._signature:
             return
@@ -54,10 +59,10 @@ class ReloadingCertificate:
         try:
             context, expires = _context(*self._paths), _last_day(self._paths[0])
         except (OSError, ValueError) as error:
-            self.tell("tls_kept", "error", reason=_reason(error))
+            on_event("tls_kept", "error", reason=_reason(error))
         else:
             self.context = context
-            self.tell("tls_renewed", expires=expires)
+            on_event("tls_renewed", expires=expires)
 
     def _sign(self) -> _Signature:
         """What changes when a file is written, or another is put in its place."""
@@ -73,9 +78,7 @@ def _context(certificate: str, key: str) -> ssl.SSLContext:
     context.set_ciphers(CIPHERS)
     context.set_alpn_protocols(["http/1.1"])
     context.options |= ssl.OP_CIPHER_SERVER_PREFERENCE | ssl.OP_NO_COMPRESSION | ssl.OP_NO_RENEGOTIATION
-    context.options |= (
-        ssl.OP_NO_TICKET
-    )  # a ticket's key, which lives as long as the process, would open what was recorded
+    context.options |= ssl.OP_NO_TICKET  # the key of tickets lives as long as the process: it would open recordings
     context.num_tickets = 0
     context.load_cert_chain(certificate, key, password="")
     return context
@@ -94,24 +97,25 @@ def _reason(error: Exception) -> str:
     return type(error).__name__
 
 
-class TlsListener:
-    """Accepts on `listener`, and hands `protocol` the connections whose handshake succeeded within `seconds`.
+class TlsServer:
+    """Accepts on `listener`, and connects `protocol` to the clients whose handshake succeeds within `seconds`.
 
-    Handshakes under way are counted here, as a server of asyncio would not: so many as connections may be.
+    Handshakes under way are counted here, as a server of asyncio would not: as many as connections are allowed. A
+    client that speaks plain HTTP is told to use https.
     """
 
     def __init__(
         self,
         listener: socket.socket,
-        identity: ReloadingCertificate,
+        certificate: ReloadingCertificate,
         protocol: Callable[[], asyncio.Protocol],
-        gate: WorkerLoad,
+        load: WorkerLoad,
         seconds: float,
     ) -> None:
         self._listener = listener
-        self._identity = identity
+        self._certificate = certificate
         self._protocol = protocol
-        self._gate = gate
+        self._load = load
         self._seconds = seconds
         self._handshakes: set[asyncio.Task[None]] = set()
         self._closed = False
@@ -120,22 +124,19 @@ class TlsListener:
         self._resume()
 
     def close(self) -> None:
-        """Accept no more."""
+        """Accept no more, and end the handshakes under way: their clients have asked for nothing yet."""
         self._closed = True
         self._loop.remove_reader(self._descriptor)
-
-    async def wait_closed(self) -> None:
-        """End the handshakes under way: whoever asks in them has asked for nothing yet."""
         for handshake in tuple(self._handshakes):
             handshake.cancel()
 
     async def accept_all(self) -> None:
-        """Those who connected already, as far as they shake hands at once."""
+        """Accept the clients that have connected already, as far as their handshakes succeed soon."""
         with contextlib.suppress(OSError):
             while True:
-                self._take(*self._listener.accept())
+                self._begin(*self._listener.accept())
         if self._handshakes:
-            await asyncio.wait(self._handshakes, timeout=_LAST)
+            await asyncio.wait(self._handshakes, timeout=_LAST_HANDSHAKES)
 
     def _resume(self) -> None:
         if not self._closed:
@@ -143,31 +144,51 @@ class TlsListener:
 
     def _accept(self) -> None:
         try:
-            for _ in range(_AT_ONCE):
-                self._take(*self._listener.accept())
+            for _ in range(_ACCEPTED_AT_ONCE):
+                self._begin(*self._listener.accept())
         except BlockingIOError:
             pass
         except OSError:  # no descriptor left: the socket would stay readable, and the loop busy
             self._loop.remove_reader(self._descriptor)
             self._loop.call_later(_PAUSE, self._resume)
 
-    def _take(self, accepted: socket.socket, address: tuple[str, int]) -> None:
-        if len(self._handshakes) >= self._gate.max_connections:
-            self._gate.audit.rejected("connections", address[0], request_id=None)
+    def _begin(self, accepted: socket.socket, address: tuple[str, int]) -> None:
+        if len(self._handshakes) >= self._load.max_connections:
+            self._load.audit.rejected("connections", address[0], request_id=None)
             accepted.close()
             return
-        task = self._loop.create_task(self._shake_hands(accepted, address[0]))
+        task = self._loop.create_task(self._connect(accepted, address[0]))
         self._handshakes.add(task)
         task.add_done_callback(self._handshakes.discard)
 
-    async def _shake_hands(self, accepted: socket.socket, client: str) -> None:
+    async def _connect(self, accepted: socket.socket, client: str) -> None:
+        accepted.setblocking(False)  # noqa: FBT003 the name of a method of sockets says it
         try:
+            async with asyncio.timeout(self._seconds):
+                first = await self._peek(accepted)
+            if first and first != _HANDSHAKE:
+                await self._loop.connect_accepted_socket(partial(plain_on_tls_port, self._load), accepted)
+                return
             await self._loop.connect_accepted_socket(
                 self._protocol,
                 accepted,
-                ssl=self._identity.context,
+                ssl=self._certificate.context,
                 ssl_handshake_timeout=self._seconds,
-                ssl_shutdown_timeout=_GOODBYE,
+                ssl_shutdown_timeout=_SHUTDOWN,
             )
-        except OSError as error:
-            self._gate.audit.rejected("tls_failed", client, detail=_reason(error), request_id=None)
+        except OSError as error:  # TimeoutError is one
+            self._load.audit.rejected("tls_failed", client, detail=_reason(error), request_id=None)
+            accepted.close()
+        except asyncio.CancelledError:
+            accepted.close()
+            raise
+
+    async def _peek(self, accepted: socket.socket) -> bytes:
+        """Return the first byte that the client sends, without taking it; b"" for a client that closes."""
+        readable = asyncio.Event()
+        self._loop.add_reader(accepted, readable.set)
+        try:
+            await readable.wait()
+        finally:
+            self._loop.remove_reader(accepted)
+        return accepted.recv(1, socket.MSG_PEEK)

@@ -8,29 +8,25 @@ import asyncio
 from collections.abc import Callable
 from typing import Any, Generic, NamedTuple, TypeVar
 
+from messaging_api.core.pending import Pending
+
 Item = TypeVar("Item")
 Result = TypeVar("Result")
 
 
-class PendingOperation(NamedTuple, Generic[Item, Result]):
-    """An operation and the future of its result."""
+class PendingOperation(Pending[Result], Generic[Item, Result]):
+    """An operation and its result to come."""
 
-    operation: Item
-    result: "asyncio.Future[Result]"
+    __slots__ = ("operation",)
 
-    def resolve(self, outcome: Result | BaseException) -> None:
-        """Set the result or the exception, unless the caller has given up."""
-        if self.result.done():
-            return
-        if isinstance(outcome, BaseException):
-            self.result.set_exception(outcome)
-        else:
-            self.result.set_result(outcome)
+    def __init__(self, operation: Item) -> None:
+        super().__init__()
+        self.operation = operation
 
 
 def drop_abandoned(operations: "list[PendingOperation[Item, Result]]") -> "list[PendingOperation[Item, Result]]":
     """Return the operations that a caller still waits for; the others need not be carried out."""
-    return [pending for pending in operations if not pending.result.done()]
+    return [pending for pending in operations if pending.wanted]
 
 
 class TurnScheduler:
@@ -77,17 +73,19 @@ class Batcher(Generic[Item, Result]):
         self._observe = observe
         self._batch: list[PendingOperation[Item, Result]] = []
         self._scheduler = TurnScheduler(self._flush)
-        self._loop = asyncio.get_running_loop()
 
-    def submit(self, operation: Item, *, ahead: bool = False) -> "asyncio.Future[Result]":
-        """Add `operation` at the end of the batch, or `ahead` of it, and return the future of its result."""
-        pending: PendingOperation[Item, Result] = PendingOperation(operation, self._loop.create_future())
+    def submit(self, operation: Item, *, ahead: bool = False) -> PendingOperation[Item, Result]:
+        """Add `operation` at the end of the batch, or `ahead` of it, and return its result to come."""
+        pending = self._pending(operation)
         self._scheduler.add()
         if ahead:
             self._batch.insert(0, pending)
         else:
             self._batch.append(pending)
-        return pending.result
+        return pending
+
+    def _pending(self, operation: Item) -> PendingOperation[Item, Result]:
+        return PendingOperation(operation)
 
     def _flush(self) -> None:
         batch, self._batch = self._batch, []

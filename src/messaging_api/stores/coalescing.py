@@ -2,7 +2,8 @@
 
 from collections.abc import Callable
 
-from messaging_api.core.ratelimit import CountRequest, OnCounted, WindowCounts
+from messaging_api.core.pending import Pending
+from messaging_api.core.ratelimit import Counted, CountRequest, WindowCounts
 from messaging_api.errors import StoreError
 from messaging_api.stores.batching import TurnScheduler
 
@@ -10,18 +11,18 @@ from messaging_api.stores.batching import TurnScheduler
 class PendingCount:
     """Equal count requests that are counted together, in their order of arrival."""
 
-    __slots__ = ("callbacks", "request")
+    __slots__ = ("request", "waiters")
 
     def __init__(self, request: CountRequest) -> None:
         self.request = request
-        self.callbacks: list[OnCounted] = []
+        self.waiters: list[Pending[Counted]] = []
 
     def resolve(self, outcome: WindowCounts | StoreError) -> None:
-        """Pass each callback the counts after the last request, or the error."""
-        behind = len(self.callbacks)
-        for callback in self.callbacks:
+        """Give each request the counts after the last one, or the error."""
+        behind = len(self.waiters)
+        for waiter in self.waiters:
             behind -= 1
-            callback(outcome, behind)
+            waiter.resolve(outcome if isinstance(outcome, StoreError) else (outcome, behind))
 
 
 class CountBatcher:
@@ -32,13 +33,15 @@ class CountBatcher:
         self._open: dict[CountRequest, PendingCount] = {}
         self._scheduler = TurnScheduler(self._flush)
 
-    def count(self, request: CountRequest, on_counted: OnCounted) -> None:
+    def count(self, request: CountRequest) -> Pending[Counted]:
         """Count a request; see `ratelimit.Counters`."""
-        pending = self._open.get(request)
-        if pending is None:
-            pending = self._open[request] = PendingCount(request)
-        pending.callbacks.append(on_counted)
+        together = self._open.get(request)
+        if together is None:
+            together = self._open[request] = PendingCount(request)
+        waiter: Pending[Counted] = Pending()
+        together.waiters.append(waiter)
         self._scheduler.add()
+        return waiter
 
     def _flush(self) -> None:
         counts, self._open = [*self._open.values()], {}

@@ -7,12 +7,12 @@ understood leaves the peer.
 """
 
 import re
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 from functools import lru_cache
 from ipaddress import IPv4Address, IPv4Network, IPv6Address, IPv6Network, ip_address
 
 from messaging_api.core.ratelimit import client_key
-from messaging_api.web.types import ClientAddress, Header, Scope
+from messaging_api.web.types import ClientAddress
 
 Network = IPv4Network | IPv6Network
 Address = IPv4Address | IPv6Address
@@ -33,25 +33,19 @@ class ClientAddresses:
         self._of_peer = lru_cache(4096)(self._peer)
         self._of_hops = lru_cache(4096)(self._hops)
 
-    def of(self, scope: Scope) -> ClientAddress:
-        """The client of a request."""
-        peer = scope["client"]
-        if peer is None:
-            return _client("")
-        client, believed = self._of_peer(peer[0])
-        return self._told(client, scope["headers"]) if believed else client
+    def of(self, peer: str, headers: Mapping[bytes, bytes]) -> ClientAddress:
+        """Return the client of a request with these headers that came from the address `peer`, "" without one."""
+        client, believed = self._of_peer(peer)
+        return self._forwarded_for(client, headers) if believed else client
 
     def _peer(self, address: str) -> tuple[ClientAddress, bool]:
         client = _client(address)
-        return client, bool(self._trusted) and self._is_trusted(ip_address(address))
+        return client, bool(address and self._trusted) and self._is_trusted(ip_address(address))
 
-    def _told(self, peer: ClientAddress, headers: Iterable[Header]) -> ClientAddress:
-        """The client that a trusted peer names; the peer when it names none, or two."""
-        told = {b"forwarded": b"", b"x-forwarded-for": b""}
-        for name, value in headers:
-            if name in told:
-                told[name] += b"," + value if told[name] else value
-        named = {self._named(peer, name, value) for name, value in told.items() if value}
+    def _forwarded_for(self, peer: ClientAddress, headers: Mapping[bytes, bytes]) -> ClientAddress:
+        """Return the client that a trusted peer names; the peer when it names none, or two."""
+        values = {name: headers[name] for name in (b"forwarded", b"x-forwarded-for") if headers.get(name)}
+        named = {self._named(peer, name, value) for name, value in values.items()}
         return named.pop() if len(named) == 1 else peer
 
     def _named(self, peer: ClientAddress, name: bytes, value: bytes) -> ClientAddress:

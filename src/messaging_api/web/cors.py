@@ -5,7 +5,8 @@ No cookies and no other credentials of the browser play a part here, so none are
 
 from collections.abc import Iterable
 
-from messaging_api.web.types import Header, Request, Response
+from messaging_api.web.responses import HeaderBlock, Response, lines
+from messaging_api.web.types import Header, Request
 
 ANY = "*"
 
@@ -14,6 +15,7 @@ _ACCEPTED = b"accept, authorization, content-type, idempotency-key"
 _REMEMBERED = b"7200"
 """Seconds that a browser may remember a preflight's answer; browsers take no more."""
 _VARY: Header = (b"vary", b"origin")
+_NO_CONTENT = HeaderBlock()
 
 
 class Cors:
@@ -23,24 +25,23 @@ class Cors:
         self._origins = frozenset(origin.encode() for origin in origins)
         self._any = ANY.encode() in self._origins
 
-    def fields(self, request: Request) -> tuple[Header, ...]:
-        """What an answer to `request` tells the browser."""
+    def lines(self, request: Request) -> bytes:
+        """Return the header lines for the response to `request`."""
         allowed = self._allowed(request)
         exposed = ((b"access-control-expose-headers", _EXPOSED),) if allowed else ()
-        return (*allowed, *exposed, *(() if self._any else (_VARY,)))
+        return lines((*allowed, *exposed, *(() if self._any else (_VARY,))))
 
     def preflight(self, request: Request, methods: Iterable[str]) -> Response:
-        """The answer to OPTIONS on an address with these methods. What it may not do, a page is not told."""
+        """Return the response to OPTIONS on an address with these methods. A page learns only what it may do."""
         allow = ", ".join(methods).encode()
-        if not self._allowed(request):
-            return Response(200, ((b"allow", allow),), b"")
-        told = (
-            (b"allow", allow),
-            (b"access-control-allow-methods", allow),
-            (b"access-control-allow-headers", _ACCEPTED),
-            (b"access-control-max-age", _REMEMBERED),
-        )
-        return Response(200, told, b"")
+        headers: list[Header] = [(b"allow", allow)]
+        if self._allowed(request):
+            headers += (
+                (b"access-control-allow-methods", allow),
+                (b"access-control-allow-headers", _ACCEPTED),
+                (b"access-control-max-age", _REMEMBERED),
+            )
+        return Response(200, _NO_CONTENT, b"", lines=lines(headers))
 
     def _allowed(self, request: Request) -> tuple[Header, ...]:
         origin = request.headers.get(b"origin")

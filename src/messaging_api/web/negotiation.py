@@ -1,4 +1,4 @@
-"""What the client wants to get (RFC 9110, section 12.5) and what it sent (section 8.3)."""
+"""Content negotiation (RFC 9110, section 12.5) and content types (section 8.3)."""
 
 from functools import lru_cache
 from typing import Literal, NamedTuple
@@ -13,25 +13,25 @@ _CACHED = 256
 
 
 class AcceptedFormat(NamedTuple):
-    """The format to answer in. `named` says that the client named application/json or text/plain itself."""
+    """The format to respond in. `named` says that the client named application/json or text/plain itself."""
 
     format: Format
     named: bool
 
 
-def wanted(accept: bytes) -> AcceptedFormat:
-    """The best of our formats; JSON for wildcards, for nothing and for what we do not have."""
-    return _cached(accept) if len(accept) <= _CACHED else _wanted(accept)
+def accepted_format(accept: bytes) -> AcceptedFormat:
+    """Return the best of our formats; JSON for wildcards, for an empty header and for formats we do not have."""
+    return _cached(accept) if len(accept) <= _CACHED else _choose(accept)
 
 
-def _wanted(accept: bytes) -> AcceptedFormat:
+def _choose(accept: bytes) -> AcceptedFormat:
     weights = {_FORMATS[name]: weight for name, weight in _ranges(accept.decode("latin-1")) if name in _FORMATS}
     accepted = {name: weight for name, weight in weights.items() if weight > 0}
     best = max(accepted, key=lambda name: (accepted[name], name == "json", name == "text"), default=None)
     return AcceptedFormat(best or "json", named=best in ("json", "text"))
 
 
-_cached = lru_cache(1024)(_wanted)
+_cached = lru_cache(1024)(_choose)
 
 
 def _ranges(accept: str) -> list[tuple[str, float]]:
@@ -44,19 +44,19 @@ def _ranges(accept: str) -> list[tuple[str, float]]:
 
 
 def language(accept: bytes, offered: tuple[str, ...]) -> str:
-    """The offered language that the client likes best (RFC 4647, section 3.4); the first for one who likes none."""
+    """Return the offered language that the client prefers (RFC 4647, section 3.4), or the first one offered."""
     liked = sorted(_ranges(accept[:_CACHED].decode("latin-1")), key=lambda one: -one[1])
     names = (name.partition("-")[0] for name, weight in liked if weight > 0)
     return next((name for name in names if name in offered), offered[0])
 
 
 def accepts(accept: bytes, coding: str) -> bool:
-    """Whether an Accept-Encoding header names `coding` (RFC 9110, section 12.5.3)."""
+    """Return whether an Accept-Encoding header names `coding` (RFC 9110, section 12.5.3)."""
     return any(name == coding and weight > 0 for name, weight in _ranges(accept[:_CACHED].decode("latin-1")))
 
 
 def media_type(content_type: bytes | None) -> tuple[str, str]:
-    """The media type in lower case and its boundary parameter, "" without one.
+    """Return the media type in lower case and its boundary parameter, "" without one.
 
     Raises InvalidRequest for a charset other than UTF-8.
     """

@@ -1,53 +1,52 @@
 """The ops port: /live, /ready and /metrics, never on the public one."""
 
+from messaging_api.core.pending import TaskResult
 from messaging_api.core.store import Store
 from messaging_api.errors import StoreError
 from messaging_api.observability.metrics import SharedMetrics
 from messaging_api.web.prometheus import PrometheusExporter
-from messaging_api.web.types import Receive, Scope, Send
+from messaging_api.web.responses import HeaderBlock, Response, lines
+from messaging_api.web.types import Request
 
-_TEXT = b"text/plain; charset=utf-8"
-_METRICS = b"text/plain; version=0.0.4; charset=utf-8"
+_TEXT = HeaderBlock((b"content-type", b"text/plain; charset=utf-8"))
+_METRICS = HeaderBlock((b"content-type", b"text/plain; version=0.0.4; charset=utf-8"))
 
 
 class OpsApp:
-    """Tells of the service over `store` whose numbers are on `board`."""
+    """Tells whether the service over `store` is alive and ready, and its metrics."""
 
-    def __init__(self, board: SharedMetrics, store: Store, exposition: PrometheusExporter) -> None:
-        self._board = board
+    def __init__(self, metrics: SharedMetrics, store: Store, exporter: PrometheusExporter) -> None:
+        self._metrics = metrics
         self._store = store
-        self._exposition = exposition
+        self._exporter = exporter
 
-    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
-        """Serve one request (ASGI 3)."""
-        status, kind, body = await self._answer(scope["method"], scope["path"])
-        headers = [
-            (b"content-type", kind),
-            (b"content-length", b"%d" % len(body)),
-            (b"cache-control", b"no-store"),
-            (b"x-content-type-options", b"nosniff"),
-            *(((b"allow", b"GET, HEAD"),) if status == 405 else ()),
-        ]
-        await send({"type": "http.response.start", "status": status, "headers": headers})
-        await send({"type": "http.response.body", "body": body})
+    async def __call__(self, request: Request) -> Response:
+        """Serve one request, in a task: it waits for threads."""
+        return await TaskResult(self._serve(request.method, request.path))
 
-    async def _answer(self, method: str, path: str) -> tuple[int, bytes, bytes]:
+    async def _serve(self, method: str, path: str) -> Response:
         if path not in ("/live", "/ready", "/metrics"):
-            return 404, _TEXT, b"There are /live, /ready and /metrics.\n"
+            return _text(404, "There are /live, /ready and /metrics.")
         if method not in ("GET", "HEAD"):
-            return 405, _TEXT, b"GET and HEAD only.\n"
+            response = _text(405, "GET and HEAD only.")
+            response.lines = lines([(b"allow", b"GET, HEAD")])
+            return response
         if path == "/metrics":
-            return 200, _METRICS, await self._exposition.text()
-        stuck = self._exposition.stuck()
+            return Response(200, _METRICS, await self._exporter.text())
+        stuck = self._exporter.stuck()
         if stuck:
-            return 503, _TEXT, f"{stuck} of {len(self._board.rows)} workers give no sign of life.\n".encode()
-        return await self._ready() if path == "/ready" else (200, _TEXT, b"alive\n")
+            return _text(503, f"{stuck} of {len(self._metrics.rows)} workers give no sign of life.")
+        return await self._ready() if path == "/ready" else _text(200, "alive")
 
-    async def _ready(self) -> tuple[int, bytes, bytes]:
-        if self._board.parent.get("draining"):
-            return 503, _TEXT, b"This service is about to stop; send no more requests.\n"
+    async def _ready(self) -> Response:
+        if self._metrics.parent.get("draining"):
+            return _text(503, "This service is about to stop; send no more requests.")
         try:
             await self._store.ping()
         except StoreError as error:
-            return 503, _TEXT, f"{error}\n".encode()
-        return 200, _TEXT, b"ready\n"
+            return _text(503, str(error))
+        return _text(200, "ready")
+
+
+def _text(status: int, text: str) -> Response:
+    return Response(status, _TEXT, f"{text}\n".encode())

@@ -1,63 +1,41 @@
-"""The one table from error to answer. Everything that is not 200 is application/problem+json (RFC 9457)."""
+"""The one table from error to problem (RFC 9457). Only this module knows the status numbers of errors."""
 
 from typing import NamedTuple
 
 import msgspec
 
 from messaging_api import errors
-from messaging_api.errors import MessagingError
+from messaging_api.web import http_errors
+from messaging_api.web.responses import HeaderBlock, Response, lines
 from messaging_api.web.schemas import ProblemBody
-from messaging_api.web.types import Header, Response
-
-
-class UnknownAddress(MessagingError):
-    """No such address."""
-
-
-class MethodNotAllowed(MessagingError):
-    """The address is there, the method is not; `allow` names those that are."""
-
-    def __init__(self, allow: str) -> None:
-        super().__init__(f"This address has {allow}.")
-        self.allow = allow
-
-
-class PlainHttp(MessagingError):
-    """Something was asked in clear that must not be."""
-
-
-class HeadTooLarge(MessagingError):
-    """The head of the request is longer than `limit` bytes."""
-
-    def __init__(self, limit: int) -> None:
-        super().__init__(f"Request line and headers may have at most {limit} bytes.")
 
 
 class ProblemType(NamedTuple):
-    """How an error is told: the slug ends the problem's type. The detail is the error's own text unless given here."""
+    """How one class of errors is answered.
+
+    The slug ends the problem's type. The detail is the error's own text unless it stands here. `close` ends the
+    connection; `retry` says that the same request may succeed a second later.
+    """
 
     status: int
     slug: str
     title: str
     detail: str | None = None
-    headers: tuple[Header, ...] = ()
+    close: bool = False
+    retry: bool = False
 
-
-_PROBLEM = (b"content-type", b"application/problem+json")
-_CLOSE = (b"connection", b"close")
-_SOON = (b"retry-after", b"1")
 
 TABLE: dict[type[Exception], ProblemType] = {
-    errors.InvalidRequest: ProblemType(400, "invalid", "The request cannot be understood"),
-    errors.MessageTooLarge: ProblemType(413, "too-large", "The message is too long", headers=(_CLOSE,)),
+    errors.InvalidRequest: ProblemType(400, "invalid", "The request is not valid"),
+    errors.MessageTooLarge: ProblemType(413, "too-large", "The message is too long", close=True),
     errors.IncompleteBody: ProblemType(
-        408, "incomplete", "The request did not arrive", "Its body broke off or took too long.", (_CLOSE,)
+        408, "incomplete", "The request is incomplete", "The body broke off or took too long.", close=True
     ),
     errors.MessageNotFound: ProblemType(
         404,
         "no-message",
         "There is no message here",
-        "It never was here, has expired, has been read by all its readers, or was burned.",
+        "It never existed, has expired, was read by all its readers, or was deleted.",
     ),
     errors.FormatRequired: ProblemType(
         428,
@@ -66,56 +44,93 @@ TABLE: dict[type[Exception], ProblemType] = {
         "To read it, and spend one of its reads, send Accept: text/plain or Accept: application/json.",
     ),
     errors.IdempotencyConflict: ProblemType(
-        422, "key-reused", "The Idempotency-Key was used before", "It came within 24 hours with another request."
+        422,
+        "key-reused",
+        "The Idempotency-Key was used before",
+        "It was sent with a different request within the last 24 hours.",
     ),
-    errors.Unauthorized: ProblemType(401, "token", "Only those with a token may create here"),
+    errors.Unauthorized: ProblemType(401, "token", "Creating a message here needs a token"),
     errors.LimitReached: ProblemType(429, "limit", "Too many requests of this kind"),
-    errors.Overloaded: ProblemType(503, "overloaded", "Too busy right now", "Try again in a moment.", (_SOON,)),
+    errors.Overloaded: ProblemType(
+        503, "overloaded", "The service is too busy", "Nothing was done. Try again in a moment.", retry=True
+    ),
     errors.StoreUnavailable: ProblemType(
-        503, "unavailable", "The store is out of reach", "Nothing is half done. Try again in a moment.", (_SOON,)
+        503,
+        "unavailable",
+        "The store cannot be reached",
+        "It did not answer in time. Try again in a moment.",
+        retry=True,
     ),
     errors.StoreFull: ProblemType(507, "full", "The store is full", "The message was not kept."),
-    UnknownAddress: ProblemType(
-        404, "unknown-address", "There is nothing here", "See /docs for the addresses there are."
+    http_errors.UnknownAddress: ProblemType(
+        404, "unknown-address", "There is nothing at this address", "/docs lists the addresses."
     ),
-    PlainHttp: ProblemType(
+    http_errors.MethodNotAllowed: ProblemType(405, "method-not-allowed", "This address does not have this method"),
+    http_errors.HeadTooLarge: ProblemType(431, "head-too-large", "The head of the request is too large", close=True),
+    http_errors.BodyTooLong: ProblemType(413, "too-large", "The body is too long", "Send less.", close=True),
+    http_errors.UnsupportedContentEncoding: ProblemType(
+        415, "content-encoding", "The body is compressed", "Send it as it is, without Content-Encoding."
+    ),
+    http_errors.UnsupportedTransferCoding: ProblemType(
+        501,
+        "transfer-coding",
+        "The transfer coding is not supported",
+        "Send Content-Length, or Transfer-Encoding: chunked.",
+        close=True,
+    ),
+    http_errors.PlainHttp: ProblemType(
         403,
         "plain-http",
         "This service speaks https only",
-        "What was just sent went in clear: consider its link or message read by others, and use https from now on.",
-        (_CLOSE,),
+        "This request was sent unencrypted: others may have read its link or message. Use https from now on.",
+        close=True,
     ),
-    HeadTooLarge: ProblemType(431, "head-too-large", "The head of the request is too long", headers=(_CLOSE,)),
-    MethodNotAllowed: ProblemType(405, "method-not-allowed", "This address does not have this method"),
+    http_errors.HttpsRequired: ProblemType(
+        400, "https-required", "This port speaks https", "Use https:// in place of http:// in the address.", close=True
+    ),
     Exception: ProblemType(
-        500, "unexpected", "Something went wrong here", "It is in the log under the id of this request."
+        500, "unexpected", "An unexpected error occurred", "The log has the error under the id of this request."
     ),
 }
 
-INTERNAL = (errors.SettingsError,)
-"""Errors that can only happen before there is anyone to answer."""
+
+class Problem(NamedTuple):
+    """One error, ready to be shown as JSON or as a page: its own header lines, and its code for logs and metrics."""
+
+    type: ProblemType
+    detail: str
+    lines: bytes
+    reason: str
 
 
-def problem(error: Exception) -> Response:
-    """The answer that tells `error`: by the nearest of its classes that has a row."""
+def problem_of(error: Exception) -> Problem:
+    """Return the problem that tells `error`: by the nearest of its classes that has a row in the table."""
     row = next(TABLE[kind] for kind in type(error).__mro__ if kind in TABLE)
-    body = msgspec.json.encode(ProblemBody(f"/docs#{row.slug}", row.title, row.status, row.detail or str(error)))
-    return Response(row.status, (_PROBLEM, *row.headers), body, extra=_of_this(error), reason=_reason(row, error))
+    reason = f"limit_{error.kind}" if isinstance(error, errors.LimitReached) else row.slug.replace("-", "_")
+    return Problem(row, row.detail or str(error), _own_lines(error, row), reason)
 
 
-def _of_this(error: Exception) -> tuple[Header, ...]:
-    """The header fields that differ from one error of a kind to the next."""
+def as_json(problem: Problem) -> Response:
+    """Return `problem` as application/problem+json."""
+    row = problem.type
+    body = _encode(ProblemBody(f"/docs#{row.slug}", row.title, row.status, problem.detail))
+    return Response(row.status, _PROBLEM_JSON, body, lines=problem.lines, reason=problem.reason, close=row.close)
+
+
+_PROBLEM_JSON = HeaderBlock((b"content-type", b"application/problem+json"))
+_encode = msgspec.json.Encoder().encode
+
+
+def _own_lines(error: Exception, row: ProblemType) -> bytes:
+    """Return the header lines that differ from one error of a class to the next."""
     match error:
-        case MethodNotAllowed():
-            return ((b"allow", error.allow.encode()),)
+        case http_errors.MethodNotAllowed():
+            return lines([(b"allow", error.allow.encode())])
         case errors.LimitReached():
-            return ((b"retry-after", b"%d" % error.seconds),)
+            return lines([(b"retry-after", b"%d" % error.seconds)])
+        case http_errors.UnsupportedContentEncoding():
+            return lines([(b"accept-encoding", b"identity")])
         case errors.Unauthorized():  # RFC 6750, section 3.1: no error code where no token was sent
             challenge = b'Bearer realm="messaging_api"'
-            return ((b"www-authenticate", challenge + (b', error="invalid_token"' if error.sent else b"")),)
-    return ()
-
-
-def _reason(row: ProblemType, error: Exception) -> str:
-    """The code of `error` in logs and metrics."""
-    return f"limit_{error.kind}" if isinstance(error, errors.LimitReached) else row.slug.replace("-", "_")
+            return lines([(b"www-authenticate", challenge + (b', error="invalid_token"' if error.sent else b""))])
+    return lines([(b"retry-after", b"1")]) if row.retry else b""

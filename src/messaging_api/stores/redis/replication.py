@@ -8,6 +8,7 @@ by itself: nothing is written to a master without enough replicas, so no read is
 
 import asyncio
 
+from messaging_api.core.pending import Pending
 from messaging_api.errors import StoreError, StoreUnavailable
 from messaging_api.stores.batching import PendingOperation, drop_abandoned
 from messaging_api.stores.redis.connection import Command, PendingCommand, Reply
@@ -32,13 +33,13 @@ class ReplicatedChannel:
         self._task: asyncio.Task[None] | None = None
         self._replicated = False
 
-    def submit(self, command: Command, *, ahead: bool = False) -> "asyncio.Future[Reply]":
-        """Send a command and return its future reply, which comes after enough replicas have confirmed the write."""
-        pending: PendingCommand = PendingOperation(command, asyncio.get_running_loop().create_future())
+    def submit(self, command: Command, *, ahead: bool = False) -> Pending[Reply]:
+        """Send a command and return its reply to come, after enough replicas have confirmed the write."""
+        pending: PendingCommand = PendingOperation(command)
         self._queued.append(pending)
         if self._task is None:
             self._task = asyncio.create_task(self._run())
-        return pending.result
+        return pending
 
     async def aclose(self) -> None:
         """Wait for the writes that are due, then close."""
@@ -66,7 +67,7 @@ class ReplicatedChannel:
         the writes of all connections.
         """
         try:
-            *_, confirmed = await asyncio.gather(*map(self._node.submit, commands))
+            *_, confirmed = [await reply for reply in [*map(self._node.submit, commands)]]
         except StoreError:
             self._node.drop()
             return False
@@ -75,11 +76,11 @@ class ReplicatedChannel:
     async def _write(self, batch: list[PendingCommand]) -> None:
         replies = [self._node.submit(pending.operation) for pending in batch]
         self._replicated = await self._confirm(self._wait)
-        if not all(reply.done() for reply in replies):  # a script that the server did not know went after the WAIT
-            await asyncio.wait(replies)
+        if any(reply.wanted for reply in replies):  # a script that the server did not know went after the WAIT
+            await asyncio.gather(*replies, return_exceptions=True)
             self._replicated = self._replicated and await self._confirm(self._wait)
         for pending, reply in zip(batch, replies, strict=True):
-            failure = reply.exception()
-            if failure is None and not self._replicated:
-                failure = StoreUnavailable("Too few replicas of Redis confirmed in time.")
-            pending.resolve(failure or reply.result())
+            outcome = reply.outcome()
+            if not (self._replicated or isinstance(outcome, BaseException)):
+                outcome = StoreUnavailable("Too few replicas of Redis confirmed in time.")
+            pending.resolve(outcome)

@@ -5,6 +5,7 @@ import contextlib
 from collections.abc import Awaitable, Callable
 from typing import cast
 
+from messaging_api.core.pending import TaskResult
 from messaging_api.errors import StoreUnavailable
 from messaging_api.stores.redis.connection import Command, Reply
 from messaging_api.stores.redis.errors import AskRedirect, MovedRedirect, NotExecuted
@@ -32,19 +33,23 @@ class Router:
         try:
             return await self.begin(command, ahead=ahead)
         except StoreUnavailable as failure:
-            return await self._recover(command, failure)
+            return await TaskResult(self._recover(command, failure))
 
     def begin(self, command: Command, *, ahead: bool = False) -> Awaitable[Reply]:
         """Send a command to the node that should serve its key; pass the result to `finish`."""
         shard = self._topology.by_slot[_slot(command)]
-        return self._find_and_submit(command) if shard is None else self._pick(shard).submit(command, ahead=ahead)
+        return (
+            TaskResult(self._find_and_submit(command))
+            if shard is None
+            else self._pick(shard).submit(command, ahead=ahead)
+        )
 
     async def finish(self, command: Command, begun: Awaitable[Reply]) -> Reply:
         """Return the reply of `begun`, or that of another node if the first one did not serve the key."""
         try:
             return await begun
         except StoreUnavailable as failure:
-            return await self._recover(command, failure)
+            return await TaskResult(self._recover(command, failure))
 
     async def aclose(self) -> None:
         """Close the connections to all nodes."""

@@ -12,7 +12,8 @@ from collections.abc import Callable
 from functools import partial
 from typing import Any
 
-from messaging_api.core.ratelimit import CountRequest, OnCounted
+from messaging_api.core.pending import Pending
+from messaging_api.core.ratelimit import Counted, CountRequest
 from messaging_api.core.record import StoredMessage, parse
 from messaging_api.core.store import Entry, Stats
 from messaging_api.errors import StoreUnavailable
@@ -59,8 +60,8 @@ class SqliteStore:
         self._writes: Batcher[Write, Any] = hooks.batcher(self._run_writes)
         self._sweeper = Sweeper(self._reader, self._writes.submit, clock, hooks.expired_unread)
 
-    def count(self, request: CountRequest, on_counted: OnCounted) -> None:
-        self._counts.count(request, on_counted)
+    def count(self, request: CountRequest) -> Pending[Counted]:
+        return self._counts.count(request)
 
     async def create(self, message: Entry, receipt: Entry, idempotency_record: Entry | None = None) -> bytes | None:
         operation = partial(statements.create, self._clock(), message, receipt, idempotency_record)
@@ -110,7 +111,7 @@ class SqliteStore:
 
     def _run_counts(self, batch: list[PendingCount]) -> None:
         try:
-            results = self._counters.count([(pending.request, len(pending.callbacks)) for pending in batch])
+            results = self._counters.count([(pending.request, len(pending.waiters)) for pending in batch])
         except StoreUnavailable as error:
             for pending in batch:
                 pending.resolve(error)

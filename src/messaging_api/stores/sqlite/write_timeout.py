@@ -23,7 +23,7 @@ class WriteTimeout:
 
     def _oldest(self) -> float | None:
         """Return when the oldest unresolved group was added; forget the groups before it."""
-        while self._groups and all(pending.result.done() for pending in self._groups[0][1]):
+        while self._groups and not any(pending.wanted for pending in self._groups[0][1]):
             self._groups.popleft()
         return self._groups[0][0] if self._groups else None
 

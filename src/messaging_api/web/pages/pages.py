@@ -5,14 +5,14 @@ import html
 from collections.abc import Mapping
 from functools import cached_property
 
-import msgspec
-
 from messaging_api.core.message import MAX_READS, MessageLimits
 from messaging_api.web.negotiation import accepts, language
 from messaging_api.web.pages.assets import assets, generated
 from messaging_api.web.pages.templates import render
 from messaging_api.web.pages.words import counted, words
-from messaging_api.web.types import Header, Response
+from messaging_api.web.problems import Problem
+from messaging_api.web.responses import HeaderBlock, Response
+from messaging_api.web.types import Header
 
 _POLICY = (
     b"default-src 'none'; script-src 'self'; style-src 'self'; img-src 'self'; connect-src 'self'; form-action 'self'; "
@@ -42,10 +42,10 @@ class _Encodings:
     """One response, uncompressed and compressed."""
 
     def __init__(self, headers: tuple[Header, ...], body: bytes, brotli: bytes | None = None) -> None:
-        def compressed(coding: bytes, content: bytes) -> Response:
-            return Response(200, (*headers, (b"content-encoding", coding)), content)
+        def compressed(coding: bytes, content: bytes) -> tuple[HeaderBlock, bytes]:
+            return HeaderBlock(*headers, (b"content-encoding", coding)), content
 
-        self._plain = Response(200, headers, body)
+        self._plain = HeaderBlock(*headers), body
         self._gzip = compressed(b"gzip", gzip.compress(body, mtime=0))
         self._brotli = compressed(b"br", brotli) if brotli is not None else None
 
@@ -53,8 +53,8 @@ class _Encodings:
         """Return the smallest encoding that the client accepts."""
         accepted = headers.get(b"accept-encoding", b"")
         if self._brotli is not None and accepts(accepted, "br"):
-            return self._brotli
-        return self._gzip if accepts(accepted, "gzip") else self._plain
+            return Response(200, *self._brotli)
+        return Response(200, *(self._gzip if accepts(accepted, "gzip") else self._plain))
 
 
 class Pages:
@@ -79,7 +79,7 @@ class Pages:
         found = self._assets.get(name)
         return found.choose(headers) if found is not None else None
 
-    def posted(self, url: str, receipt: str, expires_at: str, reads: int | None, headers: Headers) -> Response:
+    def created(self, url: str, receipt: str, expires_at: str, reads: int | None, headers: Headers) -> Response:
         """Return the response to a form that was sent without JavaScript.
 
         It is not compressed, because it holds a secret (BREACH).
@@ -95,21 +95,16 @@ class Pages:
             "expires_text": f"{expires_at[:10]} {expires_at[11:16]} UTC",
         }
         escaped = {name: html.escape(value) for name, value in values.items()}
-        return Response(200, _html_headers(lang), render("posted.html", lang, {"root": "./", **escaped}))
+        return Response(200, HeaderBlock(*_html_headers(lang)), render("posted.html", lang, {"root": "./", **escaped}))
 
-    def problem(self, title: str, detail: str, path: str, headers: Headers) -> tuple[tuple[Header, ...], bytes]:
-        """Return a page that shows an error at `path` to a person: its headers and its body."""
-        lang = self._language(headers)
+    def problem(self, problem: Problem, path: str, headers: Headers) -> Response:
+        """Return a page that shows a person what went wrong at `path`."""
+        lang, row = self._language(headers), problem.type
         root = "./" if path.count("/") == 1 else "/"
-        values = {"root": root, "title": html.escape(title), "detail": html.escape(detail)}
-        return _html_headers(lang), render("refused.html", lang, values)
-
-    def refused(self, refusal: Response, path: str, headers: Headers) -> Response:
-        """Return the problem response `refusal` as a page."""
-        told = msgspec.json.decode(refusal.body)
-        page, body = self.problem(told["title"], told["detail"], path, headers)
-        own = tuple(header for header in refusal.headers if header[0] != b"content-type")
-        return refusal._replace(headers=(*page, *own), body=body)
+        values = {"root": root, "title": html.escape(row.title), "detail": html.escape(problem.detail)}
+        body = render("refused.html", lang, values)
+        block = HeaderBlock(*_html_headers(lang))
+        return Response(row.status, block, body, lines=problem.lines, reason=problem.reason, close=row.close)
 
     @cached_property
     def _docs(self) -> _Encodings:

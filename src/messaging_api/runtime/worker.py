@@ -1,0 +1,110 @@
+"""The child processes: workers, which serve requests, and the ops process."""
+
+import asyncio
+import time
+from collections.abc import Callable, Iterator
+from functools import partial
+from socket import socket
+from typing import NamedTuple
+from urllib.parse import urlsplit
+
+import uvloop
+
+from messaging_api.observability.audit import AuditLog
+from messaging_api.observability.logging import JsonLogger, capture_logging
+from messaging_api.observability.metrics import ProcessMetrics, SharedMetrics
+from messaging_api.observability.rotating_file import DailyFile
+from messaging_api.runtime.application import create_app, open_settings_store, timeouts, worker_load
+from messaging_api.runtime.heartbeat import beat
+from messaging_api.runtime.tracing_hooks import TracingHooks
+from messaging_api.server.http1 import Application
+from messaging_api.server.https_redirect import RedirectApp
+from messaging_api.server.listener import HttpServer, Listener
+from messaging_api.server.tls import ReloadingCertificate
+from messaging_api.settings.server import Settings
+from messaging_api.stores.batching import StoreHooks
+from messaging_api.stores.sqlite.shared_counters import SharedCounters
+from messaging_api.web.ops import OpsApp
+from messaging_api.web.prometheus import PrometheusExporter
+
+
+class Sockets(NamedTuple):
+    """The listening sockets: the public one, the plain one that redirects to https, and the one of the ops port."""
+
+    public: socket
+    redirect: socket | None
+    ops: socket
+
+    def close_public(self) -> None:
+        """Close all but the ops port."""
+        self.public.close()
+        if self.redirect is not None:
+            self.redirect.close()
+
+
+class Inherited(NamedTuple):
+    """What the parent makes before it forks, and its children share or copy."""
+
+    settings: Settings
+    sockets: Sockets
+    certificate: ReloadingCertificate | None
+    metrics: SharedMetrics
+    counters: SharedCounters
+    start_tracing: Callable[[], TracingHooks]
+
+    def logger(self, metrics: ProcessMetrics) -> JsonLogger:
+        """Return a logger for one process."""
+        folder = self.settings.log_dir
+        file = DailyFile(folder, self.settings.log_keep_days) if folder != "-" else None
+        return JsonLogger(file, on_failure=partial(metrics.count, "messaging_log_failures"))
+
+
+def run_worker(inherited: Inherited, metrics: ProcessMetrics, alive: int) -> None:
+    """Serve requests until told to stop; `alive` is the end of a pipe that closes with the parent."""
+    inherited.sockets.ops.close()
+    logger = inherited.logger(metrics)
+    capture_logging(logger)
+    uvloop.run(_serve(inherited, metrics, logger, alive))
+    logger.flush()
+
+
+def run_ops(inherited: Inherited, alive: int) -> None:
+    """Serve the ops port until told to stop."""
+    inherited.sockets.close_public()
+    logger = inherited.logger(inherited.metrics.ops)
+    capture_logging(logger)
+    uvloop.run(_serve_ops(inherited, logger, alive))
+    logger.flush()
+
+
+async def _serve(inherited: Inherited, metrics: ProcessMetrics, logger: JsonLogger, alive: int) -> None:
+    settings, tracing = inherited.settings, inherited.start_tracing()
+    hooks = StoreHooks(partial(tracing.batcher, observe=metrics.batch), metrics.expired_unread)
+    store = open_settings_store(settings, hooks, inherited.counters)
+    audit = AuditLog(logger, metrics)
+    app = tracing.wrap(create_app(settings, store, audit, logger, metrics))
+    load = worker_load(settings, audit)
+    heartbeat = asyncio.create_task(beat(metrics, load))
+    await HttpServer([*_listeners(inherited, app, audit)], load, timeouts(settings), logger.event).run(alive)
+    heartbeat.cancel()
+    await store.aclose()
+    await asyncio.to_thread(tracing.close)
+
+
+def _listeners(inherited: Inherited, app: Application, audit: AuditLog) -> Iterator[Listener]:
+    sockets = inherited.sockets
+    yield Listener(sockets.public, app, inherited.certificate)
+    if sockets.redirect is not None:
+        port: int = sockets.public.getsockname()[1]
+        yield Listener(sockets.redirect, RedirectApp(inherited.settings.public_url, port, audit))
+
+
+async def _serve_ops(inherited: Inherited, logger: JsonLogger, alive: int) -> None:
+    settings, metrics = inherited.settings, inherited.metrics
+    hooks = StoreHooks(expired_unread=metrics.ops.expired_unread)
+    store = open_settings_store(settings, hooks, inherited.counters)
+    exporter = PrometheusExporter(metrics, store, urlsplit(settings.store).scheme, time.monotonic)
+    load = worker_load(settings, AuditLog(logger, metrics.ops))
+    listener = Listener(inherited.sockets.ops, OpsApp(metrics, store, exporter))
+    await HttpServer([listener], load, timeouts(settings), logger.event).run(alive)
+    await store.aclose()

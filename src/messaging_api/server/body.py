@@ -1,0 +1,79 @@
+"""The body of one request, as it arrives."""
+
+from collections.abc import Callable
+
+from messaging_api.core.pending import Pending
+from messaging_api.errors import Overloaded
+from messaging_api.server.early_responses import Rejection
+from messaging_api.server.load import WorkerLoad
+from messaging_api.web.http_errors import BodyTooLong
+
+LARGE_BODY = 8192
+"""Bytes of a body that are taken however much the worker holds of others."""
+
+
+class Body:
+    """Collects the body of a request. `declared` is its Content-Length, 0 without one.
+
+    `on_wait` is called when the handler begins to wait for the rest, `on_continue` when it goes on.
+    """
+
+    __slots__ = ("_chunks", "_declared", "_limit", "_load", "_on_continue", "_on_wait", "_rest", "complete", "size")
+
+    def __init__(
+        self, load: WorkerLoad, declared: int, on_wait: Callable[[], None], on_continue: Callable[[], None]
+    ) -> None:
+        self._load = load
+        self._declared = declared
+        self._on_wait = on_wait
+        self._on_continue = on_continue
+        self._chunks: list[bytes] | None = []
+        self._limit = 0
+        self._rest: Pending[None] | None = None
+        self.size = 0
+        self.complete = False
+
+    @property
+    def awaited(self) -> bool:
+        """Return whether the handler waits for the rest."""
+        return self._rest is not None
+
+    async def read(self, limit: int) -> bytes:
+        """Return all of it; see `web.types.RequestBody`."""
+        if self.size > limit or self._declared > limit:
+            raise BodyTooLong
+        if not self.complete:
+            self._limit, self._rest = limit, Pending()
+            self._on_wait()
+            try:
+                await self._rest
+            finally:
+                self._rest = None
+                self._on_continue()
+        return b"".join(self._chunks or ())
+
+    def feed(self, chunk: bytes) -> None:
+        """Take the next part, unless nobody will read it. Raises Rejection when the worker holds too much."""
+        if self._chunks is None:
+            return
+        self._chunks.append(chunk)
+        self.size += len(chunk)
+        self._load.held += len(chunk)
+        if self._load.held > self._load.max_held and self.size > LARGE_BODY:
+            raise Rejection(Overloaded(), "bodies")
+        if self._rest is not None and self.size > self._limit:
+            self._rest.resolve(BodyTooLong())
+
+    def finish(self) -> None:
+        """Note that all of it is there."""
+        self._load.held -= self.size
+        self.complete = True
+        if self._rest is not None:
+            self._rest.resolve(None)
+
+    def drop(self) -> None:
+        """Forget what came, and what will come: nobody reads it any more."""
+        if not self.complete:
+            self._load.held -= self.size
+        self._chunks = None
+        self.size = 0

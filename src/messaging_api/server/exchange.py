@@ -1,0 +1,31 @@
+"""One request on a connection, and what its response must know."""
+
+from typing import Protocol
+
+from messaging_api.server.body import Body
+from messaging_api.web.types import Request
+
+
+class Exchange:
+    """`keep_alive` says whether another request may follow; `expects_continue`, that the client waits for 100."""
+
+    __slots__ = ("body", "expects_continue", "keep_alive", "request")
+
+    def __init__(self, request: Request, body: Body, *, keep_alive: bool, expects_continue: bool) -> None:
+        self.request = request
+        self.body = body
+        self.keep_alive = keep_alive
+        self.expects_continue = expects_continue
+
+
+class ExchangeListener(Protocol):
+    """What the parser tells the connection."""
+
+    def exchange_begun(self, exchange: Exchange) -> None:
+        """Take a request whose head is complete. Raises Rejection."""
+
+    def body_awaited(self) -> None:
+        """Note that the handler of the request being served waits for its body."""
+
+    def body_continued(self) -> None:
+        """Note that it goes on."""

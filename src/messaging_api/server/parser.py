@@ -1,0 +1,147 @@
+"""Bytes in, requests out: httptools, within bounds, with what HTTP asks of a server beyond its syntax."""
+
+from urllib.parse import unquote
+
+import httptools
+
+from messaging_api.errors import InvalidRequest, MessagingError
+from messaging_api.server import head
+from messaging_api.server.body import Body
+from messaging_api.server.early_responses import Rejection
+from messaging_api.server.exchange import Exchange, ExchangeListener
+from messaging_api.server.load import WorkerLoad
+from messaging_api.web.http_errors import HeadTooLarge, UnsupportedTransferCoding
+from messaging_api.web.types import Request
+
+MAX_HEAD = 65_536
+"""Bytes of a request's head."""
+MAX_HEADER_LINES = 128
+
+
+class RequestParser:
+    """Parses what `peer` sends and tells `listener` of each request.
+
+    `started` says whether anything came; `in_head`, whether a head has begun and is not complete; `ended`, that no
+    request can follow. `receiving` is the exchange whose body is not complete.
+    """
+
+    def __init__(self, listener: ExchangeListener, load: WorkerLoad, peer: str, *, secure: bool) -> None:
+        self._listener = listener
+        self._load = load
+        self._peer = peer
+        self._secure = secure
+        self._parser = httptools.HttpRequestParser(self)
+        self._url = b""
+        self._headers: head.Headers = {}
+        self._head_size = self._header_lines = 0
+        self.requests = 0
+        """How many heads are complete."""
+        self.started = self.in_head = False
+        self.ended = False
+        self.receiving: Exchange | None = None
+
+    def feed(self, data: bytes) -> None:
+        """Parse `data`. Raises Rejection; nothing must be fed after that."""
+        try:
+            self._parser.feed_data(data)
+        except httptools.HttpParserUpgrade as upgrade:
+            self._feed_without_upgrade(data[upgrade.args[0] :])
+        except httptools.HttpParserCallbackError as error:
+            raise _rejection(error) from None
+        except httptools.HttpParserError:
+            if not self.ended:  # what follows the last request does not matter
+                raise Rejection(InvalidRequest("This is not HTTP/1.1 as in RFC 9112."), "malformed") from None
+        if self.in_head:
+            self._head_size += len(data)
+            if self._head_size > MAX_HEAD:
+                raise Rejection(HeadTooLarge(MAX_HEAD, MAX_HEADER_LINES), "head_too_large")
+
+    def close(self) -> None:
+        """Let go of what holds this parser in turn, so that it does not wait for the garbage collector."""
+        del self._parser, self._listener
+        self.receiving = None
+
+    def _feed_without_upgrade(self, rest: bytes) -> None:
+        """Parse a request again without its offer to switch protocols, with which httptools skips the body."""
+        again = head.without_upgrade(self._parser.get_method(), self._url, self._headers)
+        self._parser = httptools.HttpRequestParser(self)
+        self.feed(again + rest)
+
+    def on_message_begin(self) -> None:
+        """See `httptools.HTTPProtocol` for this and the methods below."""
+        self.started = self.in_head = True
+        self._url = b""
+        self._headers = {}
+        self._head_size = self._header_lines = 0
+
+    def on_url(self, url: bytes) -> None:
+        self._url += url
+
+    def on_header(self, name: bytes, value: bytes) -> None:
+        if not self.in_head:  # a trailer: as a header it could say what a proxy had removed (RFC 9110, section 6.5.1)
+            return
+        self._header_lines += 1
+        if self._header_lines > MAX_HEADER_LINES:
+            raise HeadTooLarge(MAX_HEAD, MAX_HEADER_LINES)
+        head.add(self._headers, name.lower(), value.rstrip(b" \t"))
+
+    def on_headers_complete(self) -> None:
+        parser, headers, listener = self._parser, self._headers, self._listener
+        method = parser.get_method().decode()
+        if parser.should_upgrade():
+            if method == "CONNECT":
+                raise InvalidRequest("This is no proxy: CONNECT has no meaning here.")
+            return
+        keep_alive, modern = parser.should_keep_alive(), True
+        if not keep_alive or b"connection" in headers:
+            modern = parser.get_http_version() != "1.0"
+        if b"transfer-encoding" in headers:
+            head.check_transfer_coding(headers, modern=modern)
+        path, query, authority = head.split_target(self._url)
+        length = int(headers.get(b"content-length", 0))
+        body = Body(self._load, length, listener.body_awaited, listener.body_continued)
+        request = Request(
+            method,
+            unquote(path) if "%" in path else path,
+            query,
+            headers,
+            body,
+            host=head.host_of(headers, authority, required=modern),
+            peer=self._peer,
+            secure=self._secure,
+            request_id=next(self._load.request_ids),
+        )
+        expects_continue = modern and headers.get(b"expect", b"").lower() == b"100-continue"
+        exchange = Exchange(request, body, keep_alive=modern and keep_alive, expects_continue=expects_continue)
+        listener.exchange_begun(exchange)
+        self.in_head = False
+        self.requests += 1
+        self.receiving = exchange
+
+    def on_body(self, chunk: bytes) -> None:
+        if self.receiving is not None:
+            self.receiving.body.feed(chunk)
+
+    def on_message_complete(self) -> None:
+        exchange, self.receiving = self.receiving, None
+        if exchange is None:  # an offer to switch protocols: the request is parsed again
+            return
+        self.ended = not exchange.keep_alive
+        exchange.body.finish()
+
+
+def _rejection(error: httptools.HttpParserCallbackError) -> Rejection:
+    """Return why one of the methods above stopped the parser. An error that is none of ours is raised again."""
+    match error.__context__:
+        case Rejection() as rejection:
+            return rejection
+        case MessagingError() as cause:
+            return Rejection(cause, _REASONS.get(type(cause), "malformed"))
+        case cause:
+            raise cause or error
+
+
+_REASONS: dict[type[MessagingError], str] = {
+    HeadTooLarge: "head_too_large",
+    UnsupportedTransferCoding: "transfer_coding",
+}

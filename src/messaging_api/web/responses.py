@@ -1,0 +1,86 @@
+"""Responses, and all their header lines: the only place where they are made."""
+
+from collections.abc import Iterable
+from http import HTTPStatus
+from typing import Literal
+
+from messaging_api.web.types import Header
+
+SECURITY: tuple[Header, ...] = (
+    (b"cache-control", b"no-store"),
+    (b"content-security-policy", b"default-src 'none'; frame-ancestors 'none'"),
+    (b"permissions-policy", b"interest-cohort=()"),
+    (b"referrer-policy", b"no-referrer"),
+    (b"x-content-type-options", b"nosniff"),
+    (b"x-frame-options", b"DENY"),
+)
+"""On every response (OWASP REST Security Cheat Sheet), unless the response brings its own of that name."""
+
+HSTS: Header = (b"strict-transport-security", b"max-age=63072000; includeSubDomains")
+"""On every response over TLS (RFC 6797, section 7.2: never over plain HTTP)."""
+
+_STATUS_LINES = {status.value: f"HTTP/1.1 {status.value} {status.phrase}\r\n".encode() for status in HTTPStatus}
+
+
+def lines(headers: Iterable[Header]) -> bytes:
+    """Return header lines (RFC 9112, section 5). Values hold no CR or LF: no client's text gets here unchecked."""
+    return b"".join([b"%b: %b\r\n" % header for header in headers])
+
+
+class HeaderBlock:
+    """The header lines that all responses of one kind share, made once: over plain HTTP and over TLS."""
+
+    __slots__ = ("plain", "secure")
+
+    def __init__(self, *headers: Header) -> None:
+        own = {name for name, _ in headers}
+        self.plain = lines([*headers, *(header for header in SECURITY if header[0] not in own)])
+        self.secure = self.plain + lines([HSTS])
+
+
+class Response:
+    """One response.
+
+    `block` holds what the responses of its kind have in common, `lines` the header lines of this one alone. `tag` names
+    the message concerned in the log, `event` what became of it in the metrics; `reason` is the code of an error in
+    both. `close` ends the connection. Each request gets a response of its own, so whoever has it may add to it.
+    """
+
+    __slots__ = ("block", "body", "close", "event", "lines", "reason", "status", "tag")
+
+    def __init__(  # noqa: PLR0913 each is a fact of its own
+        self,
+        status: int,
+        block: HeaderBlock,
+        body: bytes,
+        *,
+        lines: bytes = b"",
+        tag: str | None = None,
+        event: Literal["created", "read", "burned"] | None = None,
+        reason: str | None = None,
+        close: bool = False,
+    ) -> None:
+        self.status = status
+        self.block = block
+        self.body = body
+        self.lines = lines
+        self.tag = tag
+        self.event = event
+        self.reason = reason
+        self.close = close
+
+
+def encode(  # noqa: PLR0913 each is a fact of its own
+    response: Response, request_id: str, date: bytes, *, secure: bool, close: bool, head: bool
+) -> bytes:
+    """Return the bytes of a response. `date` is a header line; `head` leaves the body out (RFC 9110, section 9.3.2)."""
+    return b"%b%b%b%b%bcontent-length: %d\r\nx-request-id: %b\r\n\r\n%b" % (
+        _STATUS_LINES[response.status],
+        date,
+        response.block.secure if secure else response.block.plain,
+        response.lines,
+        b"connection: close\r\n" if close else b"",
+        len(response.body),
+        request_id.encode(),
+        b"" if head else response.body,
+    )
