@@ -12,6 +12,7 @@ from tests.support.service import serving
 
 ROOT = Path(__file__).parents[2]
 README = (ROOT / "README.md").read_text()
+DOCUMENTS = (*ROOT.glob("*.md"), *ROOT.glob("docs/**/*.md"))
 
 
 def settings_table() -> str:
@@ -68,6 +69,14 @@ def test_redis_is_given_the_same_rights_everywhere() -> None:
 
 def test_links_lead_somewhere() -> None:
     """Each relative link in a document leads to a file."""
-    for document in (*ROOT.glob("*.md"), *ROOT.glob("docs/**/*.md")):
+    for document in DOCUMENTS:
         for target in re.findall(r"\]\(([^)#:]+)(?:#[^)]*)?\)", document.read_text()):
             assert (document.parent / target).exists(), f"{document.name}: {target}"
+
+
+def test_files_named_in_documents_exist() -> None:
+    """A test, script or deployment file that a document names in backticks, also as TESTS=…, exists."""
+    named = re.compile(r"`(?:make \S+ TESTS=)?((?:deploy|scripts|tests)/[\w./-]*)`")
+    found = {(document.name, path) for document in DOCUMENTS for path in named.findall(document.read_text())}
+    assert found
+    assert {(name, path) for name, path in found if not (ROOT / path).exists()} == set()
