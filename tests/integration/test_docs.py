@@ -80,3 +80,17 @@ def test_files_named_in_documents_exist() -> None:
     found = {(document.name, path) for document in DOCUMENTS for path in named.findall(document.read_text())}
     assert found
     assert {(name, path) for name, path in found if not (ROOT / path).exists()} == set()
+
+
+def test_modules_named_in_documents_exist() -> None:
+    """A path below src/messaging_api that a document names in backticks exists, or is gone if marked as removed."""
+    package = ROOT / "src" / "messaging_api"
+    folders = "|".join(path.name for path in package.iterdir() if path.is_dir())
+    named = re.compile(rf"`((?:{folders})/[\w./-]*)`( \(removed\))?")
+    found = [
+        (document.name, path, bool(removed))
+        for document in DOCUMENTS
+        for path, removed in named.findall(document.read_text())
+    ]
+    assert found
+    assert [(name, path) for name, path, removed in found if (package / path).exists() == removed] == []
