@@ -74,6 +74,23 @@ def test_links_lead_somewhere() -> None:
             assert (document.parent / target).exists(), f"{document.name}: {target}"
 
 
+def test_decision_records_are_complete_and_listed() -> None:
+    """Each record has a date, a status and all sections, and the index has the same title, date and status."""
+    folder = ROOT / "docs" / "adr"
+    index = (folder / "README.md").read_text()
+    sections = ["Context", "Decision", "Alternatives", "Consequences"]
+    for path in sorted(folder.glob("[0-9]*.md")):
+        text = path.read_text()
+        head = re.match(r"# (\d+)\. (.+)\n\n- Date: (\d{4}-\d\d-\d\d)\n- Status: (accepted|superseded in part)", text)
+        assert head, path.name
+        row = re.search(
+            rf"^\| \[(\d+)\]\({path.name}\) \| (.+) \| (\S+) \| (accepted|superseded in part)", index, re.MULTILINE
+        )
+        assert row, path.name
+        assert row.groups() == head.groups(), path.name
+        assert re.findall(r"^## (.+)$", text, re.MULTILINE) == sections, path.name
+
+
 def test_files_named_in_documents_exist() -> None:
     """A test, script or deployment file that a document names in backticks, also as TESTS=…, exists."""
     named = re.compile(r"`(?:make \S+ TESTS=)?((?:deploy|scripts|tests)/[\w./-]*)`")
