@@ -12,6 +12,23 @@ LARGE_BODY = 8192
 """Bytes of a body that are taken however much the worker holds of others."""
 
 
+class EmptyBody:
+    """The body of requests that have none."""
+
+    size = 0
+    awaited = False
+
+    async def read(self, _limit: int) -> bytes:
+        """Return nothing."""
+        return b""
+
+    def drop(self) -> None:
+        """Do nothing."""
+
+
+EMPTY = EmptyBody()
+
+
 class Body:
     """Collects the body of a request. `declared` is its Content-Length, 0 without one.
 

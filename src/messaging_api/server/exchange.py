@@ -2,7 +2,7 @@
 
 from typing import Protocol
 
-from messaging_api.server.body import Body
+from messaging_api.server.body import Body, EmptyBody
 from messaging_api.web.types import Request
 
 
@@ -11,7 +11,13 @@ class Exchange:
 
     __slots__ = ("body", "expects_continue", "keep_alive", "request")
 
-    def __init__(self, request: Request, body: Body, *, keep_alive: bool, expects_continue: bool) -> None:
+    def __init__(  # positional: keywords cost as much as all the rest
+        self,
+        request: Request,
+        body: Body | EmptyBody,
+        keep_alive: bool,
+        expects_continue: bool,  # noqa: FBT001
+    ) -> None:
         self.request = request
         self.body = body
         self.keep_alive = keep_alive

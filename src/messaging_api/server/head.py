@@ -19,15 +19,11 @@ _SINGLE = frozenset(
 """Header fields with one value. A second one is rejected: which of them counts would be a guess."""
 
 
-def add(headers: Headers, name: bytes, value: bytes) -> None:
-    """Add a field; a repeated one is joined with commas as one list. Raises InvalidRequest if it has one value only."""
-    earlier = headers.get(name)
-    if earlier is None:
-        headers[name] = value
-    elif name in _SINGLE:
+def merge(headers: Headers, name: bytes, value: bytes) -> None:
+    """Join a repeated field to the earlier ones as one list. Raises InvalidRequest if the field has one value only."""
+    if name in _SINGLE:
         raise InvalidRequest(f"The header {name.decode()} was sent twice.")
-    else:
-        headers[name] = b"%b%b%b" % (earlier, b"; " if name == b"cookie" else b", ", value)
+    headers[name] = b"%b%b%b" % (headers[name], b"; " if name == b"cookie" else b", ", value)
 
 
 def split_target(target: bytes) -> tuple[str, bytes, bytes | None]:
@@ -36,6 +32,8 @@ def split_target(target: bytes) -> tuple[str, bytes, bytes | None]:
     The path is not decoded yet. Raises InvalidRequest.
     """
     if target[:1] == b"/":
+        if b"?" not in target and b"#" not in target:
+            return target.decode("latin-1"), b"", None
         path, _, query = target.partition(b"#")[0].partition(b"?")
         return path.decode("latin-1"), query, None
     if target == b"*":

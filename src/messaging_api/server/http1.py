@@ -75,18 +75,26 @@ class HttpConnection(asyncio.Protocol):
 
     def data_received(self, data: bytes) -> None:
         """Parse, and serve what is complete as far as its head."""
-        for start in range(0, len(data), CHUNK):
-            if self._input_closed:
-                return
-            try:
-                self._parser.feed(data if len(data) <= CHUNK else data[start : start + CHUNK])
-            except Rejection as rejection:
-                self._reject(rejection)
-            if self._parser.ended:
-                self._input_closed = True
-            self._serve_next()
-        if self._queue or self._reads_too_far():
+        if len(data) <= CHUNK:
+            self._parse(data)
+        else:
+            for start in range(0, len(data), CHUNK):
+                self._parse(data[start : start + CHUNK])
+        receiving = self._parser.receiving
+        if self._queue or (receiving is not None and receiving.body.size > READ_AHEAD and not receiving.body.awaited):
             self._pause_reading()
+
+    def _parse(self, data: bytes) -> None:
+        if self._input_closed:
+            return
+        try:
+            self._parser.feed(data)
+        except Rejection as rejection:
+            self._reject(rejection)
+        if self._parser.ended:
+            self._input_closed = True
+        if self._serving is None:
+            self._serve_next()
 
     def eof_received(self) -> bool:
         """Keep a half-closed connection open for the responses that are due. TLS connections are closed at once."""
@@ -181,7 +189,7 @@ class HttpConnection(asyncio.Protocol):
             self._write_rejection(self._rejection)
         elif self._input_closed:
             self._transport.close()
-        else:
+        elif not self._reading:
             self._resume_reading()
 
     def _reject(self, rejection: Rejection) -> None:
@@ -226,10 +234,6 @@ class HttpConnection(asyncio.Protocol):
         self._queue.clear()
         if self._parser.receiving is not None:
             self._parser.receiving.body.drop()
-
-    def _reads_too_far(self) -> bool:
-        receiving = self._parser.receiving
-        return receiving is not None and receiving.body.size > READ_AHEAD and not receiving.body.awaited
 
     def _pause_reading(self) -> None:
         if self._reading and not self._transport.is_closing():

@@ -6,7 +6,7 @@ import httptools
 
 from messaging_api.errors import InvalidRequest, MessagingError
 from messaging_api.server import head
-from messaging_api.server.body import Body
+from messaging_api.server.body import EMPTY, Body, EmptyBody
 from messaging_api.server.early_responses import Rejection
 from messaging_api.server.exchange import Exchange, ExchangeListener
 from messaging_api.server.load import WorkerLoad
@@ -33,7 +33,7 @@ class RequestParser:
         self._parser = httptools.HttpRequestParser(self)
         self._url = b""
         self._headers: head.Headers = {}
-        self._head_size = self._header_lines = 0
+        self._head_size = self._repeated = 0
         self.requests = 0
         """How many heads are complete."""
         self.started = self.in_head = False
@@ -72,7 +72,7 @@ class RequestParser:
         self.started = self.in_head = True
         self._url = b""
         self._headers = {}
-        self._head_size = self._header_lines = 0
+        self._head_size = self._repeated = 0
 
     def on_url(self, url: bytes) -> None:
         self._url += url
@@ -80,43 +80,46 @@ class RequestParser:
     def on_header(self, name: bytes, value: bytes) -> None:
         if not self.in_head:  # a trailer: as a header it could say what a proxy had removed (RFC 9110, section 6.5.1)
             return
-        self._header_lines += 1
-        if self._header_lines > MAX_HEADER_LINES:
+        headers, name = self._headers, name.lower()
+        if len(headers) + self._repeated >= MAX_HEADER_LINES:
             raise HeadTooLarge(MAX_HEAD, MAX_HEADER_LINES)
-        head.add(self._headers, name.lower(), value.rstrip(b" \t"))
+        if name in headers:
+            self._repeated += 1
+            head.merge(headers, name, value.rstrip(b" \t"))
+        else:
+            headers[name] = value.rstrip(b" \t")
 
     def on_headers_complete(self) -> None:
-        parser, headers, listener = self._parser, self._headers, self._listener
-        method = parser.get_method().decode()
+        parser, headers, load = self._parser, self._headers, self._load
+        method = parser.get_method()
         if parser.should_upgrade():
-            if method == "CONNECT":
+            if method == b"CONNECT":
                 raise InvalidRequest("This is no proxy: CONNECT has no meaning here.")
             return
         keep_alive, modern = parser.should_keep_alive(), True
         if not keep_alive or b"connection" in headers:
             modern = parser.get_http_version() != "1.0"
+            keep_alive = keep_alive and modern
+        body: Body | EmptyBody = EMPTY
         if b"transfer-encoding" in headers:
             head.check_transfer_coding(headers, modern=modern)
+            body = self._body(0)
+        elif b"content-length" in headers:
+            body = self._body(int(headers[b"content-length"]))
         path, query, authority = head.split_target(self._url)
-        length = int(headers.get(b"content-length", 0))
-        body = Body(self._load, length, listener.body_awaited, listener.body_continued)
-        request = Request(
-            method,
-            unquote(path) if "%" in path else path,
-            query,
-            headers,
-            body,
-            host=head.host_of(headers, authority, required=modern),
-            peer=self._peer,
-            secure=self._secure,
-            request_id=next(self._load.request_ids),
-        )
-        expects_continue = modern and headers.get(b"expect", b"").lower() == b"100-continue"
-        exchange = Exchange(request, body, keep_alive=modern and keep_alive, expects_continue=expects_continue)
-        listener.exchange_begun(exchange)
+        host = head.host_of(headers, authority, required=modern)
+        path = unquote(path) if "%" in path else path
+        request_id = next(load.request_ids)
+        request = Request(method.decode(), path, query, headers, body, host, self._peer, self._secure, request_id)
+        expects_continue = b"expect" in headers and modern and headers[b"expect"].lower() == b"100-continue"
+        exchange = Exchange(request, body, keep_alive, expects_continue)
+        self._listener.exchange_begun(exchange)
         self.in_head = False
         self.requests += 1
-        self.receiving = exchange
+        if body is EMPTY:
+            self.ended = not keep_alive
+        else:
+            self.receiving = exchange
 
     def on_body(self, chunk: bytes) -> None:
         if self.receiving is not None:
@@ -124,10 +127,12 @@ class RequestParser:
 
     def on_message_complete(self) -> None:
         exchange, self.receiving = self.receiving, None
-        if exchange is None:  # an offer to switch protocols: the request is parsed again
-            return
-        self.ended = not exchange.keep_alive
-        exchange.body.finish()
+        if exchange is not None:
+            self.ended = not exchange.keep_alive
+            exchange.body.finish()
+
+    def _body(self, declared: int) -> Body:
+        return Body(self._load, declared, self._listener.body_awaited, self._listener.body_continued)
 
 
 def _rejection(error: httptools.HttpParserCallbackError) -> Rejection:

@@ -15,6 +15,7 @@ from messaging_api.web.admission import Admission
 from messaging_api.web.client_address import ClientAddresses
 from messaging_api.web.cors import Cors
 from messaging_api.web.handlers import Handlers
+from messaging_api.web.http_errors import MethodNotAllowed, UnknownAddress
 from messaging_api.web.problems import problem_of
 from messaging_api.web.responses import HeaderBlock, Response, lines
 from messaging_api.web.routes import Route, Router
@@ -51,7 +52,11 @@ class App:
         request.client = self._clients.of(request.peer, request.headers)
         route, name = self.router.find(request.path)
         try:
-            response = await self._serve(request, route, name)
+            handler = route.handlers.get(request.method)
+            if handler is not None:
+                response = await handler(request, name)
+            else:
+                response = self._without_handler(request, route)
         except MessagingError as error:
             response = self._failed(request, error)
         except Exception as error:  # noqa: BLE001 the outermost edge: the client gets a response whatever the error is
@@ -67,13 +72,13 @@ class App:
         self._record(request, route, response, time.perf_counter() - begin)
         return response
 
-    async def _serve(self, request: Request, route: Route, name: str) -> Response:
+    def _without_handler(self, request: Request, route: Route) -> Response:
         if request.method == "OPTIONS":
             if request.path == "*":  # RFC 9110, section 9.3.7: the server as a whole
-                return Response(200, HeaderBlock(), b"", lines=lines([(b"allow", b"GET, HEAD, POST, DELETE")]))
+                return Response(200, _EMPTY, b"", lines=lines([(b"allow", b"GET, HEAD, POST, DELETE")]))
             if self._cors is not None and route.handlers:
                 return self._cors.preflight(request, route.handlers)
-        return await route.handler(request.method)(request, name)
+        raise MethodNotAllowed(", ".join(route.handlers)) if route.handlers else UnknownAddress
 
     def _failed(self, request: Request, error: MessagingError) -> Response:
         if isinstance(error, StoreError):
@@ -105,6 +110,9 @@ class App:
             f'"client":"{request.client.address}","method":"{method}","route":"{route.label}",'
             f'"status":{response.status},"bytes":{len(response.body)},"ms":{format_milliseconds(seconds)},"message":{tag}',
         )
+
+
+_EMPTY = HeaderBlock()
 
 
 def _method(request: Request) -> str:

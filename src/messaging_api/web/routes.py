@@ -4,7 +4,6 @@ from collections.abc import Awaitable, Callable, Mapping
 from typing import NamedTuple
 
 from messaging_api.web.handlers import Handlers
-from messaging_api.web.http_errors import MethodNotAllowed, UnknownAddress
 from messaging_api.web.responses import Response
 from messaging_api.web.types import Request
 
@@ -42,13 +41,6 @@ class Route(NamedTuple):
 
     label: str
     handlers: Mapping[str, Handler]
-
-    def handler(self, method: str) -> Handler:
-        """Return what serves `method`. Raises UnknownAddress, MethodNotAllowed."""
-        handler = self.handlers.get(method)
-        if handler is None:
-            raise MethodNotAllowed(", ".join(self.handlers)) if self.handlers else UnknownAddress
-        return handler
 
 
 class Router:

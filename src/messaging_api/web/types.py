@@ -50,17 +50,16 @@ class Request:
         "secure",
     )
 
-    def __init__(  # noqa: PLR0913 each is a fact of its own
+    def __init__(  # noqa: PLR0913, PLR0917 each is a fact of its own
         self,
         method: str,
         path: str,
         query: bytes,
         headers: Mapping[bytes, bytes],
         body: RequestBody,
-        *,
         host: bytes,
         peer: str,
-        secure: bool,
+        secure: bool,  # noqa: FBT001 keywords would cost as much as all the rest
         request_id: str,
     ) -> None:
         self.method = method
