@@ -11,10 +11,10 @@ import time
 from collections.abc import Callable
 from functools import lru_cache
 from ipaddress import IPv6Address, ip_address
-from typing import Literal, NamedTuple, Protocol, Self, get_args
+from typing import Literal, NamedTuple, Protocol, get_args
 
 from messaging_api.core.pending import Pending
-from messaging_api.errors import LimitReached, MessageNotFound, StoreError
+from messaging_api.errors import LimitReached, StoreError
 
 Kind = Literal["create", "read", "miss"]
 KINDS: tuple[Kind, ...] = get_args(Kind)
@@ -59,11 +59,21 @@ Counted = tuple[WindowCounts, int]
 """The counts after the last of several equal requests that were counted together, and how many came after this one."""
 
 
+class PendingCount(Pending[Counted]):
+    """A request to count, and its counts to come."""
+
+    __slots__ = ("request",)
+
+    def __init__(self, request: CountRequest) -> None:
+        super().__init__()
+        self.request = request
+
+
 class Counters(Protocol):
     """The counters behind the limits. All processes that share the messages share them, and they are exact."""
 
-    def count(self, request: CountRequest) -> Pending[Counted]:
-        """Count at once, in the round trip of this turn of the loop. The result raises StoreError."""
+    def count(self, pending: PendingCount) -> None:
+        """Count in the round trip of this turn; resolve `pending` with the counts or a StoreError."""
 
 
 class RateLimits(NamedTuple):
@@ -107,21 +117,22 @@ class RateLimiter:
         """Return the check of one look-up that found nothing."""
         return RateLimitCheck(self, (client, self._enabled["miss"], None))
 
-    def start(self, request: CountRequest) -> Pending[Counted] | None:
-        """Count `request` now; None if nothing needs counting.
+    def start(self, check: "RateLimitCheck") -> bool:
+        """Count a request, and return whether there is anything to count.
 
         Raises LimitReached for a client that was rejected and whose window has not ended.
         """
-        client, add, look = request
+        client, add, look = check.request
         if add is not None and self._rejected[add]:
             self._raise_if_rejected(client, add)
         if look is not None and self._rejected[look]:
             self._raise_if_rejected(client, look)
         if add is None and look is None:
-            return None
-        return self._counters.count(request)
+            return False
+        self._counters.count(check)
+        return True
 
-    def check(self, request: CountRequest, counts: WindowCounts, behind: int) -> "Quota | None":
+    def enforce(self, request: CountRequest, counts: WindowCounts, behind: int) -> "Quota | None":
         """Return what the client has left of the kind that was counted. Raises LimitReached."""
         client, add, look = request
         added, added_left, looked, looked_left = counts
@@ -156,65 +167,53 @@ Quota = tuple[Kind, int, int]
 """What is left to a client: the kind, the number of requests, and the seconds until the window ends."""
 
 
-class RateLimitCheck:
+class RateLimitCheck(PendingCount):
     """One request, counted and held against the limits. `quota` is None while it is not known.
 
-    As an `async with` block it starts counting, so that what the block asks of the store goes with the same round trip.
-    A MessageNotFound that leaves the block is counted as a miss; LimitReached takes its place when there were too many.
+    `start` counts it with what else this turn of the event loop asks of the store; awaiting the check raises
+    LimitReached if the client is over its limit. Do nothing that cannot be undone before. Without counts every request
+    passes.
     """
 
-    __slots__ = ("_counted", "_limiter", "_request", "quota")
+    __slots__ = ("_limiter", "quota")
 
     def __init__(self, limiter: RateLimiter, request: CountRequest) -> None:
-        self.quota: Quota | None = None
+        super().__init__(request)
         self._limiter = limiter
-        self._request = request
-        self._counted: Pending[Counted] | None = None
+        self.quota: Quota | None = None
 
     def start(self) -> None:
-        """Count the request, in the round trip of this turn of the loop. Raises LimitReached."""
+        """Count the request. Raises LimitReached for a client that was rejected and whose window has not ended."""
         try:
-            self._counted = self._limiter.start(self._request)
+            if not self._limiter.start(self):
+                self.resolve((WindowCounts(), 0))
         except LimitReached as error:
             self.quota = (error.kind, 0, error.seconds)
             raise
 
-    async def wait(self) -> None:
-        """Wait for the counts. Nothing that cannot be undone is done before. Raises LimitReached.
-
-        A request passes when the counters are out of reach.
-        """
-        pending, self._counted = self._counted, None
-        if pending is None:
-            return
+    def result(self) -> Counted:
+        """Hold the counts against the limits. Raises LimitReached."""
+        outcome = self.outcome()
+        if isinstance(outcome, StoreError):
+            self._limiter.on_failure(outcome)
+            return WindowCounts(), 0
+        counted = super().result()
         try:
-            counts, behind = await pending
-            self.quota = self._limiter.check(self._request, counts, behind)
-        except StoreError as error:
-            self._limiter.on_failure(error)
+            self.quota = self._limiter.enforce(self.request, *counted)
         except LimitReached as error:
             self.quota = (error.kind, 0, error.seconds)
             raise
+        return counted
 
-    async def _record_miss(self) -> None:
+    async def record_miss(self) -> None:
         """Count that nothing was found. Raises LimitReached when that was one too many: exactly `miss` are told so."""
-        miss = self._limiter.miss(self._request[0])
+        await self  # who is over the limit of look-ups is told so, whatever there is
+        miss = self._limiter.miss(self.request[0])
         try:
             miss.start()
-            await miss.wait()
+            await miss
         finally:
             self.quota = miss.quota or self.quota
-
-    async def __aenter__(self) -> Self:
-        self.start()
-        return self
-
-    async def __aexit__(
-        self, kind: type[BaseException] | None, error: BaseException | None, _traceback: object
-    ) -> None:
-        if kind is MessageNotFound:
-            await self.wait()
-            await self._record_miss()
 
 
 def _seconds(ms: int) -> int:

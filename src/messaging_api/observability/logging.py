@@ -36,37 +36,37 @@ class JsonLogger:
         self._console = console
         self._clock = clock
         self._on_failure = on_failure
-        self._lines: list[bytes] = []
+        self._lines: list[str] = []
         self._failing = False
         self._turn = ""
 
     def event(self, event: str, level: str = "info", **fields: Field) -> None:
         """Write one line: time, level, event and `fields`, with the `request_id` if a request is concerned."""
         line = {"time": self._now(), "level": level, "event": event, "request_id": None, **fields}
-        self._add(_encode(line) + b"\n")
+        self._add(_encode(line).decode() + "\n")
 
-    def request(self, own_id: str, fields: str) -> None:
-        """The line of one request. `fields` are JSON already: nothing in them came from a client."""
-        begin = f'{{"time":"{self._now()}","level":"info","event":"request","request_id":"{own_id}",'
-        self._add(f"{begin}{fields}}}\n".encode())
+    def request(self, request_id: str, fields: str) -> None:
+        """Write the line of one request. `fields` are JSON already: nothing in them came from a client."""
+        self._add(f'{{"time":"{self._now()}","level":"info","event":"request","request_id":"{request_id}",{fields}}}\n')
 
     def _now(self) -> str:
-        """All lines of one turn of the loop bear the time of its first: its text costs as much as a line."""
+        """Return the time of the first line of this turn, for all of its lines: the text costs as much as a line."""
         if not self._lines:
             self._turn = _stamp(self._clock())
         return self._turn
 
-    def _add(self, line: bytes) -> None:
-        self._lines.append(line)
-        if len(self._lines) == 1:
+    def _add(self, line: str) -> None:
+        lines = self._lines
+        lines.append(line)
+        if len(lines) == 1:
             try:
                 asyncio.get_running_loop().call_soon(self.flush)
             except RuntimeError:  # no loop here: nothing would flush later
                 self.flush()
 
     def flush(self) -> None:
-        """Write what has gathered."""
-        lines, self._lines = b"".join(self._lines), []
+        """Write the lines of this turn."""
+        lines, self._lines = "".join(self._lines).encode(), []
         if not lines:
             return
         _write_console(self._console, lines)

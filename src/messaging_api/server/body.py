@@ -17,10 +17,17 @@ class EmptyBody:
 
     size = 0
     awaited = False
+    complete = True
 
     async def read(self, _limit: int) -> bytes:
         """Return nothing."""
         return b""
+
+    def feed(self, _chunk: bytes) -> None:
+        """Do nothing: httptools gives no part of a body that is not there."""
+
+    def finish(self) -> None:
+        """Do nothing."""
 
     def drop(self) -> None:
         """Do nothing."""

@@ -16,4 +16,4 @@ class Rejection(Exception):
 
 def error_bytes(error: Exception, request_id: str, date: bytes, *, secure: bool) -> bytes:
     """Return the bytes of a response that tells `error` and ends the connection."""
-    return encode(as_json(problem_of(error)), request_id, date, secure=secure, close=True, head=False)
+    return encode(as_json(problem_of(error)), request_id, date, secure, True, False)  # noqa: FBT003

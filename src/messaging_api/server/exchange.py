@@ -11,11 +11,11 @@ class Exchange:
 
     __slots__ = ("body", "expects_continue", "keep_alive", "request")
 
-    def __init__(  # positional: keywords cost as much as all the rest
+    def __init__(  # positional, since keywords would cost as much as the rest
         self,
         request: Request,
         body: Body | EmptyBody,
-        keep_alive: bool,
+        keep_alive: bool,  # noqa: FBT001
         expects_continue: bool,  # noqa: FBT001
     ) -> None:
         self.request = request

@@ -150,29 +150,28 @@ class HttpConnection(asyncio.Protocol):
 
     def _respond(self, outcome: Response | BaseException) -> None:
         exchange = self._end_exchange()
-        if exchange is None or self._transport.is_closing():
+        transport = self._transport
+        if exchange is None or transport.is_closing():
             return
-        response = self._response(outcome)
-        last = self._input_closed and not self._queue and self._rejection is None
-        close = response.close or not exchange.keep_alive or self._stopping or last
-        request = exchange.request
-        head = request.method == "HEAD"
-        date, secure = self._load.date, self._secure
-        self._transport.write(encode(response, request.request_id, date, secure=secure, close=close, head=head))
+        response = outcome if isinstance(outcome, Response) else self._failed(outcome)
+        queued = self._queue
+        last = self._input_closed and not queued and self._rejection is None
+        close = response.close or last or self._stopping or not exchange.keep_alive
+        request, load = exchange.request, self._load
+        transport.write(encode(response, request.request_id, load.date, self._secure, close, request.method == "HEAD"))
         if close:
             self._close()
-        elif self._queue:  # other connections come in between
+        elif queued:  # other connections come in between
             asyncio.get_running_loop().call_soon(self._serve_next)
-        else:
+        elif self._rejection is not None or self._input_closed or not self._reading:
             self._finish_input()
 
-    def _response(self, outcome: Response | BaseException) -> Response:
-        if isinstance(outcome, Response):
-            return outcome
-        if not isinstance(outcome, Exception):
-            raise outcome
-        asyncio.get_running_loop().call_exception_handler({"message": "The application failed.", "exception": outcome})
-        response = as_json(problem_of(outcome))
+    def _failed(self, error: BaseException) -> Response:
+        """Return the response of last resort: the application itself responds to all errors that it knows."""
+        if not isinstance(error, Exception):
+            raise error
+        asyncio.get_running_loop().call_exception_handler({"message": "The application failed.", "exception": error})
+        response = as_json(problem_of(error))
         response.close = True
         return response
 
@@ -189,7 +188,7 @@ class HttpConnection(asyncio.Protocol):
             self._write_rejection(self._rejection)
         elif self._input_closed:
             self._transport.close()
-        elif not self._reading:
+        else:
             self._resume_reading()
 
     def _reject(self, rejection: Rejection) -> None:

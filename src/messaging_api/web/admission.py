@@ -22,11 +22,15 @@ class Admission:
         self._tokens.check(request.headers.get(b"authorization"))
         check = request.check = self._limiter.create(request.client.key)
         check.start()
-        await check.wait()
+        await check
 
-    def lookup(self, request: Request) -> RateLimitCheck:
-        """Return the rate limit check for the block of code that looks something up."""
+    def begin_lookup(self, request: Request) -> RateLimitCheck:
+        """Count one look-up together with what is looked up in this turn. Raises LimitReached.
+
+        Await the check before anything that cannot be undone, and tell it of a miss.
+        """
         check = request.check = self._limiter.lookup(request.client.key)
+        check.start()
         return check
 
     def quota_lines(self, request: Request) -> bytes:

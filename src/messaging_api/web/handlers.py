@@ -8,8 +8,8 @@ import msgspec
 
 from messaging_api import __version__
 from messaging_api.core.message import MAX_READS
-from messaging_api.core.service import CreatedMessage, OpenedMessage, ReceiptStatus, Service
-from messaging_api.errors import InvalidRequest
+from messaging_api.core.service import CreatedMessage, FoundReceipt, OpenedMessage, ReceiptStatus, Service
+from messaging_api.errors import InvalidRequest, MessageNotFound
 from messaging_api.web.admission import Admission
 from messaging_api.web.http_errors import UnknownAddress
 from messaging_api.web.negotiation import accepted_format
@@ -64,10 +64,14 @@ class Handlers:
         if accept.format == "html":
             return self._pages.page("reader", request.headers)
         head = request.method == "HEAD"
-        async with self._admission.lookup(request) as check:
+        check = self._admission.begin_lookup(request)
+        try:
             found = await self._service.find(message_id)
-            await check.wait()
+            await check
             opened = await self._service.open(found, confirmed=accept.named, consume=not head)
+        except MessageNotFound:
+            await check.record_miss()
+            raise
         event: Literal["read"] | None = None if head else "read"
         if accept.format == "text":
             return Response(200, _TEXT, opened.text, lines=_facts(opened), tag=opened.tag, event=event)
@@ -79,17 +83,11 @@ class Handlers:
         """GET /receipt/{receipt_id}"""
         if _format(request) == "html":
             return self._pages.page("receipt", request.headers)
-        async with self._admission.lookup(request) as check:
-            found = await self._service.find_receipt(receipt_id)
-            await check.wait()
-            return _receipt(request, await self._service.status(found))
+        return _receipt(request, await self._service.status(await self._find_receipt(request, receipt_id)))
 
     async def burn(self, request: Request, receipt_id: str) -> Response:
         """DELETE /receipt/{receipt_id}"""
-        async with self._admission.lookup(request) as check:
-            found = await self._service.find_receipt(receipt_id)
-            await check.wait()
-            response = _receipt(request, await self._service.burn(found))
+        response = _receipt(request, await self._service.burn(await self._find_receipt(request, receipt_id)))
         response.event = "burned"
         return response
 
@@ -113,6 +111,16 @@ class Handlers:
         if _format(request) == "html":
             return self._pages.problem(problem, request.path, request.headers)
         return as_json(problem)
+
+    async def _find_receipt(self, request: Request, receipt_id: str) -> FoundReceipt:
+        check = self._admission.begin_lookup(request)
+        try:
+            found = await self._service.find_receipt(receipt_id)
+            await check
+        except MessageNotFound:
+            await check.record_miss()
+            raise
+        return found
 
     def _created(self, request: Request, base: str, created: CreatedMessage) -> Response:
         url, receipt = f"{base}/msg/{created.message_id}", f"{base}/receipt/{created.receipt_id}"

@@ -70,17 +70,23 @@ class Response:
         self.close = close
 
 
-def encode(  # noqa: PLR0913 each is a fact of its own
-    response: Response, request_id: str, date: bytes, *, secure: bool, close: bool, head: bool
+def encode(  # noqa: PLR0913, PLR0917 each is a fact of its own, and keywords would cost as much as the rest
+    response: Response,
+    request_id: str,
+    date: bytes,
+    secure: bool,  # noqa: FBT001
+    close: bool,  # noqa: FBT001
+    head: bool,  # noqa: FBT001
 ) -> bytes:
     """Return the bytes of a response. `date` is a header line; `head` leaves the body out (RFC 9110, section 9.3.2)."""
+    block, body = response.block, response.body
     return b"%b%b%b%b%bcontent-length: %d\r\nx-request-id: %b\r\n\r\n%b" % (
         _STATUS_LINES[response.status],
         date,
-        response.block.secure if secure else response.block.plain,
+        block.secure if secure else block.plain,
         response.lines,
         b"connection: close\r\n" if close else b"",
-        len(response.body),
+        len(body),
         request_id.encode(),
-        b"" if head else response.body,
+        b"" if head else body,
     )

@@ -6,7 +6,7 @@ from functools import lru_cache, partial
 from messaging_api.core.pending import Pending, begun
 from messaging_api.core.ratelimit import WINDOW_MS, Kind, WindowCounts
 from messaging_api.errors import StoreError, StoreUnavailable
-from messaging_api.stores.coalescing import PendingCount
+from messaging_api.stores.coalescing import CountGroup, resolve_group
 from messaging_api.stores.redis.connection import Command
 from messaging_api.stores.redis.node import CommandChannel
 from messaging_api.stores.redis.scripts import Script
@@ -22,12 +22,12 @@ class RedisCounters:
         self._prefix = prefix
         self._channel = channel
 
-    def run(self, counts: Iterable[PendingCount]) -> None:
-        """Send one command for each of `counts`, and resolve it with the reply."""
-        for pending in counts:
-            command = _command(self._prefix, *pending.request, len(pending.waiters))
+    def run(self, groups: Iterable[CountGroup]) -> None:
+        """Send one command for each of `groups`, and resolve it with the reply."""
+        for group in groups:
+            command = _command(self._prefix, *group[0].request, len(group))
             # ahead, so that its reply comes before that of the look-up beside it, and no request waits twice
-            begun(self._channel.submit(command, ahead=True)).on_result(partial(_resolve, pending))
+            begun(self._channel.submit(command, ahead=True)).on_result(partial(_resolve, group))
 
 
 @lru_cache(4096)
@@ -38,11 +38,11 @@ def _command(prefix: bytes, client: bytes, add: Kind | None, look: Kind | None, 
     return LIMIT.call(len(keys), *keys, _WINDOW, *map(str, increments.values()))
 
 
-def _resolve(pending: PendingCount, reply: Pending[list[int]]) -> None:
+def _resolve(group: CountGroup, reply: Pending[list[int]]) -> None:
     numbers = reply.outcome()
     if isinstance(numbers, StoreError):
-        pending.resolve(numbers)
+        resolve_group(group, numbers)
     elif isinstance(numbers, BaseException):
-        pending.resolve(StoreUnavailable("Redis gave no reply."))
+        resolve_group(group, StoreUnavailable("Redis gave no reply."))
     else:
-        pending.resolve(WindowCounts(*numbers) if pending.request[1] else WindowCounts(0, 0, *numbers))
+        resolve_group(group, WindowCounts(*numbers) if group[0].request[1] else WindowCounts(0, 0, *numbers))

@@ -4,8 +4,7 @@ Redis must not evict (`maxmemory-policy noeviction`): a message is kept until it
 """
 
 from messaging_api.core.message import RECEIPT_EXTRA_MS
-from messaging_api.core.pending import Pending
-from messaging_api.core.ratelimit import Counted, CountRequest
+from messaging_api.core.ratelimit import PendingCount
 from messaging_api.core.record import StoredMessage, parse
 from messaging_api.core.store import Entry, Stats
 from messaging_api.stores.coalescing import CountBatcher
@@ -32,8 +31,8 @@ class RedisStore:
         self._db = db
         self._counts = CountBatcher(RedisCounters(prefix, reads).run)
 
-    def count(self, request: CountRequest) -> Pending[Counted]:
-        return self._counts.count(request)
+    def count(self, pending: PendingCount) -> None:
+        self._counts.count(pending)
 
     async def create(self, message: Entry, receipt: Entry, idempotency_record: Entry | None = None) -> bytes | None:
         entries = (message, receipt) if idempotency_record is None else (message, receipt, idempotency_record)

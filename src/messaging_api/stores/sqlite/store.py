@@ -12,13 +12,12 @@ from collections.abc import Callable
 from functools import partial
 from typing import Any
 
-from messaging_api.core.pending import Pending
-from messaging_api.core.ratelimit import Counted, CountRequest
+from messaging_api.core.ratelimit import PendingCount
 from messaging_api.core.record import StoredMessage, parse
 from messaging_api.core.store import Entry, Stats
 from messaging_api.errors import StoreUnavailable
 from messaging_api.stores.batching import NO_HOOKS, Batcher, PendingOperation, StoreHooks
-from messaging_api.stores.coalescing import CountBatcher, PendingCount
+from messaging_api.stores.coalescing import CountBatcher, CountGroup, resolve_group
 from messaging_api.stores.sqlite import statements
 from messaging_api.stores.sqlite.database import SqliteFile, connect, set_up, store_error
 from messaging_api.stores.sqlite.shared_counters import SharedCounters
@@ -60,8 +59,8 @@ class SqliteStore:
         self._writes: Batcher[Write, Any] = hooks.batcher(self._run_writes)
         self._sweeper = Sweeper(self._reader, self._writes.submit, clock, hooks.expired_unread)
 
-    def count(self, request: CountRequest) -> Pending[Counted]:
-        return self._counts.count(request)
+    def count(self, pending: PendingCount) -> None:
+        self._counts.count(pending)
 
     async def create(self, message: Entry, receipt: Entry, idempotency_record: Entry | None = None) -> bytes | None:
         operation = partial(statements.create, self._clock(), message, receipt, idempotency_record)
@@ -109,15 +108,15 @@ class SqliteStore:
             free = min(free, max(0, self._file.max_bytes - used))
         return Stats(used / (used + free), used, records)
 
-    def _run_counts(self, batch: list[PendingCount]) -> None:
+    def _run_counts(self, groups: list[CountGroup]) -> None:
         try:
-            results = self._counters.count([(pending.request, len(pending.waiters)) for pending in batch])
+            results = self._counters.count([(group[0].request, len(group)) for group in groups])
         except StoreUnavailable as error:
-            for pending in batch:
-                pending.resolve(error)
+            for group in groups:
+                resolve_group(group, error)
         else:
-            for pending, counts in zip(batch, results, strict=True):
-                pending.resolve(counts)
+            for group, counts in zip(groups, results, strict=True):
+                resolve_group(group, counts)
 
     def _run_looks(self, batch: list[PendingOperation[bytes, bytes | None]]) -> None:
         for start in range(0, len(batch), _MAX_LOOKS):
