@@ -1,10 +1,12 @@
 """Settings: where values come from, and what is refused."""
 
+import re
 from pathlib import Path
 
 import pytest
 
 from messaging_api.errors import SettingsError, StoreUnavailable
+from messaging_api.settings.fields import comma_separated, whole
 from messaging_api.settings.server import load
 from messaging_api.stores import StoreOptions, open_store
 from messaging_api.stores.redis.url import RedisUrl
@@ -54,6 +56,39 @@ def test_values_out_of_shape(name: str, text: str) -> None:
     """A value out of shape is refused with the name of its option and the shape it has."""
     with pytest.raises(SettingsError, match=f"--{name.replace('_', '-')} must be: "):
         load({name: text}, {})
+
+
+@pytest.mark.parametrize(
+    "url",
+    [
+        "redis://:topsecret@h",
+        "redis://me:top/secret@h/0",
+        "redis://:x@topsecret@h/0",
+        "redis+sentinel://h/m?sentinel_password=topsecret",
+        "redis+sentinel://:topsecret@h/m?sentinel_user=u&sentinel_password=topsecret&prefix=p",
+    ],
+)
+def test_passwords_in_the_store_url_are_masked(url: str) -> None:
+    """The explanation of the settings shows the host, and none of the passwords."""
+    shown = next(row.value for row in load({"store": url}, {})[1] if row.name == "store")
+    assert "secret" not in shown
+    assert "***" in shown
+    assert re.search("[/@]h(/|$)", shown)
+
+
+def test_a_url_without_passwords_is_shown() -> None:
+    """There is nothing to mask in a path, not even behind an @."""
+    shown = [row.value for row in load({"store": "sqlite:////a@b/m.db?max_bytes=1"}, {})[1] if row.name == "store"]
+    assert shown == ["sqlite:////a@b/m.db?max_bytes=1"]
+
+
+def test_the_shape_of_a_list() -> None:
+    """A list takes any number of items, each in the shape of its reader."""
+    numbers = comma_separated(whole(1, 9))
+    assert numbers.shape == "1 to 9[,…]"
+    assert (numbers.parse(" 1, 9 "), numbers.parse("")) == ((1, 9), ())
+    with pytest.raises(SettingsError, match=re.escape("--trusted-proxies must be: network[,…]")):
+        load({"trusted_proxies": "10.0.0.0/8,x"}, {})
 
 
 def test_values_in_shape() -> None:

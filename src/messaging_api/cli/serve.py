@@ -1,4 +1,4 @@
-"""The commands of those who run the service: serve, settings."""
+"""The commands that run the service and show its settings."""
 
 import os
 import sys
@@ -19,10 +19,10 @@ Command = Callable[..., Any]
 
 
 def _setting_options(command: Command) -> Command:
-    """One option for each setting."""
+    """Add one option for each setting."""
     for spec in reversed(fields(Settings)):
         name, meta = spec.name, spec.metadata
-        described = f"{meta['meaning']} [dim]\\[{ENV_PREFIX}{name.upper()}][/dim]"
+        described = f"{meta['meaning']} [dim]\\[{ENV_PREFIX}{name.upper()}, default: {meta['default']}][/dim]"
         command = click.option(f"--{name.replace('_', '-')}", name, metavar=meta["shape"], help=described)(command)
     return command
 
@@ -39,8 +39,8 @@ def _load(options: dict[str, str | None]) -> tuple[Settings, list[ExplainedSetti
 def serve(**options: str | None) -> None:
     """Serve messages over HTTP.
 
-    Each option can also be set by the environment variable named with it, or by a file that the variable's name plus
-    _FILE points to.
+    Each option can also be set by the environment variable in brackets. With _FILE added to its name, the variable
+    names a file that contains the value.
     """
     settings, _ = _load(options)
     try:
@@ -56,9 +56,9 @@ def serve(**options: str | None) -> None:
 @click.command()
 @_setting_options
 def settings(**options: str | None) -> None:
-    """Show every setting: its value, where that came from, what it means."""
+    """Show every setting: its value, the source of the value, and its meaning."""
     _, explained = _load(options)
-    table = Table("setting", "value", "from", "shape", "meaning", box=None, header_style="bold")
+    table = Table("setting", "value", "source", "shape", "meaning", box=None, header_style="bold")
     for row in explained:
         table.add_row(row.name, escape(row.value), row.source, escape(row.shape), escape(row.meaning))
     Console(width=None if sys.stdout.isatty() else 200).print(table)

@@ -1,4 +1,4 @@
-"""The command that makes a token for those who may create."""
+"""The command that creates a token."""
 
 import rich_click as click
 
@@ -8,14 +8,15 @@ from messaging_api.web.tokens import new_token
 
 @click.command()
 def token() -> None:
-    """Make a bearer token for those who may create messages.
+    """Create a bearer token that allows its holder to create messages.
 
-    It is shown once and kept nowhere: whoever may create sends it, the service knows its hash only.
+    It is shown once and stored nowhere: clients send the token, the service only knows its hash.
     """
-    made, kept = new_token()
-    click.echo(f"token: {made}")
-    click.echo(f"hash:  {kept}\n")
-    click.echo("Give the token to whoever may create; they send it with each message:\n")
-    click.echo(f'  curl -H "Authorization: Bearer {made}" -d message=hello URL\n')
-    click.echo(f"Give the hash to the service, with commas between several: --create-tokens, {ENV_PREFIX}CREATE_TOKENS")
-    click.echo(f"or a file named by {ENV_PREFIX}CREATE_TOKENS_FILE. Reading needs no token.")
+    bearer, hashed = new_token()
+    variable = f"{ENV_PREFIX}CREATE_TOKENS"
+    click.echo(f"token: {bearer}")
+    click.echo(f"hash:  {hashed}\n")
+    click.echo("Give the token to those who are allowed to create messages. They send it with each message:\n")
+    click.echo(f'  curl -H "Authorization: Bearer {bearer}" -d message=hello URL\n')
+    click.echo(f"Give the hash to the service, by --create-tokens, {variable} or a file that {variable}_FILE names.")
+    click.echo("Separate several hashes by commas. Reading needs no token.")

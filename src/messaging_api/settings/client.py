@@ -12,7 +12,7 @@ import platformdirs
 from messaging_api.client import BadLink
 from messaging_api.client.links import server_address
 from messaging_api.errors import SettingsError
-from messaging_api.settings.fields import SettingsSource, resolve, setting
+from messaging_api.settings.fields import Reader, SettingsSource, matching, resolve, setting
 from messaging_api.settings.server import CLIENT_PREFIX
 
 
@@ -29,20 +29,18 @@ def _seconds(text: str) -> float:
     return float(text)
 
 
-def _token(text: str) -> str:
-    if not re.fullmatch("[!-~]{1,1000}", text, re.ASCII):
-        raise ValueError
-    return text
-
-
 @dataclass(frozen=True, slots=True)
 class ClientSettings:
     """All that can be set on this side. None: not set."""
 
-    server: str | None = setting(None, _server, "http(s)://host[/path]", "Where messages are sent to.")
-    token: str | None = setting(None, _token, "characters without spaces", "Lets you create there.", secret=True)
-    ca: str | None = setting(None, str, "file", "Certificates to trust in place of the usual ones, in PEM.")
-    wait: float = setting(30.0, _seconds, "seconds", "How long to try again when the server is busy or away; 0: never.")
+    server: str | None = setting(None, Reader("http(s)://host[/path]", _server), "Where messages are sent to.")
+    token: str | None = setting(
+        None, matching("characters without spaces", "[!-~]{1,1000}"), "Lets you create there.", secret=True
+    )
+    ca: str | None = setting(None, Reader("file", str), "Certificates to trust in place of the usual ones, in PEM.")
+    wait: float = setting(
+        30.0, Reader("seconds", _seconds), "How long to try again when the server is busy or away; 0: never."
+    )
 
 
 _TOKEN = ("token", "token_file")

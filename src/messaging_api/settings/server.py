@@ -1,9 +1,9 @@
-"""One frozen Settings, made from mappings that are handed in.
+"""The settings of the service: one frozen value, made from mappings that are passed in.
 
-Each field below is one setting: its name is the option (`--log-dir`) and the environment variable
-(`MESSAGING_API_LOG_DIR`), its metadata the way it is read and what it means. `MESSAGING_API_<NAME>_FILE` names a file
-that holds the value, for secrets that are mounted as files. The option wins over the variable, the variable over the
-default.
+Each field of `Settings` is one setting. Its name gives the option (`--log-dir`) and the environment variable
+(`MESSAGING_API_LOG_DIR`); its metadata says how it is read and what it means. `MESSAGING_API_<NAME>_FILE` names a file
+that contains the value, for secrets that are mounted as files. An option takes precedence over a variable, a variable
+over the default.
 """
 
 import os
@@ -17,44 +17,46 @@ from urllib.parse import urlsplit
 import platformdirs
 
 from messaging_api.errors import SettingsError
-from messaging_api.settings.fields import SettingsSource, SourceName, listed, resolve, setting, whole
+from messaging_api.settings.fields import (
+    Reader,
+    SettingsSource,
+    SourceName,
+    comma_separated,
+    display,
+    matching,
+    resolve,
+    setting,
+    text,
+    whole,
+)
 
 ENV_PREFIX = "MESSAGING_API_"
 CLIENT_PREFIX = "MESSAGING_API_CLIENT_"
-"""Variables of those who send and read: none of the service's business, whether known or not."""
+"""Prefix of the client's variables. The service ignores them, known or not."""
 
 
-def _seconds(text: str) -> float:
-    if not re.fullmatch(r"[0-9]{1,3}(\.[0-9]{1,3})?", text, re.ASCII) or not float(text):
+def _seconds(number: str) -> float:
+    if not re.fullmatch(r"[0-9]{1,3}(\.[0-9]{1,3})?", number, re.ASCII) or not float(number):
         raise ValueError
-    return float(text)
+    return float(number)
 
 
-def _text(text: str) -> str:
-    if not text:
-        raise ValueError
-    return text
-
-
-def _public_url(text: str) -> str:
-    parts = urlsplit(text)
+def _base_url(url: str) -> str:
+    parts = urlsplit(url)
     if parts.scheme not in ("http", "https") or not parts.hostname or parts.query or parts.fragment or parts.username:
         raise ValueError
-    return text.rstrip("/")
+    return url.rstrip("/")
 
 
-def _token_hash(text: str) -> str:
-    if not re.fullmatch("[0-9a-f]{64}", text, re.ASCII):
-        raise ValueError
-    return text
-
-
-def _origin(text: str) -> str:
-    if text != "*" and not re.fullmatch(
-        r"https?://[0-9a-z.-]+(:[0-9]{1,5})?|https?://\[[0-9a-f:]+\](:[0-9]{1,5})?", text
-    ):
-        raise ValueError
-    return text
+_HOST = text("name or address")
+_PORT = whole(0, 65535)
+_MILLION = 10**6
+_TIMEOUT = Reader("seconds, 0.001 to 999.999", _seconds)
+_FILE = text("file")
+_TTL = whole(1, 366 * 86_400)
+_NETWORK = Reader("network", ip_network)
+_TOKEN_HASH = matching("hash", "[0-9a-f]{64}")
+_ORIGIN = matching("origin or *", r"\*|https?://([0-9a-z.-]+|\[[0-9a-f:]+\])(:[0-9]{1,5})?")
 
 
 def _default_store() -> str:
@@ -67,72 +69,93 @@ def _default_log_dir() -> str:
 
 @dataclass(frozen=True, slots=True)
 class Settings:
-    """All that can be set. Lives are in seconds, sizes in bytes."""
+    """All settings of the service. Lifetimes are in seconds, sizes in bytes."""
 
-    host: str = setting("127.0.0.1", _text, "name or address", "Address to serve on; 0.0.0.0 for all.")
-    port: int = setting(5000, whole(0, 65535), "0 to 65535", "Port to serve on; 0 picks a free one.")
-    ops_host: str = setting("127.0.0.1", _text, "name or address", "Address of the ops port.")
-    ops_port: int = setting(9000, whole(0, 65535), "0 to 65535", "Port of /live, /ready and /metrics.")
-    workers: int = setting(os.cpu_count() or 1, whole(1, 256), "1 to 256", "Processes that serve; default: the cores.")
-    store: str = setting(_default_store(), _text, "URL", "Where messages are kept.", secret=True)
-    store_timeout: float = setting(1.5, _seconds, "seconds", "Longest wait for the store before 503.")
+    host: str = setting("127.0.0.1", _HOST, "Address to listen on; 0.0.0.0 = all IPv4 addresses.")
+    port: int = setting(5000, _PORT, "Port to listen on; 0 = any free port.")
+    ops_host: str = setting("127.0.0.1", _HOST, "Address of the operations port.")
+    ops_port: int = setting(9000, _PORT, "Port of /live, /ready and /metrics; 0 = any free port.")
+    workers: int = setting(
+        os.cpu_count() or 1, whole(1, 256), "Number of worker processes.", shown_default="number of CPU cores"
+    )
+    store: str = setting(
+        _default_store(),
+        text("URL"),
+        "Where messages are stored.",
+        shown_default="SQLite in the user's data folder",
+        secret=True,
+    )
+    store_timeout: float = setting(1.5, _TIMEOUT, "Timeout for the store; the response is 503 after it.")
     drain_seconds: int = setting(
-        0, whole(0, 600), "0 to 600", "Seconds that /ready says 503 while it still serves, before it stops."
+        0, whole(0, 600), "On shutdown, seconds to keep serving while /ready already answers 503."
     )
-    replicas_to_wait: int = setting(0, whole(0, 9), "0 to 9", "Replicas of Redis that have it before it counts.")
-    tls_cert: str = setting("", _text, "file", "Certificate chain in PEM, for https; read anew when it changes.")
-    tls_key: str = setting("", _text, "file", "Its key in PEM, without a password.")
-    redirect_port: int = setting(0, whole(0, 65535), "0 to 65535", "Plain port that leads to https; 0 = none.")
-    max_connections: int = setting(2000, whole(1, 10**6), "1 to 1000000", "Connections a worker keeps; more get 503.")
-    max_in_flight: int = setting(
-        1000, whole(1, 10**6), "1 to 1000000", "Requests a worker serves at once; more get 503."
+    replicas_to_wait: int = setting(
+        0, whole(0, 9), "Redis replicas that must confirm a write before it is acknowledged."
     )
-    head_timeout: float = setting(10.0, _seconds, "seconds", "Longest wait for the head of a request.")
-    body_timeout: float = setting(30.0, _seconds, "seconds", "Longest wait for the body of a request, then 408.")
-    send_timeout: float = setting(30.0, _seconds, "seconds", "Longest wait for a client to take an answer.")
-    keep_alive: float = setting(75.0, _seconds, "seconds", "How long an idle connection stays open.")
+    tls_cert: str = setting("", _FILE, "Certificate chain (PEM) for HTTPS; loaded again when the file changes.")
+    tls_key: str = setting("", _FILE, "Private key (PEM) of the certificate, without a password.")
+    redirect_port: int = setting(0, _PORT, "Plain HTTP port that redirects to HTTPS; 0 = none.")
+    max_connections: int = setting(2000, whole(1, _MILLION), "Open connections per worker; further ones get 503.")
+    max_in_flight: int = setting(1000, whole(1, _MILLION), "Concurrent requests per worker; further ones get 503.")
+    head_timeout: float = setting(10.0, _TIMEOUT, "Timeout for receiving the head of a request.")
+    body_timeout: float = setting(30.0, _TIMEOUT, "Timeout for receiving the body of a request; 408 after it.")
+    send_timeout: float = setting(30.0, _TIMEOUT, "Timeout for sending a response to a client.")
+    keep_alive: float = setting(75.0, _TIMEOUT, "How long an idle connection stays open.")
     log_dir: str = setting(
-        _default_log_dir(), _text, "folder, or -", "Where messaging_api.log is written; - for the console alone."
+        _default_log_dir(),
+        text("folder or -"),
+        "Folder of messaging_api.log; - = log to the console only.",
+        shown_default="/var/log/messaging_api for root, else the user's log folder",
     )
-    traces_to: str = setting("", _public_url, "http(s)://host/path", "Where OTLP traces are sent; default: nowhere.")
-    log_keep_days: int = setting(400, whole(1, 36500), "1 to 36500", "Days for which rotated logs are kept.")
-    public_url: str = setting("", _public_url, "http(s)://host[/path]", "What links begin with; default: as asked.")
+    traces_to: str = setting("", Reader("http(s)://host/path", _base_url), "OTLP endpoint that receives traces.")
+    log_keep_days: int = setting(400, whole(1, 36500), "Days to keep rotated log files.")
+    public_url: str = setting(
+        "",
+        Reader("http(s)://host[/path]", _base_url),
+        "Base URL of the links.",
+        shown_default="the address in the request",
+    )
     trusted_proxies: tuple[IPv4Network | IPv6Network, ...] = setting(
-        (), listed(ip_network), "networks", "Proxies whose X-Forwarded-For or Forwarded names the client."
+        (), comma_separated(_NETWORK), "Proxies whose X-Forwarded-For or Forwarded header identifies the client."
     )
-    limit_create: int = setting(60, whole(0, 10**6), "0 to 1000000", "Messages a client may create a minute; 0: any.")
-    limit_read: int = setting(600, whole(0, 10**6), "0 to 1000000", "Look-ups a client may make a minute; 0: any.")
-    limit_miss: int = setting(30, whole(0, 10**6), "0 to 1000000", "Of these, how many may find nothing; 0: any.")
+    limit_create: int = setting(60, whole(0, _MILLION), "Messages created per client per minute; 0 = unlimited.")
+    limit_read: int = setting(600, whole(0, _MILLION), "Look-ups per client per minute; 0 = unlimited.")
+    limit_miss: int = setting(30, whole(0, _MILLION), "Failed look-ups per client per minute; 0 = unlimited.")
     create_tokens: tuple[str, ...] = setting(
-        (), listed(_token_hash), "hashes", "Hashes of the tokens that may create; default: all may.", secret=True
+        (),
+        comma_separated(_TOKEN_HASH),
+        "Hashes of the tokens that allow creating messages.",
+        shown_default="none: no token needed",
+        secret=True,
     )
     cors_origins: tuple[str, ...] = setting(
-        (), listed(_origin), "origins or *", "Sites whose pages may use this from a browser."
+        (), comma_separated(_ORIGIN), "Websites whose scripts may use the service from a browser; * = all."
     )
-    max_message_bytes: int = setting(65_536, whole(1, 16 * 2**20), "1 to 16777216", "Longest message, in UTF-8.")
-    max_ttl: int = setting(604_800, whole(1, 31_622_400), "1 to 31622400", "Longest life of a message, in seconds.")
-    default_ttl: int = setting(604_800, whole(1, 31_622_400), "1 to 31622400", "Life of a message when none is asked.")
+    max_message_bytes: int = setting(65_536, whole(1, 16 * 2**20), "Longest message, in bytes of UTF-8.")
+    max_ttl: int = setting(604_800, _TTL, "Longest lifetime of a message, in seconds.")
+    default_ttl: int = setting(
+        604_800, _TTL, "Lifetime in seconds of a message that specifies none; at most --max-ttl."
+    )
 
 
 class ExplainedSetting(NamedTuple):
-    """A setting as it stands: `value` is what may be shown, `source` where it came from."""
+    """The value in force of a setting, with secrets masked, and where it came from."""
 
     name: str
     value: str
     source: SourceName
-    variable: str
     shape: str
     meaning: str
 
 
 def load(options: Mapping[str, str], environ: Mapping[str, str]) -> tuple[Settings, list[ExplainedSetting]]:
-    """The settings, and where each came from. Keys of `options` are field names.
+    """Return the settings, and an explanation of each. Keys of `options` are field names.
 
-    Raises SettingsError, naming the setting and the shape expected, for unknown names with our prefix too.
+    Raises SettingsError, which names the setting and the expected shape; also for unknown variables with our prefix.
     """
-    ours = {name: text for name, text in environ.items() if not name.startswith(CLIENT_PREFIX)}
-    places = [SettingsSource.options(options), SettingsSource.environment(ENV_PREFIX, ours)]
-    values, sources = resolve(Settings, places)
+    ours = {name: value for name, value in environ.items() if not name.startswith(CLIENT_PREFIX)}
+    candidates = [SettingsSource.options(options), SettingsSource.environment(ENV_PREFIX, ours)]
+    values, sources = resolve(Settings, candidates)
     settings = Settings(**values)
     if bool(settings.tls_cert) != bool(settings.tls_key) or (settings.redirect_port and not settings.tls_cert):
         raise SettingsError("tls_cert and tls_key go together, and redirect_port needs them.")
@@ -144,13 +167,14 @@ def load(options: Mapping[str, str], environ: Mapping[str, str]) -> tuple[Settin
 
 
 def _explain(spec: "Field[Any]", settings: Settings, source: SourceName) -> ExplainedSetting:
-    shown = _shown(getattr(settings, spec.name), secret=not spec.repr)
-    meta = spec.metadata
-    return ExplainedSetting(spec.name, shown, source, ENV_PREFIX + spec.name.upper(), meta["shape"], meta["meaning"])
+    value = getattr(settings, spec.name)
+    shown = display(value) if spec.repr else _masked(value)
+    return ExplainedSetting(spec.name, shown, source, spec.metadata["shape"], spec.metadata["meaning"])
 
 
-def _shown(value: object, *, secret: bool) -> str:
-    """What may be seen of a value: of an address without its password, of other secrets their number."""
+def _masked(value: str | tuple[str, ...]) -> str:
+    """Return what may be shown of a secret: a store URL without passwords, of a list only its length."""
     if isinstance(value, tuple):
-        return f"{len(value)} set" if secret and value else ", ".join(map(str, value))
-    return re.sub(r"(?<=://)[^@/]*@", "***@", str(value)) if secret else str(value)
+        return f"{len(value)} set" if value else ""
+    without_login = value if value.startswith("sqlite:") else re.sub(r"(?<=://).*@", "***@", value)
+    return re.sub(r"(?<=password=)[^&]*", "***", without_login)
