@@ -90,6 +90,10 @@ lint: $(BIN)/pytest ## Check style, types and shape.
 contract: $(BIN)/pytest ## Run the HTTP contract against a running service: URL=http://…
 	CONTRACT_URL='$(URL)' $(BIN)/pytest tests/contract/test_http.py
 
+.PHONY: settings-docs
+settings-docs: install ## Write the table in docs/settings.md from the settings in the code.
+	$(BIN)/python -m scripts.settings_docs
+
 lock: ## Write the lock files anew from pyproject.toml (needs uv).
 	uv pip compile --universal --python-version 3.11 --generate-hashes --no-header --no-annotate \
 	  pyproject.toml -o requirements.lock
