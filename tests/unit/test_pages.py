@@ -59,7 +59,7 @@ def places(text: str | dict[str, str]) -> set[str]:
 def texts(language: str) -> dict[str, Any]:
     """Return all texts of a language, by `group.key`."""
     groups = words()[language].items()
-    return {f"{group}.{key}": text for group, found in groups if group != "plurals" for key, text in found.items()}
+    return {f"{group}.{key}": text for group, found in groups if group != "grammar" for key, text in found.items()}
 
 
 @pytest.mark.parametrize("language", LANGUAGES)
@@ -73,10 +73,16 @@ def test_each_language_is_complete(language: str) -> None:
 @pytest.mark.parametrize("language", LANGUAGES)
 def test_each_language_has_its_plural_forms(language: str) -> None:
     """A text with plural forms has one for each category of its language and no further ones."""
-    categories = {*words()[language]["plurals"], "other"}
+    categories = {*words()[language]["grammar"]["plurals"], "other"}
     assert {key: set(text) for key, text in texts(language).items() if isinstance(text, dict)} == {
         key: categories for key, text in texts(language).items() if isinstance(text, dict)
     }
+
+
+@pytest.mark.parametrize(("language", "expected"), [("en", "Up to 65,536 bytes"), ("de", "Bis zu 65.536 Bytes")])
+def test_numbers_are_written_as_the_language_requires(language: str, expected: str) -> None:
+    """The separator of thousands is that of the language: elsewhere a comma begins the decimals."""
+    assert expected in body("index", accept_language=language)
 
 
 def test_no_words_are_left_over() -> None:

@@ -136,7 +136,7 @@ def _page(name: str, lang: str, limits: MessageLimits) -> bytes:
         "lives": "".join(_option(seconds, _lifetime(seconds, lang), _SELECTED_TTL) for seconds in _ttls(limits)),
         "reads": "".join(_option(reads, counted(lang, "write", "times", reads), 1) for reads in _READS),
         "max_reads": str(MAX_READS),
-        "write.room": html.escape(str(texts["write"]["room"]).replace("{n}", f"{limits.max_bytes:,}")),
+        "write.room": html.escape(counted(lang, "write", "room", limits.max_bytes)),
     }
     data = {
         "limits": {"max_message_bytes": limits.max_bytes, "max_ttl": limits.max_ttl},

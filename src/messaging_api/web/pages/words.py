@@ -1,7 +1,8 @@
 """The texts of the web pages in each language, from `static/words/<language>.json`.
 
-A text that contains a number may be an object with one text for each plural category of the language. `plurals` holds
-the conditions of these categories as CLDR states them (common/supplemental/plurals.xml); browsers know them already.
+A text that contains a number may be an object with one text for each plural category of the language. `grammar` holds
+what browsers already know: the separator of thousands, and the conditions of the plural categories as CLDR states them
+(common/supplemental/plurals.xml).
 """
 
 import json
@@ -25,6 +26,6 @@ def words() -> dict[str, Words]:
 
 def counted(language: str, group: str, key: str, number: int) -> str:
     """Return a text with `number` in it, in the plural form that `language` requires."""
-    text = words()[language][group][key]
-    form: str = text if isinstance(text, str) else text[plural_category(number, words()[language]["plurals"])]
-    return form.replace("{n}", str(number))
+    text, grammar = words()[language][group][key], words()[language]["grammar"]
+    form: str = text if isinstance(text, str) else text[plural_category(number, grammar["plurals"])]
+    return form.replace("{n}", f"{number:,}".replace(",", grammar["thousands"]))
