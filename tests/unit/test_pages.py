@@ -1,4 +1,4 @@
-"""The web pages as files and answers; what they do in a browser is in tests/browser."""
+"""The web pages as files and responses. Their behaviour in a browser is tested in tests/browser."""
 
 import gzip
 import json
@@ -23,8 +23,8 @@ PAGES = Pages(MessageLimits())
 LANGUAGES = tuple(words())
 
 
-class Seen(HTMLParser):
-    """The elements of a page that lead somewhere, and all ids."""
+class Links(HTMLParser):
+    """The links, ids and inline code of a page."""
 
     def __init__(self, text: str) -> None:
         super().__init__()
@@ -44,7 +44,7 @@ class Seen(HTMLParser):
 
 
 def body(name: str, **headers: str) -> str:
-    """The page `name` for these request headers."""
+    """Return the page `name` for a request with these headers."""
     return PAGES.page(
         name, {key.replace("_", "-").encode(): value.encode() for key, value in headers.items()}
     ).body.decode()
@@ -85,20 +85,20 @@ def test_numbers_are_written_as_the_language_requires(language: str, expected: s
     assert expected in body("index", accept_language=language)
 
 
-def test_no_words_are_left_over() -> None:
-    """Each word is used by a template, a script or the program."""
+def test_every_text_is_used() -> None:
+    """A template, a script or a module of the package uses it."""
     sources = "".join(path.read_text() for path in [*STATIC.glob("*.html"), *STATIC.glob("*.js")])
     sources += "".join(path.read_text() for path in STATIC.parent.glob("*.py"))
-    asked_by_state = {"available", "read", "burned", "expired", *re.findall(r'\d+: "(\w+)"', assets.source("api.js"))}
+    used_by_state = {"available", "read", "burned", "expired", *re.findall(r'\d+: "(\w+)"', assets.source("api.js"))}
     for name in texts("en"):
         group, key = name.split(".")
         used = re.search(rf"""["{{]{group}\.{key}["}}]|"{key}"|\$\{{group}}\.{key}`""", sources)
-        assert used or key in asked_by_state or key in {"title", "offline", "unexpected"}, name
+        assert used or key in used_by_state or key in {"title", "offline", "unexpected"}, name
 
 
 @pytest.mark.parametrize("name", NAMES)
-def test_a_page_speaks_the_language_asked_for(name: str) -> None:
-    """German to those who like it best, English to all others."""
+def test_page_is_in_the_preferred_language(name: str) -> None:
+    """German is for browsers that prefer it, English for all others."""
     assert '<html lang="de">' in body(name, accept_language="de-AT,de;q=0.9,en;q=0.8")
     assert '<html lang="en">' in body(name, accept_language="fr, en;q=0.1")
     assert '<html lang="en">' in body(name)
@@ -106,9 +106,9 @@ def test_a_page_speaks_the_language_asked_for(name: str) -> None:
 
 @pytest.mark.parametrize("name", [*NAMES, "docs"])
 @pytest.mark.parametrize("language", LANGUAGES)
-def test_a_page_leads_to_its_own_server_only(name: str, language: str) -> None:
-    """Every address in a page is relative, so that it works behind a path too; files have the hash of their content."""
-    seen = Seen(body(name, accept_language=language))
+def test_page_links_to_its_own_server_only(name: str, language: str) -> None:
+    """Every link is relative, so that pages also work below a path, and files are named by their hash."""
+    seen = Links(body(name, accept_language=language))
     root = "../" if name in ("reader", "receipt") else "./"
     for link in seen.links:
         assert link.startswith((root, "#")), link
@@ -118,10 +118,10 @@ def test_a_page_leads_to_its_own_server_only(name: str, language: str) -> None:
 
 
 @pytest.mark.parametrize("name", [*NAMES, "docs"])
-def test_a_page_needs_nothing_unsafe(name: str) -> None:
-    """No inline script, style or handler; the policy allows none, and no other origin."""
+def test_page_has_no_inline_code(name: str) -> None:
+    """It has no inline script, style or handler; the policy forbids them and all other origins."""
     text = body(name)
-    assert Seen(text).inline == []
+    assert Links(text).inline == []
     assert not re.search(r'<script(?! type="(module" src=|application/json" id=))', text)
     policy = dict(PAGES.page(name, {}).headers)[b"content-security-policy"].decode()
     assert policy.startswith("default-src 'none';")
@@ -130,16 +130,16 @@ def test_a_page_needs_nothing_unsafe(name: str) -> None:
     assert "*" not in policy
 
 
-def test_scripts_never_take_text_for_html() -> None:
-    """No sink of HTML or code in any script, the vendored one included."""
+def test_scripts_do_not_parse_text_as_html() -> None:
+    """No script, not even the vendored one, has a statement that parses HTML or code."""
     for path in STATIC.rglob("*.js"):
         assert not re.search(
             r"innerHTML|outerHTML|insertAdjacent|document\.write|\beval\b|Function\(", path.read_text()
         ), path
 
 
-def test_compression_follows_the_request() -> None:
-    """Brotli where it was packed at build, else gzip, else nothing; all hold the same."""
+def test_encoding_follows_accept_encoding() -> None:
+    """Brotli is preferred over gzip, gzip over none; the decompressed content is the same."""
     for name, content in assets.assets().values():
         plain = PAGES.asset(name, {})
         zipped = PAGES.asset(name, {b"accept-encoding": b"gzip"})
@@ -149,22 +149,22 @@ def test_compression_follows_the_request() -> None:
         assert packed
         assert plain.body == content == gzip.decompress(zipped.body)
         assert dict(zipped.headers)[b"content-encoding"] == b"gzip"
-        assert dict(packed.headers)[b"content-encoding"] == b"br", "not packed: make install"
+        assert dict(packed.headers)[b"content-encoding"] == b"br", "not generated: make install"
         assert len(packed.body) <= len(zipped.body)
         assert b"immutable" in dict(plain.headers)[b"cache-control"]
     assert PAGES.asset("style.css", {}) is None
 
 
-def test_joined_modules_are_whole() -> None:
-    """A page script holds each module it needs once and imports nothing at its start."""
+def test_page_script_contains_its_modules() -> None:
+    """A page script contains each module once and has no static import."""
     for name in assets.ENTRIES:
         script = assets.assets()[name][1].decode()
         assert not re.search(r"^import ", script, re.MULTILINE)
         assert script.count("export class Failure ") == 1
 
 
-def test_choices_follow_the_settings() -> None:
-    """No life is offered that the service would refuse; the longest one is."""
+def test_offered_lifetimes_follow_the_settings() -> None:
+    """The longest lifetime that the service accepts is offered, and none beyond it."""
     pages = Pages(MessageLimits(max_bytes=1000, max_ttl=5400, default_ttl=60))
     text = pages.page("index", {}).body.decode()
     lives = re.findall(r'<option value="(\d+)"', text.split('name="ttl"')[1].split("</select>")[0])
@@ -174,8 +174,8 @@ def test_choices_follow_the_settings() -> None:
     assert data["limits"] == {"max_message_bytes": 1000, "max_ttl": 5400}
 
 
-def test_the_answer_to_a_plain_form() -> None:
-    """It holds link and receipt, escaped, is not compressed, and is told in the language of the browser."""
+def test_response_to_a_form_without_javascript() -> None:
+    """It contains the link and the receipt, escaped, in the language of the browser, and is not compressed."""
     page = PAGES.posted(
         "http://h/msg/<1>", "http://h/receipt/2", "2026-12-01T08:00:00.000Z", 3, {b"accept-language": b"de"}
     )
@@ -187,30 +187,30 @@ def test_the_answer_to_a_plain_form() -> None:
     assert b"content-encoding" not in dict(page.headers)
 
 
-def test_a_refusal_as_a_page() -> None:
-    """It tells what the problem tells, escaped, with its status and headers, in a page that leads home."""
-    refusal = problem(MethodNotAllowed("<GET>"))
-    page = PAGES.refused(refusal, "/msg/x", {b"accept-language": b"de"})
+def test_problem_as_a_page() -> None:
+    """It has the status, headers and escaped text of the problem, and a link to the start page."""
+    response = problem(MethodNotAllowed("<GET>"))
+    page = PAGES.refused(response, "/msg/x", {b"accept-language": b"de"})
     text = page.body.decode()
     assert page.status == 405
-    assert page.extra == refusal.extra
-    assert page.reason == refusal.reason
+    assert page.extra == response.extra
+    assert page.reason == response.reason
     assert dict(page.headers)[b"content-type"].startswith(b"text/html")
     assert "This address has &lt;GET&gt;." in text
     assert '<html lang="de">' in text
     assert 'class="brand" href="/"' in text
 
 
-def test_docs_tell_of_every_problem_and_operation() -> None:
-    """The type of each problem leads to its row, and each operation of the contract has its part."""
-    ids = Seen(body("docs")).ids
+def test_docs_contain_every_problem_and_operation() -> None:
+    """The type of each problem links to a row, and each operation has a section."""
+    ids = Links(body("docs")).ids
     assert {row.slug for row in TABLE.values()} <= set(ids)
     assert {"describe", "post", "read", "receipt", "burn", "schema-Draft"} <= set(ids)
 
 
-def test_links_within_the_docs_lead_somewhere() -> None:
-    """Each #… of /docs is there."""
-    seen = Seen(body("docs"))
+def test_links_within_the_docs_resolve() -> None:
+    """Each link to #… of /docs has a target."""
+    seen = Links(body("docs"))
     assert {link[1:] for link in seen.links if link.startswith("#")} <= set(seen.ids)
 
 
@@ -218,8 +218,8 @@ def test_links_within_the_docs_lead_somewhere() -> None:
     ("accept", "expected"),
     [("", "en"), ("de", "de"), ("DE-ch", "de"), ("en;q=0.2, de;q=0.3", "de"), ("de;q=0", "en"), ("x" * 900, "en")],
 )
-def test_language(accept: str, expected: str) -> None:
-    """The best liked of those offered."""
+def test_best_language(accept: str, expected: str) -> None:
+    """The result is the most preferred language among those available."""
     assert best_language(accept.encode(), ("en", "de")) == expected
 
 
@@ -227,5 +227,5 @@ def test_language(accept: str, expected: str) -> None:
     ("header", "expected"), [("gzip, br", True), ("br;q=0", False), ("", False), ("*", False), ("xbr", False)]
 )
 def test_accepts(header: str, expected: bool) -> None:  # noqa: FBT001 a case of the test
-    """Only what is named and not refused."""
+    """A coding is accepted only if it is named, and not with q=0."""
     assert accepts(header.encode(), "br") is expected
