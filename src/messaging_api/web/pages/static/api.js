@@ -1,11 +1,11 @@
-// The service over HTTP. Whatever goes wrong is a Failure, which can be told in plain words.
+// Requests to the service. Every error is a Failure, which the page can explain to its user.
 
 import { say } from "./page.js";
 
 const KINDS = { 400: "invalid", 401: "token", 404: "missing", 413: "tooLong", 422: "invalid", 429: "tooOften", 503: "busy", 507: "full" };
 
 export class Failure extends Error {
-  /** `kind` is a key of the words "problems", or "missing"; `wait` the seconds after which trying again makes sense. */
+  /** `kind` is "missing" or a key of the texts in "problems"; `wait` the seconds until a retry makes sense. */
   constructor(kind, wait = 0, detail = "") {
     super(kind);
     this.kind = kind;
@@ -14,7 +14,7 @@ export class Failure extends Error {
   }
 }
 
-/** A response with status 200. Throws Failure. */
+/** Return a response with status 200. Throws Failure. */
 export async function ask(method, address, headers = {}, body = undefined) {
   const options = { method, headers: { Accept: "application/json", ...headers }, body, cache: "no-store", redirect: "error" };
   const response = await fetch(address, options).catch(() => { throw new Failure("offline"); });
@@ -24,10 +24,10 @@ export async function ask(method, address, headers = {}, body = undefined) {
   throw new Failure(KINDS[response.status] ?? "unexpected", wait, problem.detail);
 }
 
-/** The JSON of a response, or a Failure when the connection breaks on the way. */
+/** Return the JSON of a response. Throws Failure if the connection breaks. */
 export const json = (response) => response.json().catch(() => { throw new Failure("offline"); });
 
-/** Tells a Failure in `place`, and there again when the time to wait is over. */
+/** Show a Failure in `place`, and update it there when a retry makes sense. */
 export function tell(place, failure) {
   const text = say(`problems.${failure.kind}`, { n: failure.wait, detail: failure.detail });
   place.textContent = text;

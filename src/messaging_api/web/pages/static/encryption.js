@@ -1,4 +1,4 @@
-// End-to-end encryption, version 1: docs/encryption.md. AES-256-GCM under a key that is in the link alone.
+// End-to-end encryption, version 1 (docs/encryption.md): AES-256-GCM, with a key that is only in the link.
 
 const PREFIX = "e2e1.";
 const ITERATIONS = 600_000;
@@ -8,13 +8,13 @@ const TAG = 16;
 const utf8 = new TextEncoder();
 const random = (bytes) => crypto.getRandomValues(new Uint8Array(bytes));
 
-/** Whether this browser can encrypt here: none does on a page that came over plain HTTP from another machine. */
+/** Whether the browser can encrypt on this page. No browser can on a page from another machine over plain HTTP. */
 export const able = Boolean(crypto.subtle);
 
-/** A name nobody else has. */
+/** Return a unique name. */
 export const token = () => encode(random(16));
 
-/** Why an envelope does not open. `reason` is one of the names in docs/encryption.md, or "unable". */
+/** An envelope could not be opened. `reason` is a name from docs/encryption.md, or "unable". */
 export class Unopened extends Error {
   constructor(reason) {
     super(reason);
@@ -22,7 +22,7 @@ export class Unopened extends Error {
   }
 }
 
-/** Seals `text`, under a `password` too unless it is empty: what to post, and what to put after the # of the link. */
+/** Encrypt `text`, also with `password` unless it is empty. Return the text to post and the fragment of the link. */
 export async function seal(text, password) {
   const secret = random(32);
   const iterations = password ? ITERATIONS : 0;
@@ -30,7 +30,7 @@ export async function seal(text, password) {
   return { envelope, fragment: encode(secret) + (password ? ".p" : "") };
 }
 
-/** The envelope of `text` with every choice made. */
+/** Return the envelope of `text`, with all random values and parameters given. */
 export async function envelop(text, { secret, password, iterations, salt, nonce }) {
   const head = new Uint8Array(HEAD);
   head[0] = password ? 1 : 0;
@@ -42,7 +42,7 @@ export async function envelop(text, { secret, password, iterations, salt, nonce 
   return PREFIX + encode(new Uint8Array([...head, ...new Uint8Array(box)]));
 }
 
-/** The text in `envelope`; without a key, what is no envelope as it is, because it is a plain message. Throws Unopened. */
+/** Return the text in `envelope`. Without a key, return a message that is not an envelope unchanged. Throws Unopened. */
 export async function open(envelope, key, password) {
   const bytes = parse(envelope);
   if (!bytes && !key) return envelope;
@@ -62,7 +62,7 @@ export async function open(envelope, key, password) {
   }
 }
 
-/** The key in a link's fragment: its secret and whether a password is needed too; null without one. Throws Unopened. */
+/** Return the key in the fragment of a link: the secret, and whether it needs a password; or null. Throws Unopened. */
 export function key(fragment) {
   if (!fragment) return null;
   const found = /^([\w-]{43})(\.p)?$/.exec(fragment);
@@ -71,7 +71,7 @@ export function key(fragment) {
   return { secret, locked: Boolean(found[2]) };
 }
 
-/** The longest text, in bytes of UTF-8, whose envelope has at most `most` bytes. */
+/** Return the length, in bytes of UTF-8, of the longest text whose envelope has at most `most` bytes. */
 export function longest(most) {
   const room = Math.floor(((most - PREFIX.length) * 3) / 4) - HEAD - TAG;
   const bucket = room >= 4096 ? room - (room % 4096) : 2 ** Math.floor(Math.log2(room));
@@ -99,7 +99,7 @@ const cipher = (head) => ({
   additionalData: new Uint8Array([...utf8.encode(PREFIX), ...head.subarray(0, 21)]),
 });
 
-/** The bytes of an envelope, null for what is none. Throws Unopened for one of a later version. */
+/** Return the bytes of an envelope, or null if it is none. Throws Unopened for a later version. */
 function parse(envelope) {
   const version = /^e2e([0-9]+)\./.exec(envelope)?.[1];
   if (!version) return null;
@@ -134,7 +134,7 @@ function encode(bytes) {
   return btoa(binary).replaceAll("+", "-").replaceAll("/", "_").replace(/=+$/, "");
 }
 
-/** The bytes of base64url without padding (RFC 4648, section 5); null for what is not its one right form. */
+/** Decode base64url without padding (RFC 4648, section 5). Return null for a text that is not in canonical form. */
 function decode(text) {
   if (!/^[\w-]*$/.test(text) || text.length % 4 === 1) return null;
   const bytes = Uint8Array.from(atob(text.replaceAll("-", "+").replaceAll("_", "/")), (char) => char.charCodeAt(0));

@@ -1,17 +1,17 @@
-// What the pages share: their words and limits, which the HTML brings along, and small helpers.
+// Shared by the pages: the texts and limits, which are part of the HTML, and small helpers.
 
 const data = JSON.parse(document.getElementById("page").textContent);
 const language = document.documentElement.lang;
 const plural = new Intl.PluralRules(language);
 const numbers = new Intl.NumberFormat(language);
-const spoken = navigator.languages.find((one) => one.startsWith(language)) ?? language; // en-GB writes dates its own way
+const spoken = navigator.languages.find((one) => one.startsWith(language)) ?? language; // en-GB dates differ from en-US
 const moments = new Intl.DateTimeFormat(spoken, { dateStyle: "full", timeStyle: "short" });
 
 export const limits = data.limits;
 
 export const $ = (id) => document.getElementById(id);
 
-/** The words under `key` ("reader.gone") with `values` put in; `n` chooses between singular and plural. */
+/** Return the text `key` (such as "reader.gone") with `values` inserted; `n` selects the plural form. */
 export function say(key, values = {}) {
   const [group, name] = key.split(".");
   const words = data.words[group][name];
@@ -20,10 +20,10 @@ export function say(key, values = {}) {
     typeof values[value] === "number" ? numbers.format(values[value]) : values[value]);
 }
 
-/** A moment as people write it, from its RFC 3339 form. */
+/** Format an RFC 3339 time for people. */
 export const when = (moment) => moments.format(new Date(moment));
 
-/** Copies what `source` (a field, a link or text) holds when `button` is pressed, and tells in `status`. */
+/** Make `button` copy the content of `source` (a field, a link or text), and show the result in `status`. */
 export function copies(button, source, status, group) {
   button.addEventListener("click", async () => {
     try {
@@ -37,7 +37,7 @@ export function copies(button, source, status, group) {
   });
 }
 
-/** Runs `work` unless it runs already; meanwhile `button` says so. */
+/** Return a handler that runs `work` unless it is still running; `button` is marked as busy meanwhile. */
 export function once(button, work) {
   let running = false;
   return async (event) => {
@@ -54,5 +54,5 @@ export function once(button, work) {
   };
 }
 
-/** Lets the browser paint before work that keeps it busy. */
+/** Let the browser paint before work that blocks it. */
 export const painted = () => new Promise((resolve) => setTimeout(resolve, 20));

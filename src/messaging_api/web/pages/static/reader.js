@@ -1,12 +1,12 @@
-// The page at /msg/<id>: says what will happen, and reads nothing until Reveal is pressed.
+// The page at /msg/<id>. It explains what will happen, and reads the message only when Reveal is pressed.
 
 import { ask, Failure, json, tell } from "./api.js";
 import { able, key, open, Unopened } from "./encryption.js";
 import { $, copies, once, painted, say, when } from "./page.js";
 
 const fragment = location.hash.slice(1);
-let expected = null; // when it expires, if it was there when the page was opened
-let fetched = null; // the answer, once it is here: a wrong password must not cost another read
+let expected = null; // when the message expires, if it existed when the page was opened
+let fetched = null; // the response, kept because a wrong password must not cost another read
 
 function left(reads) {
   if (reads === null) return say("reader.unlimited");
@@ -19,7 +19,7 @@ function end(text) {
   $("form").hidden = $("no-key").hidden = true;
 }
 
-/** Asks without reading: HEAD counts nothing. */
+/** Look up the message without reading it: HEAD does not count as a read. */
 async function look() {
   try {
     const { headers } = await ask("HEAD", location.pathname);
@@ -71,7 +71,7 @@ async function reveal() {
   }
 }
 
-/** The key of the link, or of the one that was pasted because the link had none. */
+/** Return the key of the link, or of the link that was pasted because the first had none. */
 const usedKey = () => key($("ask-key").hidden ? fragment : $("key").value.trim().replace(/^.*#/, ""));
 
 const ENDS = {

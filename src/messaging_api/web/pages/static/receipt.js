@@ -1,4 +1,4 @@
-// The page at /receipt/<id>: what became of a message, and burning it.
+// The page at /receipt/<id>: show the state of a message, and burn it.
 
 import { ask, Failure, json, tell } from "./api.js";
 import { $, once, say, when } from "./page.js";

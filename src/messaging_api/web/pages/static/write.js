@@ -7,7 +7,7 @@ import { $, copies, limits, once, painted, say, when } from "./page.js";
 const form = $("form");
 const message = $("message");
 const send = $("send");
-let pending = null; // what was sent and not answered: sent again as it is, under the same key, it is kept once
+let pending = null; // a request without a response: a retry with its key creates no second message
 
 const size = () => new TextEncoder().encode(message.value).length;
 const room = () => ($("encrypt").checked ? longest(limits.max_message_bytes) : limits.max_message_bytes);
@@ -123,7 +123,7 @@ async function present(posted, sent) {
 async function draw(link) {
   const { generate } = await import("./vendor/lean-qr.js");
   const code = generate(link);
-  const quiet = 4; // modules of white around it, which ISO/IEC 18004 asks for
+  const quiet = 4; // white modules around the code, required by ISO/IEC 18004
   let path = "";
   for (let y = 0; y < code.size; y++) {
     for (let x = 0; x < code.size; x++) if (code.get(x, y)) path += `M${x + quiet} ${y + quiet}h1v1h-1z`;
