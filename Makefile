@@ -107,7 +107,7 @@ lock: ## Write the lock files anew from pyproject.toml (needs uv).
 	  --group bench -c requirements-dev.lock -o requirements-bench.lock
 
 clean: ## Remove what the targets above made.
-	rm -rf .venv .venv-audit .venv-containers dist build .coverage* .mypy_cache .ruff_cache .hypothesis
+	rm -rf .venv .venv-audit .venv-containers dist build src/messaging_api/web/pages/generated .coverage* .mypy_cache .ruff_cache .hypothesis
 
 .PHONY: servers chromium meters
 meters:
