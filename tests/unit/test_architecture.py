@@ -18,7 +18,7 @@ LADDER = [
     ["server"],
     ["web", "stores", "settings"],
     ["core", "client", "observability"],
-    ["errors"],
+    ["errors", "urls"],
 ]
 """From top to bottom; a room may use those below it, and those of its own step only inside itself."""
 
