@@ -7,6 +7,7 @@ from urllib.parse import urlsplit
 
 from messaging_api.client.envelope import Key
 from messaging_api.client.errors import BadLink
+from messaging_api.urls import parse_base_url
 
 Kind = Literal["msg", "receipt"]
 
@@ -42,14 +43,8 @@ class Link:
 
 
 def server_address(text: str) -> str:
-    """The address of a server (or below it), without a slash at the end. Raises BadLink."""
+    """Return the address of a server, or of a path on it, without a slash at the end. Raise BadLink if it is none."""
     try:
-        parts = urlsplit(text)
-        parts.port  # noqa: B018 reading it checks it
-    except ValueError:
-        raise BadLink("This is not a web address.") from None
-    if parts.scheme not in ("http", "https") or not parts.hostname or parts.query or parts.fragment:
-        raise BadLink("This is not a web address: it begins with https:// or http:// and a server's name.")
-    if parts.username is not None or not text.isascii() or not text.isprintable() or " " in text:
-        raise BadLink("A web address has no user, no spaces and nothing beyond ASCII here.")
-    return text.rstrip("/")
+        return parse_base_url(text)
+    except ValueError as error:
+        raise BadLink(str(error)) from None

@@ -9,18 +9,10 @@ from pathlib import Path
 
 import platformdirs
 
-from messaging_api.client import BadLink
-from messaging_api.client.links import server_address
 from messaging_api.errors import SettingsError
 from messaging_api.settings.fields import Reader, SettingsSource, matching, resolve, setting
 from messaging_api.settings.server import CLIENT_PREFIX
-
-
-def _server(text: str) -> str:
-    try:
-        return server_address(text)
-    except BadLink:
-        raise ValueError from None
+from messaging_api.urls import parse_base_url
 
 
 def _seconds(text: str) -> float:
@@ -33,7 +25,7 @@ def _seconds(text: str) -> float:
 class ClientSettings:
     """All that can be set on this side. None: not set."""
 
-    server: str | None = setting(None, Reader("http(s)://host[/path]", _server), "Where messages are sent to.")
+    server: str | None = setting(None, Reader("http(s)://host[/path]", parse_base_url), "Where messages are sent to.")
     token: str | None = setting(
         None, matching("characters without spaces", "[!-~]{1,1000}"), "Lets you create there.", secret=True
     )
