@@ -18,19 +18,19 @@ import pytest
 from messaging_api.client import (
     AsyncClient,
     BadLink,
-    Busy,
     Client,
     KeyMissing,
     Link,
     NoMessage,
     NotAnEnvelope,
-    NotTheService,
     PasswordMissing,
     ReadInterrupted,
-    Refused,
+    RequestRejected,
     RetryPolicy,
-    TokenNeeded,
+    ServerBusy,
+    TokenRequired,
     TooLong,
+    UnexpectedResponse,
     Unreachable,
     WrongPassword,
     decrypt,
@@ -41,7 +41,7 @@ from tests.support.faulty_proxy import answer, proxied
 from tests.support.redis_server import free_port
 from tests.support.service import Running, serving
 
-EAGER = RetryPolicy(seconds=30, chance=lambda: 0.0)
+EAGER = RetryPolicy(max_seconds=30, random=lambda: 0.0)
 """Waits only as long as the server asks for."""
 
 
@@ -152,9 +152,9 @@ def test_too_long_is_told_before_it_is_posted(service: Running, colour: Any) -> 
 def test_refusals(service: Running, colour: Any) -> None:
     """What the service refuses is told in its words."""
     with colour(service.url) as client:
-        with pytest.raises(Refused, match="ttl must be"):
+        with pytest.raises(RequestRejected, match="ttl must be"):
             client.send("x", ttl=10**7)
-        with pytest.raises(Refused, match="reads must be"):
+        with pytest.raises(RequestRejected, match="reads must be"):
             client.send("x", reads=1001)
         for wrong in ({"text": ""}, {"text": "x", "password": ""}, {"text": "x", "password": "x", "encrypt": False}):
             with pytest.raises(ValueError, match="empty"):
@@ -213,7 +213,7 @@ def test_a_message_that_never_comes_whole(service: Running, colour: Any) -> None
     with (
         colour(service.url) as sender,
         proxied(service.url, *["half", "pass"] * 4) as proxy,
-        colour(policy=RetryPolicy(tries=1000)) as client,
+        colour(policy=RetryPolicy(max_attempts=1000)) as client,
     ):
         sent = sender.send("hello")
         with pytest.raises(ReadInterrupted, match="each time"):
@@ -225,7 +225,7 @@ def test_nobody_to_ask_after_a_break(service: Running, colour: Any) -> None:
     """When not even the number of reads can be asked for, nothing is claimed."""
     with (
         colour(service.url) as sender,
-        colour(policy=RetryPolicy(tries=1)) as client,
+        colour(policy=RetryPolicy(max_attempts=1)) as client,
         proxied(service.url, "lose", "drop") as proxy,
     ):
         sent = sender.send("hello", reads=3)
@@ -256,7 +256,7 @@ def test_too_long_a_wait_is_the_callers_to_decide(service: Running, colour: Any)
         proxied(service.url, answer("429 Too Many Requests", retry_after="3600")) as proxy,
         colour(proxy.url) as client,
     ):
-        with pytest.raises(Busy) as caught:
+        with pytest.raises(ServerBusy) as caught:
             client.send("hello")
         assert caught.value.retry_after == 3600
         assert proxy.seen() == ["POST"]
@@ -265,29 +265,29 @@ def test_too_long_a_wait_is_the_callers_to_decide(service: Running, colour: Any)
 @pytest.mark.parametrize(
     ("fault", "error"),
     [
-        (answer("200 OK", "<html>", content_type="text/html"), NotTheService),
-        (answer("200 OK", '{"status": 200}', content_type="application/json"), NotTheService),
-        (answer("301 Moved Permanently", location="https://elsewhere.example/"), NotTheService),
-        (answer("404 Not Found", "<html>"), NotTheService),
-        (answer("404 Not Found", "{", content_type="application/problem+json"), NotTheService),
-        (answer("401 Unauthorized"), TokenNeeded),
+        (answer("200 OK", "<html>", content_type="text/html"), UnexpectedResponse),
+        (answer("200 OK", '{"status": 200}', content_type="application/json"), UnexpectedResponse),
+        (answer("301 Moved Permanently", location="https://elsewhere.example/"), UnexpectedResponse),
+        (answer("404 Not Found", "<html>"), UnexpectedResponse),
+        (answer("404 Not Found", "{", content_type="application/problem+json"), UnexpectedResponse),
+        (answer("401 Unauthorized"), TokenRequired),
         (answer("413 Content Too Large"), TooLong),
-        (answer("500 Internal Server Error"), Busy),
+        (answer("500 Internal Server Error"), ServerBusy),
         (b"SSH-2.0-OpenSSH_9.2\r\n", Unreachable),
         (
             answer(
                 "200 OK", '{"url": "https://evil.example/?x=", "receipt": "", "expires_at": "2030-01-01T00:00:00Z"}'
             ),
-            NotTheService,
+            UnexpectedResponse,
         ),
     ],
 )
 def test_what_is_not_the_service(service: Running, colour: Any, fault: bytes, error: type[Exception]) -> None:
     """Other programs behind an address are told from ours, and none of them gets an exception of another kind."""
-    with proxied(service.url, *[fault] * 3) as proxy, colour(proxy.url, policy=RetryPolicy(tries=1)) as client:
+    with proxied(service.url, *[fault] * 3) as proxy, colour(proxy.url, policy=RetryPolicy(max_attempts=1)) as client:
         with pytest.raises(error):
             client.send("hello")
-        with pytest.raises((error, NotTheService, ReadInterrupted)):
+        with pytest.raises((error, UnexpectedResponse, ReadInterrupted)):
             client.read(f"{proxy.url}/msg/{'0' * 8}-0000-4000-8000-{'0' * 12}")
 
 
@@ -295,7 +295,7 @@ def test_nobody_there(colour: Any) -> None:
     """A refused connection is tried again; its error says why, and not where."""
     waits: list[float] = []
     port = free_port()
-    policy = RetryPolicy(tries=3, chance=lambda: 0.01)
+    policy = RetryPolicy(max_attempts=3, random=lambda: 0.01)
     with colour(f"http://127.0.0.1:{port}", policy=policy, on_wait=lambda s, _: waits.append(s)) as client:
         with pytest.raises(Unreachable, match=r"^Connection refused$"):
             client.send("hello")
@@ -305,7 +305,7 @@ def test_nobody_there(colour: Any) -> None:
 def test_a_read_that_never_got_there(colour: Any) -> None:
     """With no connection nothing can be spent, and that is what is told."""
     link = f"http://127.0.0.1:{free_port()}/msg/{'0' * 8}-0000-4000-8000-{'0' * 12}"
-    with colour(policy=RetryPolicy(tries=1)) as client, pytest.raises(Unreachable, match="refused"):
+    with colour(policy=RetryPolicy(max_attempts=1)) as client, pytest.raises(Unreachable, match="refused"):
         client.read(link)
 
 
@@ -313,14 +313,14 @@ def test_no_answer(colour: Any) -> None:
     """A server that takes the request and says nothing is given up after a while."""
     with socket.create_server(("127.0.0.1", 0)) as listener:
         url = f"http://127.0.0.1:{listener.getsockname()[1]}"
-        policy = RetryPolicy(tries=2)
+        policy = RetryPolicy(max_attempts=2)
         with colour(url, timeout=0.1, policy=policy) as client, pytest.raises(Unreachable, match="in time"):
             client.send("hello")
 
 
 def test_an_answer_without_end(service: Running, colour: Any, monkeypatch: pytest.MonkeyPatch) -> None:
     """What is longer than any message can be is not taken in."""
-    monkeypatch.setattr(transport, "LONGEST_ANSWER", 1000)
+    monkeypatch.setattr(transport, "MAX_RESPONSE_BYTES", 1000)
     with proxied(service.url, answer("200 OK", "x" * 1001)) as proxy, colour(proxy.url) as client:
         with pytest.raises(Unreachable, match="too long"):
             client.limits()

@@ -15,9 +15,9 @@ from typing import Any, NamedTuple
 
 import pytest
 
-from messaging_api.cli.exit_codes import EXITS, MEANINGS
+from messaging_api.cli.exit_codes import EXIT_CODES, MEANINGS
 from messaging_api.cli.options import connect
-from messaging_api.cli.terminal import Progress
+from messaging_api.cli.terminal import Spinner
 from messaging_api.client import ClientError
 from messaging_api.client.protocol import HttpResponse
 from messaging_api.settings.client import ClientSettings
@@ -352,7 +352,7 @@ def test_exit_codes(env: dict[str, str], service: Running, tmp_path: Path) -> No
 
 def test_every_error_has_its_exit_code() -> None:
     """Each error of the client ends in a code of the table."""
-    assert all(any(kind in EXITS for kind in error.__mro__) for error in leaves(ClientError))
+    assert all(any(kind in EXIT_CODES for kind in error.__mro__) for error in leaves(ClientError))
 
 
 def config(env: dict[str, str], text: str, mode: int = 0o600) -> None:
@@ -465,7 +465,7 @@ def test_certificates(env: dict[str, str], service: Running, tmp_path: Path) -> 
 def test_waiting_as_long_as_is_said(wait: float) -> None:
     """--wait counts, not the number of tries; 0 is one try."""
     busy = HttpResponse(503, {}, b"")
-    with connect(ClientSettings(wait=wait), Progress("")) as client:
+    with connect(ClientSettings(wait=wait), Spinner("")) as client:
         patience = client.works._patience
         assert (patience.pause(1, 0, busy) is None) == (wait == 0)
         assert (patience.pause(1000, wait - 10, busy) is None) == (wait == 0)

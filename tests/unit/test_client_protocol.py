@@ -56,7 +56,7 @@ def httpx_kwargs(
 @given(outcomes=st.lists(OUTCOMES, min_size=8, max_size=8), repeatable=st.booleans(), chance=st.floats(0, 1))
 def test_asking_again(*, outcomes: list[HttpResponse | TransportFailure], repeatable: bool, chance: float) -> None:
     """Asked again only after what may be repeated; never sooner than the server said; never beyond its patience."""
-    policy = RetryPolicy(chance=lambda: chance)
+    policy = RetryPolicy(random=lambda: chance)
     (*seen, given), pauses = httpx_kwargs(iter(outcomes), policy, repeatable=repeatable)
     assert given is seen[-1]
     for outcome, pause in zip(seen, pauses, strict=False):
@@ -67,14 +67,14 @@ def test_asking_again(*, outcomes: list[HttpResponse | TransportFailure], repeat
             assert outcome.status in ((429, 502, 503, 504) if repeatable else (429, 503))
             assert pause >= (retry_after(outcome) or 0)
     spent = sum(outcome.took for outcome in seen[:-1] if isinstance(outcome, TransportFailure)) + sum(pauses)
-    assert spent <= policy.seconds + 1e-9
-    assert len(seen) == len(pauses) + 1 <= policy.tries
+    assert spent <= policy.max_seconds + 1e-9
+    assert len(seen) == len(pauses) + 1 <= policy.max_attempts
 
 
 def test_pauses_grow() -> None:
     """Each is as long as chance has it, up to twice the one before, up to the longest; tries come to an end."""
     broken = iter([TransportFailure("x", sent=False)] * 20)
-    _, pauses = httpx_kwargs(broken, RetryPolicy(seconds=100, tries=9, chance=lambda: 1.0), repeatable=False)
+    _, pauses = httpx_kwargs(broken, RetryPolicy(max_seconds=100, max_attempts=9, random=lambda: 1.0), repeatable=False)
     assert pauses == [0.25, 0.5, 1.0, 2.0, 4.0, 8.0, 8.0, 8.0]
 
 
@@ -109,7 +109,7 @@ def test_problems_are_told_in_the_services_words(row: ProblemType) -> None:
     body = msgspec.json.encode({"type": f"/docs#{row.slug}", "title": row.title, "detail": "So it is."})
     answer = HttpResponse(row.status, {"content-type": "application/problem+json", "retry-after": "7"}, body)
     with pytest.raises(errors.ClientError, match=f"{re.escape(row.title)}. So it is.") as caught:
-        exchange.receipt_in(answer)
+        exchange.parse_receipt(answer)
     assert type(caught.value) is PROBLEMS[row.slug]
     assert getattr(caught.value, "retry_after", 7) == 7
 
@@ -117,7 +117,12 @@ def test_problems_are_told_in_the_services_words(row: ProblemType) -> None:
 def test_the_tree_is_the_tree() -> None:
     """The drawing in the errors' docstring names every class, and all of them are exported."""
     assert errors.__doc__
-    names = {kind.__name__ for kind in leaves(errors.ClientError)} | {"ClientError", "CannotOpen", "Refused", "Busy"}
+    names = {kind.__name__ for kind in leaves(errors.ClientError)} | {
+        "ClientError",
+        "DecryptionFailed",
+        "RequestRejected",
+        "ServerBusy",
+    }
     assert [name for name in names if name not in errors.__doc__] == []
     assert names <= set(client.__all__)
 

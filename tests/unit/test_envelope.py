@@ -45,7 +45,7 @@ def test_the_vectors_are_what_the_format_says() -> None:
 def test_every_way_to_fail_has_its_example() -> None:
     """No error of the format is left without a vector."""
     assert {case["error"] for case in VECTORS["broken"]} == set(ERRORS)
-    assert {*errors.CannotOpen.__subclasses__(), errors.BadLink} == set(ERRORS.values())
+    assert {*errors.DecryptionFailed.__subclasses__(), errors.BadLink} == set(ERRORS.values())
 
 
 @named(VECTORS["good"])
@@ -68,7 +68,7 @@ def test_vectors_that_do_not_open(case: dict[str, Any]) -> None:
 
     with pytest.raises(ERRORS[case["error"]]) as caught:
         attempt()
-    if isinstance(caught.value, errors.CannotOpen):
+    if isinstance(caught.value, errors.DecryptionFailed):
         assert caught.value.envelope == case["envelope"]
     assert not {case["envelope"], case["fragment"], case["password"]} - {"", None} & set(str(caught.value).split())
 
@@ -103,7 +103,7 @@ def test_every_bit_of_the_head_counts() -> None:
     """An envelope with any one bit of its head turned does not open."""
     raw = envelope._unbase64(encrypt("hello", KEY).removeprefix("e2e1."))
     for bit in range(envelope._head.size * 8):
-        with pytest.raises(errors.CannotOpen):
+        with pytest.raises(errors.DecryptionFailed):
             decrypt(turned(raw, bit), KEY, "x")
 
 
@@ -126,7 +126,7 @@ def turned(raw: bytes, bit: int) -> str:
 @given(st.text() | st.text("e2.1AQ_-").map("e2e1.".__add__) | st.binary(max_size=80).map(envelope._base64))
 def test_whatever_comes_is_told(text: str) -> None:
     """No text whatever makes the reader fail in a way that is not one of the errors; without a key it may be plain."""
-    with pytest.raises(errors.CannotOpen):
+    with pytest.raises(errors.DecryptionFailed):
         decrypt(text, KEY)
     if is_envelope(text):
         with pytest.raises((errors.KeyMissing, errors.UnknownVersion)):

@@ -7,7 +7,7 @@ from typing import ParamSpec
 
 import rich_click as click
 
-from messaging_api.cli.terminal import shown
+from messaging_api.cli.terminal import printable
 from messaging_api.client import errors
 from messaging_api.errors import SettingsError
 
@@ -15,15 +15,15 @@ P = ParamSpec("P")
 
 UNEXPECTED, USAGE, NO_MESSAGE, CANNOT_OPEN, UNREACHABLE, REFUSED, INTERRUPTED, STOPPED = 1, 2, 3, 4, 5, 6, 7, 130
 
-EXITS: dict[type[Exception], int] = {
+EXIT_CODES: dict[type[Exception], int] = {
     SettingsError: USAGE,
     errors.BadLink: USAGE,
     errors.NoMessage: NO_MESSAGE,
-    errors.CannotOpen: CANNOT_OPEN,
+    errors.DecryptionFailed: CANNOT_OPEN,
     errors.Unreachable: UNREACHABLE,
-    errors.Busy: UNREACHABLE,
-    errors.NotTheService: UNREACHABLE,
-    errors.Refused: REFUSED,
+    errors.ServerBusy: UNREACHABLE,
+    errors.UnexpectedResponse: UNREACHABLE,
+    errors.RequestRejected: REFUSED,
     errors.ReadInterrupted: INTERRUPTED,
     OSError: UNEXPECTED,
 }
@@ -55,9 +55,9 @@ def handle_errors(command: Callable[P, None]) -> Callable[P, None]:
         except (KeyboardInterrupt, click.Abort):
             click.echo("Stopped.", err=True)
             sys.exit(STOPPED)
-        except tuple(EXITS) as error:
-            code = next(EXITS[kind] for kind in type(error).__mro__ if kind in EXITS)
-            click.echo(f"messaging-api: {shown(_told(error))}", err=True, nl=False)
+        except tuple(EXIT_CODES) as error:
+            code = next(EXIT_CODES[kind] for kind in type(error).__mro__ if kind in EXIT_CODES)
+            click.echo(f"messaging-api: {printable(_told(error))}", err=True, nl=False)
             sys.exit(code)
 
     return run
@@ -70,6 +70,6 @@ def _told(error: Exception) -> str:
     text = str(error)
     if isinstance(error, errors.Unreachable):
         return f"The server cannot be reached: {text}."
-    if isinstance(error, errors.Busy) and error.retry_after:
+    if isinstance(error, errors.ServerBusy) and error.retry_after:
         return f"{text} It asks to be left alone for {error.retry_after:.0f} s."
     return text

@@ -7,7 +7,7 @@ from typing import TypeVar
 
 import rich_click as click
 
-from messaging_api.cli.terminal import Progress
+from messaging_api.cli.terminal import Spinner
 from messaging_api.client import Client, RetryPolicy
 from messaging_api.errors import SettingsError
 from messaging_api.settings.client import ClientSettings
@@ -15,7 +15,7 @@ from messaging_api.settings.client import ClientSettings
 Command = TypeVar("Command", bound=Callable[..., object])
 
 
-def connecting(command: Command) -> Command:
+def connection_options(command: Command) -> Command:
     """The options that every command here has."""
     for option in (
         click.option("--json", "as_json", is_flag=True, help="All there is to tell, as JSON, on standard output."),
@@ -34,9 +34,9 @@ password_file = click.option(
 )
 
 
-def connect(settings: ClientSettings, progress: Progress) -> Client:
+def connect(settings: ClientSettings, progress: Spinner) -> Client:
     """A client as it is set."""
-    policy = RetryPolicy(seconds=settings.wait, tries=sys.maxsize if settings.wait else 1)
+    policy = RetryPolicy(max_seconds=settings.wait, max_attempts=sys.maxsize if settings.wait else 1)
     try:
         return Client(settings.server, token=settings.token, ca=settings.ca, policy=policy, on_wait=progress.waiting)
     except OSError as error:

@@ -48,29 +48,29 @@ class Output:
 
 
 @contextmanager
-def keeping(message: Message) -> Iterator[None]:
+def save_on_failure(message: Message) -> Iterator[None]:
     """If its block fails, put the message, as it came, where it can be opened later.
 
-    One with any number of reads needs no keeping: it can be read again.
+    One with any number of reads needs no such file: it can be read again.
     """
-    before = {number: signal.signal(number, _leave) for number in (signal.SIGTERM, signal.SIGHUP)}
+    before = {number: signal.signal(number, _exit_on_signal) for number in (signal.SIGTERM, signal.SIGHUP)}
     try:
         yield
     except BaseException:
         if message.reads_left is not None:
-            _keep(message.text)
+            _save(message.text)
         raise
     finally:
         for number, handler in before.items():
             signal.signal(number, handler)
 
 
-def _leave(number: int, _frame: object) -> NoReturn:
+def _exit_on_signal(number: int, _frame: object) -> NoReturn:
     """A closed terminal must not lose the message either."""
     sys.exit(128 + number)
 
 
-def _keep(text: str) -> None:
+def _save(text: str) -> None:
     for folder in (platformdirs.user_state_path("messaging_api"), Path.cwd()):
         with suppress(OSError):
             name = _write(folder, text)

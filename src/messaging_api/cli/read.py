@@ -7,10 +7,10 @@ from pathlib import Path
 import rich_click as click
 
 from messaging_api.cli.exit_codes import handle_errors
-from messaging_api.cli.options import connect, connecting, password_file
-from messaging_api.cli.output import Output, keeping
-from messaging_api.cli.terminal import Progress, ask_hidden, has_terminal, notes, password_in, shown
-from messaging_api.client import CannotOpen, Damaged, Key, Link, Message, PasswordMissing, WrongPassword, decrypt
+from messaging_api.cli.options import connect, connection_options, password_file
+from messaging_api.cli.output import Output, save_on_failure
+from messaging_api.cli.terminal import Spinner, ask_hidden, has_terminal, notes, printable, read_password_file
+from messaging_api.client import Damaged, DecryptionFailed, Key, Link, Message, PasswordMissing, WrongPassword, decrypt
 from messaging_api.settings.client import client_settings
 
 _TRIES = 3
@@ -23,7 +23,7 @@ _LONGEST = 4096
 @click.option("--output", "-o", type=click.Path(path_type=Path), help="Write to this file, a new one for you alone.")
 @password_file
 @click.option("--envelope", type=click.Path(path_type=Path), help="Open what an earlier read kept; asks no server.")
-@connecting
+@connection_options
 @handle_errors
 def read(  # noqa: PLR0913 one for each option
     *,
@@ -42,25 +42,25 @@ def read(  # noqa: PLR0913 one for each option
     with -, it is read from standard input, or asked for. A password is asked for before the message is fetched. What
     was handed over and does not open is kept in a file, still encrypted.
     """
-    parsed = Link.parse(link_from(link), "msg")
-    passwords = Passwords(password_file)
+    parsed = Link.parse(read_link(link), "msg")
+    passwords = PasswordSource(password_file)
     first = passwords.first() if parsed.key and parsed.key.password else None
     with Output(output) as out:
         if envelope:
-            text = opened(envelope.read_bytes().decode(errors="replace"), parsed.key, first, passwords)
+            text = decrypt_with_retries(envelope.read_bytes().decode(errors="replace"), parsed.key, first, passwords)
             _write(out, text, {}, as_json=as_json)
             return
         settings = client_settings({"ca": ca, "wait": wait})
-        with Progress("Reading …") as progress, connect(settings, progress) as client:
+        with Spinner("Reading …") as progress, connect(settings, progress) as client:
             fetched = client.fetch(parsed.address)
-        with keeping(fetched):
-            text = opened(fetched.text, parsed.key, first, passwords)
+        with save_on_failure(fetched):
+            text = decrypt_with_retries(fetched.text, parsed.key, first, passwords)
             _write(out, text, _facts(fetched), as_json=as_json)
     if fetched.reads_left is not None:
         notes(verbose=verbose)(f"Reads left: {fetched.reads_left}.")
 
 
-def link_from(argument: str) -> str:
+def read_link(argument: str) -> str:
     """A link from the command line, from standard input, or typed."""
     if argument != "-":
         return argument
@@ -69,17 +69,17 @@ def link_from(argument: str) -> str:
     )
 
 
-def opened(text: str, key: Key | None, password: str | None, passwords: "Passwords") -> str:
+def decrypt_with_retries(text: str, key: Key | None, password: str | None, passwords: "PasswordSource") -> str:
     """The text in an envelope, asking for the password as often as that may help."""
     while True:
         try:
-            with Progress("Decrypting …"):
+            with Spinner("Decrypting …"):
                 return decrypt(text, key, password)
         except (PasswordMissing, WrongPassword) as error:
             password = passwords.another(error)
 
 
-class Passwords:
+class PasswordSource:
     """Where the password comes from: a file, or somebody at a terminal, who may mistype it twice."""
 
     def __init__(self, file: Path | None) -> None:
@@ -88,12 +88,12 @@ class Passwords:
 
     def first(self) -> str:
         """The password, before anything is fetched."""
-        return password_in(self._file) if self._file else self._ask()
+        return read_password_file(self._file) if self._file else self._ask()
 
-    def another(self, error: CannotOpen) -> str:
+    def another(self, error: DecryptionFailed) -> str:
         """The next to try. Raises `error` when nobody knows one, or none would help."""
         if isinstance(error, PasswordMissing) and self._file:
-            return password_in(self._file)
+            return read_password_file(self._file)
         if isinstance(error, Damaged) or self._asked == _TRIES or not has_terminal():
             raise error
         click.echo(str(error), err=True)
@@ -108,7 +108,7 @@ def _write(out: Output, text: str, facts: dict[str, object], *, as_json: bool) -
     if as_json:
         out.write(json.dumps({"message": text, **facts}) + "\n")
     else:
-        out.write(shown(text) if out.on_terminal else text)
+        out.write(printable(text) if out.on_terminal else text)
 
 
 def _facts(message: Message) -> dict[str, object]:

@@ -6,41 +6,41 @@ from collections.abc import Callable
 import rich_click as click
 
 from messaging_api.cli.exit_codes import handle_errors
-from messaging_api.cli.options import connect, connecting
-from messaging_api.cli.read import link_from
-from messaging_api.cli.terminal import Progress, notes
+from messaging_api.cli.options import connect, connection_options
+from messaging_api.cli.read import read_link
+from messaging_api.cli.terminal import Spinner, notes
 from messaging_api.client import Client, Receipt
 from messaging_api.settings.client import client_settings
 
 
 @click.command()
 @click.argument("link", default="-")
-@connecting
+@connection_options
 @handle_errors
 def receipt(*, link: str, as_json: bool, ca: str | None, wait: str | None, verbose: bool) -> None:
     """Print what became of the message whose receipt is at LINK.
 
     It is available, read (by all its readers), burned or expired. LINK may come from standard input, as in `read`.
     """
-    found = _ask("Asking …", Client.receipt, link_from(link), {"ca": ca, "wait": wait})
+    found = _ask("Asking …", Client.receipt, read_link(link), {"ca": ca, "wait": wait})
     _print(found, as_json=as_json, verbose=verbose)
 
 
 @click.command()
 @click.argument("link", default="-")
-@connecting
+@connection_options
 @handle_errors
 def burn(*, link: str, as_json: bool, ca: str | None, wait: str | None, verbose: bool) -> None:
     """Make the message unreadable now; LINK is that of its receipt.
 
     Prints what it is after that: burned; or, if that came too late, read or expired.
     """
-    found = _ask("Burning …", Client.burn, link_from(link), {"ca": ca, "wait": wait})
+    found = _ask("Burning …", Client.burn, read_link(link), {"ca": ca, "wait": wait})
     _print(found, as_json=as_json, verbose=verbose)
 
 
 def _ask(what: str, call: Callable[[Client, str], Receipt], link: str, options: dict[str, str | None]) -> Receipt:
-    with Progress(what) as progress, connect(client_settings(options), progress) as client:
+    with Spinner(what) as progress, connect(client_settings(options), progress) as client:
         return call(client, link)
 
 

@@ -8,8 +8,8 @@ from pathlib import Path
 import rich_click as click
 
 from messaging_api.cli.exit_codes import handle_errors
-from messaging_api.cli.options import connect, connecting, password_file
-from messaging_api.cli.terminal import Progress, new_password, notes, password_in
+from messaging_api.cli.options import connect, connection_options, password_file
+from messaging_api.cli.terminal import Spinner, new_password, notes, read_password_file
 from messaging_api.client import Sent
 from messaging_api.settings.client import client_settings, config_path
 
@@ -37,7 +37,7 @@ class _Life(click.ParamType[int]):
 @password_file
 @click.option("--plain", is_flag=True, help="Do not encrypt: the server sees the message, and curl can read it.")
 @click.option("--token-file", metavar="FILE", help="Holds the token that lets you create there.")
-@connecting
+@connection_options
 @handle_errors
 def send(  # noqa: PLR0913 one for each option
     *,
@@ -65,8 +65,8 @@ def send(  # noqa: PLR0913 one for each option
     if settings.server is None:
         raise click.UsageError(f'Send where? Give --to URL, or write server = "URL" to {config_path()}.')
     text = _text(file)
-    secret = password_in(password_file) if password_file else new_password() if password else None
-    with Progress("Sending …") as progress, connect(settings, progress) as client:
+    secret = read_password_file(password_file) if password_file else new_password() if password else None
+    with Spinner("Sending …") as progress, connect(settings, progress) as client:
         sent = client.send(text, ttl=ttl, reads=reads, password=secret, encrypt=not plain)
     click.echo(_json(sent, encrypted=not plain, password=secret is not None) if as_json else sent.link)
     _tell(sent, verbose=verbose)

@@ -12,16 +12,16 @@ import rich_click as click
 from rich.console import Console
 from rich.markup import escape
 
-PATIENCE = 0.5
+SPINNER_DELAY = 0.5
 """Seconds before something is said to take long."""
 
 
-class Progress:
+class Spinner:
     """Within its block, says on a terminal what takes long."""
 
     def __init__(self, what: str) -> None:
         self._status = Console(stderr=True).status(escape(what))
-        self._timer = Timer(PATIENCE, self._status.start)
+        self._timer = Timer(SPINNER_DELAY, self._status.start)
 
     def waiting(self, seconds: float, why: str) -> None:
         """There is a pause before another try."""
@@ -63,7 +63,7 @@ def has_terminal() -> bool:
 
 
 def ask_hidden(prompt: str) -> str:
-    """What is typed at the terminal, not shown."""
+    """What is typed at the terminal, without showing it."""
     if not has_terminal():
         raise click.UsageError("There is no terminal to ask on: use --password-file.")
     try:
@@ -82,7 +82,7 @@ def new_password() -> str:
     raise click.UsageError("No password was chosen.")
 
 
-def password_in(path: Path) -> str:
+def read_password_file(path: Path) -> str:
     """The password in a file: all of it but its last line end."""
     try:
         password = path.read_bytes().decode()
@@ -94,7 +94,7 @@ def password_in(path: Path) -> str:
     return password
 
 
-def shown(text: str) -> str:
+def printable(text: str) -> str:
     """`text` as a terminal may show it: control characters, which could act on it, as pictures of themselves."""
     text = text.replace("\r\n", "\n")
     visible = text.translate(_PICTURES)

@@ -16,10 +16,10 @@ from messaging_api.client.transport import (
     UNPOOLED,
     BodyReader,
     broken,
+    create_ssl_context,
     httpx_kwargs,
-    mute_httpx_logs,
-    muted_httpx_logs,
-    trusting,
+    install_log_filter,
+    suppress_httpx_logs,
 )
 from messaging_api.client.works import FlowFactory
 
@@ -47,8 +47,8 @@ class _Shell:
     ) -> None:
         self.works = FlowFactory(server, token, policy or RetryPolicy())
         self._on_wait = on_wait
-        self._connect(trusting(ca), timeout)
-        mute_httpx_logs()
+        self._connect(create_ssl_context(ca), timeout)
+        install_log_filter()
 
     def _connect(self, trust: ssl.SSLContext, timeout: float) -> None:
         raise NotImplementedError
@@ -106,7 +106,7 @@ class Client(_Shell):
     def _ask(self, request: HttpRequest) -> HttpResponse | TransportFailure:
         http, begin = self._reusable if request.repeatable else self._single_use, time.monotonic()
         try:
-            with muted_httpx_logs(), http.stream(**httpx_kwargs(request)) as response:
+            with suppress_httpx_logs(), http.stream(**httpx_kwargs(request)) as response:
                 body = BodyReader(response)
                 for chunk in response.iter_raw():
                     body.add(chunk)
@@ -160,7 +160,7 @@ class AsyncClient(_Shell):
     async def _ask(self, request: HttpRequest) -> HttpResponse | TransportFailure:
         http, begin = self._reusable if request.repeatable else self._single_use, time.monotonic()
         try:
-            with muted_httpx_logs():
+            with suppress_httpx_logs():
                 async with http.stream(**httpx_kwargs(request)) as response:
                     body = BodyReader(response)
                     async for chunk in response.aiter_raw():

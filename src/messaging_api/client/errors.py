@@ -5,13 +5,13 @@
     ├── NoMessage            never there, expired, read out or burned: the service does not tell which
     ├── ReadInterrupted      the connection broke while the message was handed over: a read may be spent
     ├── Unreachable          no server there, or none that is trusted
-    ├── Busy                 it would not take the request now, however often it was asked
-    │   └── Full                 it has no room for another message
-    ├── Refused              the service understood, and will not
+    ├── ServerBusy           it would not take the request now, however often it was asked
+    │   └── ServerFull           it has no room for another message
+    ├── RequestRejected      the service understood, and will not
     │   ├── TooLong              the text is longer than it keeps
-    │   └── TokenNeeded          it takes messages only with a token, and not with this one
-    ├── NotTheService        what answers there is not messaging_api, or speaks another version
-    └── CannotOpen           the message came, and does not open; `envelope` is what came
+    │   └── TokenRequired        it takes messages only with a token, and not with this one
+    ├── UnexpectedResponse   what answers there is not messaging_api, or speaks another version
+    └── DecryptionFailed     the message came, and does not open; `envelope` is what came
         ├── NotAnEnvelope        the link has a key, and what came is not encrypted as it should be
         ├── UnknownVersion       encrypted by a newer version than this
         ├── KeyMissing           encrypted, and the link has no key
@@ -50,7 +50,7 @@ class Unreachable(ClientError):
     """No connection: nobody there, no such name, no answer in time, a certificate that is not trusted."""
 
 
-class Busy(ClientError):
+class ServerBusy(ClientError):
     """It will not now. `retry_after` is the time it asked for, in seconds, if it did."""
 
     def __init__(self, text: str, retry_after: float | None = None) -> None:
@@ -58,27 +58,27 @@ class Busy(ClientError):
         self.retry_after = retry_after
 
 
-class Full(Busy):
+class ServerFull(ServerBusy):
     """It has no room for another message."""
 
 
-class Refused(ClientError):
+class RequestRejected(ClientError):
     """The service will not, and says what to mend."""
 
 
-class TooLong(Refused):
+class TooLong(RequestRejected):
     """The text is longer than the service keeps."""
 
 
-class TokenNeeded(Refused):
+class TokenRequired(RequestRejected):
     """The service takes messages only from those with a token."""
 
 
-class NotTheService(ClientError):
+class UnexpectedResponse(ClientError):
     """The answer is none of messaging_api's, or of a version that this client does not speak with."""
 
 
-class CannotOpen(ClientError):
+class DecryptionFailed(ClientError):
     """A message that does not open. `envelope` is what came: it may have been its last read, so keep it."""
 
     def __init__(self, text: str, envelope: str = "") -> None:
@@ -86,23 +86,23 @@ class CannotOpen(ClientError):
         self.envelope = envelope
 
 
-class NotAnEnvelope(CannotOpen):
+class NotAnEnvelope(DecryptionFailed):
     """The link has a key, but what came is not an envelope."""
 
 
-class UnknownVersion(CannotOpen):
+class UnknownVersion(DecryptionFailed):
     """An envelope of a version that this client does not know."""
 
 
-class KeyMissing(CannotOpen):
+class KeyMissing(DecryptionFailed):
     """An envelope, and a link without its key: what stood behind the # is gone."""
 
 
-class PasswordMissing(CannotOpen):
+class PasswordMissing(DecryptionFailed):
     """It takes a password. When `envelope` is empty, the link said so and nothing was fetched yet."""
 
 
-class WrongPassword(CannotOpen):
+class WrongPassword(DecryptionFailed):
     """The password is wrong, or the envelope or the key is damaged: the cipher cannot tell which."""
 
 

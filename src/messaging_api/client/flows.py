@@ -7,12 +7,12 @@ from datetime import datetime, timedelta
 from messaging_api.client import protocol
 from messaging_api.client.envelope import Key, decrypt, encrypt, longest
 from messaging_api.client.errors import (
-    Busy,
     NoMessage,
-    NotTheService,
     PasswordMissing,
     ReadInterrupted,
+    ServerBusy,
     TooLong,
+    UnexpectedResponse,
     Unreachable,
 )
 from messaging_api.client.links import Link
@@ -20,9 +20,9 @@ from messaging_api.client.protocol import HttpRequest, HttpResponse, MessageDraf
 from messaging_api.client.results import Message, Receipt, Sent, ServerLimits
 from messaging_api.client.retry import Flow, RetryPolicy, RunInThread, with_retries
 
-_UNASKED = 4096
+_UNCHECKED_BYTES = 4096
 """Bytes up to which a message is sent without asking for the limit first; a server that takes less says so itself."""
-_HANDOVERS = 4
+_MAX_ATTEMPTS = 4
 """How often a message with any number of reads is asked for when its answer breaks."""
 
 
@@ -40,7 +40,7 @@ class Outgoing:
 
 def limits(server: str, policy: RetryPolicy) -> Flow[ServerLimits]:
     """What the service accepts."""
-    return protocol.limits_in((yield from _ask(protocol.describe(server), policy)))
+    return protocol.parse_limits((yield from _ask(protocol.describe(server), policy)))
 
 
 def send(server: str, token: str | None, out: Outgoing, policy: RetryPolicy) -> Flow[Sent]:
@@ -51,11 +51,11 @@ def send(server: str, token: str | None, out: Outgoing, policy: RetryPolicy) -> 
         raise ValueError("a password needs encryption, and is not empty")
     key = Key.new(password=out.password is not None) if out.encrypt else None
     text: str = (yield RunInThread(lambda: encrypt(out.text, key, out.password))) if key else out.text
-    if len(text) > _UNASKED:
+    if len(text) > _UNCHECKED_BYTES:
         _fit(out, text, (yield from limits(server, policy)))
     ttl = int(out.ttl.total_seconds()) if isinstance(out.ttl, timedelta) else out.ttl
     draft = MessageDraft(text, ttl, out.expires_at, out.reads)
-    link, sent = protocol.sent_in((yield from _ask(protocol.post(server, draft, str(uuid.uuid4()), token), policy)))
+    link, sent = protocol.parse_sent((yield from _ask(protocol.post(server, draft, str(uuid.uuid4()), token), policy)))
     return replace(sent, link=link.with_key(key))
 
 
@@ -69,7 +69,7 @@ def _fit(out: Outgoing, posted: str, bounds: ServerLimits) -> None:
 def receipt(link: str, policy: RetryPolicy, method: str = "GET") -> Flow[Receipt]:
     """Ask for what became of a message, or burn it."""
     parsed = Link.parse(link, "receipt")
-    return protocol.receipt_in((yield from _ask(protocol.receipt(parsed, method), policy)))
+    return protocol.parse_receipt((yield from _ask(protocol.receipt(parsed, method), policy)))
 
 
 def read(link: str, password: str | None, policy: RetryPolicy) -> Flow[Message]:
@@ -90,7 +90,7 @@ def fetch(link: str, policy: RetryPolicy) -> Flow[Message]:
     """
     parsed = Link.parse(link, "msg")
     doubt = False
-    for _ in range(_HANDOVERS):
+    for _ in range(_MAX_ATTEMPTS):
         outcome = yield from with_retries(protocol.read(parsed), policy)
         if isinstance(outcome, HttpResponse) and outcome.status not in (500, 502, 504):
             return _handed_over(outcome, doubt=doubt)
@@ -103,7 +103,7 @@ def fetch(link: str, policy: RetryPolicy) -> Flow[Message]:
 
 def _handed_over(answer: HttpResponse, *, doubt: bool) -> Message:
     try:
-        return protocol.message_in(answer)
+        return protocol.parse_message(answer)
     except NoMessage:
         if doubt:
             raise _gone() from None
@@ -120,8 +120,8 @@ def _refuse_if_counted(link: Link, policy: RetryPolicy) -> Flow[None]:
         answer = yield from _ask(protocol.read(link, "HEAD"), policy)
         if answer.status == 404:
             raise _gone()
-        left = protocol.message_in(answer).reads_left
-    except (Unreachable, Busy, NotTheService):
+        left = protocol.parse_message(answer).reads_left
+    except (Unreachable, ServerBusy, UnexpectedResponse):
         told = "The connection broke while the message was handed over; whether that spent a read is not known."
         raise ReadInterrupted(told, None) from None
     if left is not None:

@@ -99,22 +99,22 @@ def receipt(link: Link, method: str = "GET") -> HttpRequest:
     return HttpRequest(method, link.address, _JSON)
 
 
-def limits_in(answer: HttpResponse) -> ServerLimits:
+def parse_limits(answer: HttpResponse) -> ServerLimits:
     """What the service accepts."""
     return _body(answer, _Description).limits
 
 
-def sent_in(answer: HttpResponse) -> tuple[Link, Sent]:
+def parse_sent(answer: HttpResponse) -> tuple[Link, Sent]:
     """The message's link without a key, and the whole."""
     posted = _body(answer, _CreatedBody)
     try:
         link, own = Link.parse(posted.url, "msg"), Link.parse(posted.receipt, "receipt")
     except errors.BadLink:
-        raise errors.NotTheService("The answer holds no link to a message.") from None
+        raise errors.UnexpectedResponse("The answer holds no link to a message.") from None
     return link, Sent(link.address, own.address, posted.expires_at, posted.reads)
 
 
-def message_in(answer: HttpResponse) -> Message:
+def parse_message(answer: HttpResponse) -> Message:
     """The message as it was posted: text, or an envelope."""
     if answer.status != 200:
         _raise(answer)
@@ -123,23 +123,21 @@ def message_in(answer: HttpResponse) -> Message:
         expires_at = msgspec.convert(answer.headers["x-expires-at"], datetime)
         return Message(answer.body.decode(), expires_at, None if left is None else int(left))
     except (KeyError, ValueError):
-        raise errors.NotTheService("What came is not a message.") from None
+        raise errors.UnexpectedResponse("What came is not a message.") from None
 
 
-def receipt_in(answer: HttpResponse) -> Receipt:
+def parse_receipt(answer: HttpResponse) -> Receipt:
     """What became of the message."""
     return _body(answer, Receipt)
 
 
 def retry_after(answer: HttpResponse) -> float | None:
     """Seconds to wait, as the server asks (RFC 9110, section 10.2.3); a date counts from the answer's own Date."""
-    httpx_kwargs = answer.headers.get("retry-after", "")
-    if httpx_kwargs.isascii() and httpx_kwargs.isdecimal():
-        return float(httpx_kwargs[:9])
+    value = answer.headers.get("retry-after", "")
+    if value.isascii() and value.isdecimal():
+        return float(value[:9])
     try:
-        return max(
-            (parsedate_to_datetime(httpx_kwargs) - parsedate_to_datetime(answer.headers["date"])).total_seconds(), 0
-        )
+        return max((parsedate_to_datetime(value) - parsedate_to_datetime(answer.headers["date"])).total_seconds(), 0)
     except (KeyError, ValueError, TypeError):
         return None
 
@@ -150,26 +148,26 @@ def _body(answer: HttpResponse, kind: type[Body]) -> Body:
     try:
         return msgspec.json.decode(answer.body, type=kind)
     except msgspec.MsgspecError:
-        raise errors.NotTheService("The answer is not one of messaging_api's.") from None
+        raise errors.UnexpectedResponse("The answer is not one of messaging_api's.") from None
 
 
 PROBLEMS: dict[str, type[ClientError]] = {
-    "invalid": errors.Refused,
+    "invalid": errors.RequestRejected,
     "too-large": errors.TooLong,
-    "head-too-large": errors.Refused,
-    "plain-http": errors.Refused,
-    "incomplete": errors.Busy,
+    "head-too-large": errors.RequestRejected,
+    "plain-http": errors.RequestRejected,
+    "incomplete": errors.ServerBusy,
     "no-message": errors.NoMessage,
-    "name-a-format": errors.NotTheService,
-    "key-reused": errors.Refused,
-    "overloaded": errors.Busy,
-    "unavailable": errors.Busy,
-    "limit": errors.Busy,
-    "token": errors.TokenNeeded,
-    "full": errors.Full,
-    "unknown-address": errors.NotTheService,
-    "method-not-allowed": errors.NotTheService,
-    "unexpected": errors.Busy,
+    "name-a-format": errors.UnexpectedResponse,
+    "key-reused": errors.RequestRejected,
+    "overloaded": errors.ServerBusy,
+    "unavailable": errors.ServerBusy,
+    "limit": errors.ServerBusy,
+    "token": errors.TokenRequired,
+    "full": errors.ServerFull,
+    "unknown-address": errors.UnexpectedResponse,
+    "method-not-allowed": errors.UnexpectedResponse,
+    "unexpected": errors.ServerBusy,
 }
 """By the slug that ends a problem's type. A test holds it to the service's own table."""
 
@@ -183,14 +181,14 @@ def _raise(answer: HttpResponse) -> NoReturn:
             problem = _ProblemDetails()
     kind = PROBLEMS.get(problem.type.rpartition("#")[2]) or _by_status(answer.status)
     text = ". ".join(part.rstrip(".") for part in (problem.title, problem.detail) if part) or f"HTTP {answer.status}"
-    if issubclass(kind, errors.Busy):
+    if issubclass(kind, errors.ServerBusy):
         raise kind(f"{text}.", retry_after(answer))
     raise kind(f"{text}.")
 
 
 def _by_status(status: int) -> type[ClientError]:
     if status in (401, 403):
-        return errors.TokenNeeded
+        return errors.TokenRequired
     if status in (429, 500, 502, 503, 504):
-        return errors.Busy
-    return errors.TooLong if status == 413 else errors.NotTheService
+        return errors.ServerBusy
+    return errors.TooLong if status == 413 else errors.UnexpectedResponse

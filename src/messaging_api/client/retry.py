@@ -31,24 +31,24 @@ computed for a Compute, nothing for a Wait."""
 
 @dataclass(frozen=True, slots=True)
 class RetryPolicy:
-    """How long to go on asking: at most `tries` times, and until `seconds` went into pauses and into what broke.
+    """How long to go on asking: at most `max_attempts` times, and until `max_seconds` went into pauses and failures.
 
-    The pauses grow from `first` seconds, doubled each time up to `longest`, each of a random length up to that ("full
-    jitter": clients that failed together do not come back together). A server that asks for a time gets it in full,
-    and the pause on top; if that is more than is left, it is not asked again.
+    The pauses grow from `first_delay` seconds, doubled each time up to `max_delay`, each of a random length up to that
+    ("full jitter": clients that failed together do not come back together). A server that asks for a time gets it
+    in full, and the pause on top; if that is more than is left, it is not asked again.
     """
 
-    seconds: float = 30.0
-    tries: int = 8
-    first: float = 0.25
-    longest: float = 8.0
-    chance: Callable[[], float] = random.random
+    max_seconds: float = 30.0
+    max_attempts: int = 8
+    first_delay: float = 0.25
+    max_delay: float = 8.0
+    random: Callable[[], float] = random.random
 
     def pause(self, tried: int, waited: float, outcome: HttpResponse | TransportFailure) -> float | None:
         """Seconds to wait after `tried` tries, or None to leave it at this outcome."""
         httpx_kwargs = retry_after(outcome) if isinstance(outcome, HttpResponse) else None
-        pause = (httpx_kwargs or 0.0) + self.chance() * min(self.first * 2 ** (tried - 1), self.longest)
-        return pause if tried < self.tries and waited + pause <= self.seconds else None
+        pause = (httpx_kwargs or 0.0) + self.random() * min(self.first_delay * 2 ** (tried - 1), self.max_delay)
+        return pause if tried < self.max_attempts and waited + pause <= self.max_seconds else None
 
 
 def with_retries(request: HttpRequest, policy: RetryPolicy) -> Flow[HttpResponse | TransportFailure]:

@@ -14,7 +14,7 @@ import httpx
 
 from messaging_api.client.protocol import HttpRequest, HttpResponse, TransportFailure
 
-LONGEST_ANSWER = 32 * 2**20
+MAX_RESPONSE_BYTES = 32 * 2**20
 """Bytes; twice the longest message that a service can be set to keep."""
 
 _UNSENT = (httpx.ConnectError, httpx.ConnectTimeout, httpx.PoolTimeout, httpx.ProxyError)
@@ -27,7 +27,7 @@ UNPOOLED = httpx.Limits(max_keepalive_connections=0)
 then nobody knows whether the request got there: too risky for one that must not be repeated."""
 
 
-def trusting(ca: str | PathLike[str] | None) -> ssl.SSLContext:
+def create_ssl_context(ca: str | PathLike[str] | None) -> ssl.SSLContext:
     """The certificates of that file alone, or the usual ones (SSL_CERT_FILE, else certifi's). Raises OSError."""
     return httpx.create_ssl_context() if ca is None else ssl.create_default_context(cafile=ca)
 
@@ -46,7 +46,7 @@ class BodyReader:
     def add(self, chunk: bytes) -> None:
         """Take a part. Raises ResponseTooLarge when the whole becomes too long to be meant."""
         self._body += chunk
-        if len(self._body) > LONGEST_ANSWER:
+        if len(self._body) > MAX_RESPONSE_BYTES:
             raise ResponseTooLarge("the answer is too long")
 
     def answer(self) -> HttpResponse:
@@ -90,7 +90,7 @@ def _cause(error: BaseException) -> BaseException:
 
 
 @contextmanager
-def muted_httpx_logs() -> Iterator[None]:
+def suppress_httpx_logs() -> Iterator[None]:
     """While this lasts, httpx logs nothing: its lines hold addresses, and a plain message's address is its key."""
     token = _asking.set(True)
     try:
@@ -103,7 +103,7 @@ def _is_not_ours(_record: logging.LogRecord) -> bool:
     return not _asking.get()
 
 
-def mute_httpx_logs() -> None:
-    """Make `muted_httpx_logs` work; what others do with httpx is logged as before."""
+def install_log_filter() -> None:
+    """Make `suppress_httpx_logs` work; what others do with httpx is logged as before."""
     for name in _LOGGERS:
         logging.getLogger(name).addFilter(_is_not_ours)

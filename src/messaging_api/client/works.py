@@ -30,8 +30,8 @@ class FlowFactory:
         """Encrypt `text` and send it; its link opens it.
 
         It lives `ttl` (seconds) or until `expires_at` (with a time zone), else as long as the service chooses, for
-        `reads` readers, else for any number. `encrypt=False` lets the service see it. Raises TooLong, Refused, Busy,
-        Unreachable, NotTheService; ValueError for an empty text or password.
+        `reads` readers, else for any number. `encrypt=False` lets the service see it. Raises TooLong, RequestRejected,
+        ServerBusy, Unreachable, UnexpectedResponse; ValueError for an empty text or password.
         """
         out = Outgoing(text, ttl, expires_at, reads, password, encrypt)
         return flows.send(self._to(), self._token, out, self._patience)
@@ -40,7 +40,7 @@ class FlowFactory:
         """Read and decrypt a message; spends one of its reads, if they are counted.
 
         Raises BadLink, and PasswordMissing if the link asks for a password, before anything is spent; NoMessage,
-        ReadInterrupted, Busy, Unreachable, NotTheService; CannotOpen, with the envelope, for `decrypt`.
+        ReadInterrupted, ServerBusy, Unreachable, UnexpectedResponse; DecryptionFailed, with its envelope.
         """
         return flows.read(link, password, self._patience)
 
@@ -49,7 +49,7 @@ class FlowFactory:
         return flows.fetch(link, self._patience)
 
     def receipt(self, link: str) -> Flow[Receipt]:
-        """What became of the message that this receipt's link is for. Raises BadLink, NoMessage, Busy, Unreachable."""
+        """What became of the message. Raises BadLink, NoMessage, ServerBusy, Unreachable."""
         return flows.receipt(link, self._patience)
 
     def burn(self, link: str) -> Flow[Receipt]:
