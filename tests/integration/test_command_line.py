@@ -135,7 +135,7 @@ def test_receipts(env: dict[str, str], service: Running) -> None:
     assert run(env, "burn", told["receipt"]).out == b"burned\n"
     wrong = run(env, "burn", told["link"])
     assert wrong.code == 2
-    assert "message's link" in wrong.err
+    assert "link of a message" in wrong.err
 
 
 def password_file(tmp_path: Path, name: str, password: str) -> str:
@@ -466,10 +466,10 @@ def test_waiting_as_long_as_is_said(wait: float) -> None:
     """--wait counts, not the number of tries; 0 is one try."""
     busy = HttpResponse(503, {}, b"")
     with connect(ClientSettings(wait=wait), Spinner("")) as client:
-        patience = client.works._patience
-        assert (patience.pause(1, 0, busy) is None) == (wait == 0)
-        assert (patience.pause(1000, wait - 10, busy) is None) == (wait == 0)
-        assert patience.pause(1, wait + 1, busy) is None
+        policy = client._policy
+        assert (policy.delay(1, 0, busy) is None) == (wait == 0)
+        assert (policy.delay(1000, wait - 10, busy) is None) == (wait == 0)
+        assert policy.delay(1, wait + 1, busy) is None
 
 
 def test_what_takes_long_is_told_at_a_terminal(env: dict[str, str], service: Running) -> None:

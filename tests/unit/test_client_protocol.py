@@ -2,8 +2,10 @@
 
 import contextlib
 import inspect
+import pydoc
 import re
 from collections.abc import Iterator
+from typing import get_type_hints
 from urllib.parse import urlsplit
 
 import msgspec
@@ -12,11 +14,10 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from messaging_api import client
-from messaging_api.client import BadLink, Client, Link, RetryPolicy, errors
-from messaging_api.client import protocol as exchange
+from messaging_api.client import AsyncClient, BadLink, Client, Link, RetryPolicy, errors, protocol
+from messaging_api.client.flows import Sleep, _with_retries
 from messaging_api.client.links import server_address
 from messaging_api.client.protocol import PROBLEMS, HttpRequest, HttpResponse, TransportFailure, retry_after
-from messaging_api.client.retry import Sleep, with_retries
 from messaging_api.web.problems import TABLE, ProblemType
 from tests.unit.test_app import leaves
 
@@ -33,11 +34,11 @@ OUTCOMES = st.one_of(
 )
 
 
-def httpx_kwargs(
+def attempts(
     outcomes: Iterator[HttpResponse | TransportFailure], policy: RetryPolicy, *, repeatable: bool
 ) -> tuple[list[HttpResponse | TransportFailure], list[float]]:
     """What came of asking, try by try, and the pauses between."""
-    work = with_retries(HttpRequest("GET", "http://x", {}, repeatable=repeatable), policy)
+    work = _with_retries(HttpRequest("GET", "http://x", {}, repeatable=repeatable), policy)
     seen: list[HttpResponse | TransportFailure] = []
     pauses: list[float] = []
     step = next(work)
@@ -57,16 +58,16 @@ def httpx_kwargs(
 def test_asking_again(*, outcomes: list[HttpResponse | TransportFailure], repeatable: bool, chance: float) -> None:
     """Asked again only after what may be repeated; never sooner than the server said; never beyond its patience."""
     policy = RetryPolicy(random=lambda: chance)
-    (*seen, given), pauses = httpx_kwargs(iter(outcomes), policy, repeatable=repeatable)
+    (*seen, given), pauses = attempts(iter(outcomes), policy, repeatable=repeatable)
     assert given is seen[-1]
     for outcome, pause in zip(seen, pauses, strict=False):
         if isinstance(outcome, TransportFailure):
-            assert not outcome.final
+            assert not outcome.permanent
             assert repeatable or not outcome.sent
         else:
             assert outcome.status in ((429, 502, 503, 504) if repeatable else (429, 503))
             assert pause >= (retry_after(outcome) or 0)
-    spent = sum(outcome.took for outcome in seen[:-1] if isinstance(outcome, TransportFailure)) + sum(pauses)
+    spent = sum(outcome.seconds for outcome in seen[:-1] if isinstance(outcome, TransportFailure)) + sum(pauses)
     assert spent <= policy.max_seconds + 1e-9
     assert len(seen) == len(pauses) + 1 <= policy.max_attempts
 
@@ -74,7 +75,7 @@ def test_asking_again(*, outcomes: list[HttpResponse | TransportFailure], repeat
 def test_pauses_grow() -> None:
     """Each is as long as chance has it, up to twice the one before, up to the longest; tries come to an end."""
     broken = iter([TransportFailure("x", sent=False)] * 20)
-    _, pauses = httpx_kwargs(broken, RetryPolicy(max_seconds=100, max_attempts=9, random=lambda: 1.0), repeatable=False)
+    _, pauses = attempts(broken, RetryPolicy(max_seconds=100, max_attempts=9, random=lambda: 1.0), repeatable=False)
     assert pauses == [0.25, 0.5, 1.0, 2.0, 4.0, 8.0, 8.0, 8.0]
 
 
@@ -109,7 +110,7 @@ def test_problems_are_told_in_the_services_words(row: ProblemType) -> None:
     body = msgspec.json.encode({"type": f"/docs#{row.slug}", "title": row.title, "detail": "So it is."})
     answer = HttpResponse(row.status, {"content-type": "application/problem+json", "retry-after": "7"}, body)
     with pytest.raises(errors.ClientError, match=f"{re.escape(row.title)}. So it is.") as caught:
-        exchange.parse_receipt(answer)
+        protocol.parse_receipt(answer)
     assert type(caught.value) is PROBLEMS[row.slug]
     assert getattr(caught.value, "retry_after", 7) == 7
 
@@ -133,7 +134,51 @@ def test_exported_names_are_there() -> None:
     assert [
         name for name in client.__all__ if name != "ReceiptState" and not inspect.getdoc(getattr(client, name))
     ] == []
-    assert (Client.send.__doc__ or "").startswith("Encrypt")
+
+
+RETURNS = {
+    "send": client.Sent,
+    "read": client.Message,
+    "fetch": client.Message,
+    "receipt": client.Receipt,
+    "burn": client.Receipt,
+    "limits": client.ServerLimits,
+}
+
+
+def public_methods(kind: type) -> set[str]:
+    return {name for name, _ in inspect.getmembers(kind, inspect.isfunction) if not name.startswith("_")}
+
+
+def test_both_clients_have_the_same_methods() -> None:
+    """Client and AsyncClient have the documented methods, and one to close them."""
+    assert public_methods(Client) == {*RETURNS, "close"}
+    assert public_methods(AsyncClient) == {*RETURNS, "aclose"}
+    assert inspect.signature(Client) == inspect.signature(AsyncClient)
+    assert Client.__init__.__doc__
+
+
+@pytest.mark.parametrize("name", RETURNS)
+def test_both_clients_have_the_same_signatures(name: str) -> None:
+    """help() shows the same parameters, annotations and summary for both; AsyncClient's methods are coroutines."""
+    blocking, awaited = getattr(Client, name), getattr(AsyncClient, name)
+    assert inspect.signature(blocking) == inspect.signature(awaited)
+    assert get_type_hints(blocking) == get_type_hints(awaited)
+    assert get_type_hints(blocking)["return"] is RETURNS[name]
+    assert not inspect.iscoroutinefunction(blocking)
+    assert inspect.iscoroutinefunction(awaited)
+    summaries = [(inspect.getdoc(method) or "").split(".")[0] for method in (blocking, awaited)]
+    assert summaries[0]
+    assert summaries[0] == summaries[1]
+
+
+def test_help_shows_the_parameters_of_send() -> None:
+    """The interactive help shows every parameter with its default, and the type that is returned."""
+    shown = pydoc.plain(pydoc.render_doc(Client.send))
+    for parameter in inspect.signature(Client.send).parameters.values():
+        assert str(parameter) in shown
+    assert "encrypt: bool = True" in shown
+    assert re.search(r"\) -> (messaging_api\.client\.results\.)?Sent\n", shown)
 
 
 @pytest.mark.parametrize(

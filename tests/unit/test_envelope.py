@@ -175,7 +175,7 @@ def test_sizes() -> None:
 def test_misuse_is_an_error() -> None:
     """A key that asks for a password, and none; an empty one; text that UTF-8 does not have."""
     for key, password in ((LOCKED, None), (LOCKED, ""), (KEY, "x")):
-        with pytest.raises(ValueError, match="a password goes with"):
+        with pytest.raises(ValueError, match="a password is required if and only if"):
             encrypt("x", key, password)
     with pytest.raises(UnicodeEncodeError):
         encrypt("\ud800", KEY)

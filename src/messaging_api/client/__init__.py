@@ -1,4 +1,4 @@
-"""The Python client. `docs/client.md` shows it at work.
+"""The Python client, described in `docs/client.md`.
 
 with Client("https://msg.example") as client:
     sent = client.send("hello", reads=1)

@@ -1,41 +1,32 @@
-"""`Client` and `AsyncClient`: what does the work of `works.py` over a network, and nothing more."""
+"""`Client` and `AsyncClient`: the public methods, and the loops that perform the steps of a flow.
+
+Both classes declare every method, so that editors, type checkers and `help` show its exact signature. A test compares
+the two.
+"""
 
 import asyncio
-import ssl
 import time
-from collections.abc import Callable, Coroutine
-from functools import update_wrapper
+from collections.abc import Callable
+from datetime import datetime, timedelta
 from os import PathLike
-from typing import Any, Concatenate, ParamSpec, Self, TypeVar
+from typing import Generic, Self, TypeVar
 
-import httpx
+from messaging_api.client import flows
+from messaging_api.client.flows import Flow, Sleep, Step
+from messaging_api.client.links import server_address
+from messaging_api.client.protocol import HttpRequest, MessageDraft, Server
+from messaging_api.client.results import Message, Receipt, Sent, ServerLimits
+from messaging_api.client.retry import RetryPolicy
+from messaging_api.client.transport import AsyncTransport, SyncTransport
 
-from messaging_api.client.protocol import HttpRequest, HttpResponse, TransportFailure
-from messaging_api.client.retry import Flow, RetryPolicy, Sleep
-from messaging_api.client.transport import (
-    UNPOOLED,
-    BodyReader,
-    broken,
-    create_ssl_context,
-    httpx_kwargs,
-    install_log_filter,
-    suppress_httpx_logs,
-)
-from messaging_api.client.works import FlowFactory
-
-P = ParamSpec("P")
 Result = TypeVar("Result")
+AnyTransport = TypeVar("AnyTransport", SyncTransport, AsyncTransport)
 
 
-class _Shell:
-    """What both are made of.
+class _ClientBase(Generic[AnyTransport]):
+    _transport_class: type[AnyTransport]
 
-    `server` is where messages are sent to; reading needs none. `token` goes to it alone, and only to send. `ca` is a
-    file of certificates to trust in place of the usual ones; `timeout` is in seconds, for each step of each try.
-    `on_wait` is told of each pause before another try: its seconds and why. Raises BadLink for no address of a server.
-    """
-
-    def __init__(  # noqa: PLR0913 keywords, each of its own
+    def __init__(  # noqa: PLR0913 keyword arguments, each independent
         self,
         server: str | None = None,
         *,
@@ -45,83 +36,92 @@ class _Shell:
         policy: RetryPolicy | None = None,
         on_wait: Callable[[float, str], None] | None = None,
     ) -> None:
-        self.works = FlowFactory(server, token, policy or RetryPolicy())
+        """Prepare a client. No connection is made yet.
+
+        `server` is the address that messages are sent to; the other methods take it from the link. `token` is sent to
+        that server only, and only with new messages. `ca` is a PEM file of certificates to trust instead of the
+        default ones. `timeout` is in seconds and applies to each step of each attempt: connecting, sending, receiving.
+        `on_wait` is called before each retry with the seconds to wait and the reason.
+
+        Raise BadLink if `server` is not the address of a server, and OSError if `ca` cannot be used.
+        """
+        self._server = None if server is None else Server(server_address(server), token)
+        self._policy = policy or RetryPolicy()
         self._on_wait = on_wait
-        self._connect(create_ssl_context(ca), timeout)
-        install_log_filter()
+        self._transport: AnyTransport = self._transport_class(ca, timeout)
 
-    def _connect(self, trust: ssl.SSLContext, timeout: float) -> None:
-        raise NotImplementedError
+    def _required_server(self) -> Server:
+        if self._server is None:
+            raise ValueError("this method requires a server: pass its address to the client")
+        return self._server
 
-    def _tell(self, step: Sleep) -> None:
+    def _announce(self, pause: Sleep) -> None:
         if self._on_wait is not None:
-            self._on_wait(step.seconds, step.why)
+            self._on_wait(pause.seconds, pause.reason)
 
 
-def _now(make: Callable[Concatenate[FlowFactory, P], Flow[Result]]) -> "Callable[Concatenate[Client, P], Result]":
-    def method(self: "Client", /, *args: P.args, **kwargs: P.kwargs) -> Result:
-        return self.run(make(self.works, *args, **kwargs))
+class Client(_ClientBase[SyncTransport]):
+    """A blocking client. Use it in a `with` block, or call `close`. Threads may share one."""
 
-    update_wrapper(method, make)
-    return method
+    _transport_class = SyncTransport
 
+    def send(  # noqa: PLR0913 keyword arguments, one for each field of a message
+        self,
+        text: str,
+        *,
+        ttl: int | timedelta | None = None,
+        expires_at: datetime | None = None,
+        reads: int | None = None,
+        password: str | None = None,
+        encrypt: bool = True,
+    ) -> Sent:
+        """Encrypt `text`, send it, and return its links.
 
-def _awaited(
-    make: Callable[Concatenate[FlowFactory, P], Flow[Result]],
-) -> "Callable[Concatenate[AsyncClient, P], Coroutine[Any, Any, Result]]":
-    async def method(self: "AsyncClient", /, *args: P.args, **kwargs: P.kwargs) -> Result:
-        return await self.run(make(self.works, *args, **kwargs))
+        The message expires after `ttl` (seconds, or a timedelta) or at `expires_at` (with a time zone); by default,
+        after the server's default lifetime. It can be read `reads` times; by default, any number of times. With
+        `encrypt=False` it is sent unencrypted, and the server sees it.
 
-    update_wrapper(method, make)
-    return method
+        Raise TooLong, RequestRejected, ServerBusy, Unreachable or UnexpectedResponse, and ValueError for an empty text
+        or password, or for a client without a server.
+        """
+        draft = MessageDraft(text, ttl, expires_at, reads)
+        flow = flows.send(self._required_server(), draft, self._policy, password=password, encrypted=encrypt)
+        return self._run(flow)
 
+    def read(self, link: str, password: str | None = None) -> Message:
+        """Fetch and decrypt a message, which spends one of its reads if they are limited.
 
-class Client(_Shell):
-    """Sends and reads messages. Use it in a `with` block, or close it. Threads may share it."""
+        Raise BadLink, and PasswordMissing if the link requires a password, before the message is fetched. Raise
+        NoMessage, ReadInterrupted, ServerBusy, Unreachable or UnexpectedResponse if it cannot be fetched, and
+        DecryptionFailed, whose `envelope` is the message as it was fetched, if it cannot be decrypted.
+        """
+        return self._run(flows.read(link, password, self._policy))
 
-    send = _now(FlowFactory.send)
-    read = _now(FlowFactory.read)
-    fetch = _now(FlowFactory.fetch)
-    receipt = _now(FlowFactory.receipt)
-    burn = _now(FlowFactory.burn)
-    limits = _now(FlowFactory.limits)
+    def fetch(self, link: str) -> Message:
+        """Fetch a message as it was posted, to be decrypted later. Errors are those of `read` but DecryptionFailed."""
+        return self._run(flows.fetch(link, self._policy))
 
-    def run(self, work: Flow[Result]) -> Result:
-        """Do the work, step by step."""
-        reply: object = None
-        while True:
-            try:
-                step = work.send(reply)
-            except StopIteration as done:
-                result: Result = done.value
-                return result
-            if isinstance(step, HttpRequest):
-                reply = self._ask(step)
-            elif isinstance(step, Sleep):
-                self._tell(step)
-                time.sleep(step.seconds)
-            else:
-                reply = step.call()
+    def receipt(self, link: str) -> Receipt:
+        """Return the state of a message. `link` is the link of its receipt.
 
-    def _ask(self, request: HttpRequest) -> HttpResponse | TransportFailure:
-        http, begin = self._reusable if request.repeatable else self._single_use, time.monotonic()
-        try:
-            with suppress_httpx_logs(), http.stream(**httpx_kwargs(request)) as response:
-                body = BodyReader(response)
-                for chunk in response.iter_raw():
-                    body.add(chunk)
-                return body.answer()
-        except httpx.TransportError as error:
-            return broken(error, time.monotonic() - begin)
+        Raise BadLink, NoMessage, ServerBusy, Unreachable or UnexpectedResponse.
+        """
+        return self._run(flows.receipt(link, self._policy))
 
-    def _connect(self, trust: ssl.SSLContext, timeout: float) -> None:
-        self._reusable = httpx.Client(verify=trust, timeout=timeout)
-        self._single_use = httpx.Client(verify=trust, timeout=timeout, limits=UNPOOLED)
+    def burn(self, link: str) -> Receipt:
+        """Make a message unreadable now, and return its state. `link` is the link of its receipt.
+
+        The state is `burned`, or still `read` or `expired` if it was that before. Errors are those of `receipt`.
+        """
+        return self._run(flows.burn(link, self._policy))
+
+    def limits(self) -> ServerLimits:
+        """Return what the server accepts. Raise ServerBusy, Unreachable or UnexpectedResponse."""
+        return self._run(flows.limits(self._required_server(), self._policy))
 
     def close(self) -> None:
-        """Let go of its connections."""
-        self._reusable.close()
-        self._single_use.close()
+        """Close all connections."""
+        self._transport.close()
 
     def __enter__(self) -> Self:
         return self
@@ -129,57 +129,94 @@ class Client(_Shell):
     def __exit__(self, *_: object) -> None:
         self.close()
 
-
-class AsyncClient(_Shell):
-    """The same, to be awaited (asyncio). What keeps the processor busy is done in a thread."""
-
-    send = _awaited(FlowFactory.send)
-    read = _awaited(FlowFactory.read)
-    fetch = _awaited(FlowFactory.fetch)
-    receipt = _awaited(FlowFactory.receipt)
-    burn = _awaited(FlowFactory.burn)
-    limits = _awaited(FlowFactory.limits)
-
-    async def run(self, work: Flow[Result]) -> Result:
-        """Do the work, step by step."""
-        reply: object = None
+    def _run(self, flow: Flow[Result]) -> Result:
+        outcome: object = None
         while True:
             try:
-                step = work.send(reply)
-            except StopIteration as done:
-                result: Result = done.value
+                step = flow.send(outcome)
+            except StopIteration as end:
+                result: Result = end.value
                 return result
-            if isinstance(step, HttpRequest):
-                reply = await self._ask(step)
-            elif isinstance(step, Sleep):
-                self._tell(step)
-                await asyncio.sleep(step.seconds)
-            else:
-                reply = await asyncio.to_thread(step.call)
+            outcome = self._perform(step)
 
-    async def _ask(self, request: HttpRequest) -> HttpResponse | TransportFailure:
-        http, begin = self._reusable if request.repeatable else self._single_use, time.monotonic()
-        try:
-            with suppress_httpx_logs():
-                async with http.stream(**httpx_kwargs(request)) as response:
-                    body = BodyReader(response)
-                    async for chunk in response.aiter_raw():
-                        body.add(chunk)
-                    return body.answer()
-        except httpx.TransportError as error:
-            return broken(error, time.monotonic() - begin)
+    def _perform(self, step: Step) -> object:
+        if isinstance(step, HttpRequest):
+            return self._transport.send(step)
+        if isinstance(step, Sleep):
+            self._announce(step)
+            time.sleep(step.seconds)
+            return None
+        return step.call()
 
-    def _connect(self, trust: ssl.SSLContext, timeout: float) -> None:
-        self._reusable = httpx.AsyncClient(verify=trust, timeout=timeout)
-        self._single_use = httpx.AsyncClient(verify=trust, timeout=timeout, limits=UNPOOLED)
+
+class AsyncClient(_ClientBase[AsyncTransport]):
+    """A client for asyncio. Use it in an `async with` block, or call `aclose`. Tasks of one event loop may share one.
+
+    Computations that would block the event loop run in a thread.
+    """
+
+    _transport_class = AsyncTransport
+
+    async def send(  # noqa: PLR0913 keyword arguments, one for each field of a message
+        self,
+        text: str,
+        *,
+        ttl: int | timedelta | None = None,
+        expires_at: datetime | None = None,
+        reads: int | None = None,
+        password: str | None = None,
+        encrypt: bool = True,
+    ) -> Sent:
+        """Encrypt `text`, send it, and return its links. Arguments and errors are those of `Client.send`."""
+        draft = MessageDraft(text, ttl, expires_at, reads)
+        flow = flows.send(self._required_server(), draft, self._policy, password=password, encrypted=encrypt)
+        return await self._run(flow)
+
+    async def read(self, link: str, password: str | None = None) -> Message:
+        """Fetch and decrypt a message, which spends one of its reads if they are limited. See `Client.read`."""
+        return await self._run(flows.read(link, password, self._policy))
+
+    async def fetch(self, link: str) -> Message:
+        """Fetch a message as it was posted, to be decrypted later. See `Client.fetch`."""
+        return await self._run(flows.fetch(link, self._policy))
+
+    async def receipt(self, link: str) -> Receipt:
+        """Return the state of a message. See `Client.receipt`."""
+        return await self._run(flows.receipt(link, self._policy))
+
+    async def burn(self, link: str) -> Receipt:
+        """Make a message unreadable now, and return its state. See `Client.burn`."""
+        return await self._run(flows.burn(link, self._policy))
+
+    async def limits(self) -> ServerLimits:
+        """Return what the server accepts. See `Client.limits`."""
+        return await self._run(flows.limits(self._required_server(), self._policy))
 
     async def aclose(self) -> None:
-        """Let go of its connections."""
-        await self._reusable.aclose()
-        await self._single_use.aclose()
+        """Close all connections."""
+        await self._transport.aclose()
 
     async def __aenter__(self) -> Self:
         return self
 
     async def __aexit__(self, *_: object) -> None:
         await self.aclose()
+
+    async def _run(self, flow: Flow[Result]) -> Result:
+        outcome: object = None
+        while True:
+            try:
+                step = flow.send(outcome)
+            except StopIteration as end:
+                result: Result = end.value
+                return result
+            outcome = await self._perform(step)
+
+    async def _perform(self, step: Step) -> object:
+        if isinstance(step, HttpRequest):
+            return await self._transport.send(step)
+        if isinstance(step, Sleep):
+            self._announce(step)
+            await asyncio.sleep(step.seconds)
+            return None
+        return await asyncio.to_thread(step.call)

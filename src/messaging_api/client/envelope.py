@@ -1,7 +1,7 @@
-"""End-to-end encryption, version 1. `docs/encryption.md` is the format, `tests/vectors/encryption.json` its examples.
+"""End-to-end encryption, version 1. `docs/encryption.md` defines it; `tests/vectors/encryption.json` has examples.
 
-An envelope is text, posted in place of the message; its key stands in the link behind the `#`, which no browser and no
-client sends to the server:
+An envelope is text that is posted instead of the message. Its key is in the link after the `#`, a part that no browser
+and no client sends to the server:
 
     link      <base>/msg/<uuid>#<secret>[.p]
     envelope  e2e1.<base64url of: flags, iterations, salt, nonce, ciphertext and tag>
@@ -33,34 +33,34 @@ from messaging_api.client.errors import (
 
 ENVELOPE_PREFIX = "e2e1."
 ITERATIONS = 600_000
-"""Of PBKDF2-HMAC-SHA-256 (OWASP Password Storage Cheat Sheet, from 2023 on)."""
+"""Iterations of PBKDF2-HMAC-SHA-256 (OWASP Password Storage Cheat Sheet, since 2023)."""
 MAX_ITERATIONS = 10_000_000
-"""More than this is not computed: an envelope must not be able to keep a reader busy for minutes."""
+"""Upper limit for readers, so that an envelope cannot keep a reader busy for minutes."""
 
 _WITH_PASSWORD = 1
 _SECRET, _TAG = 32, 16
 _head = struct.Struct(">BI16s12s")
 _ASSOCIATED_BYTES = 21
-"""Bytes of the head that are bound as associated data: all but the nonce, which the cipher takes itself."""
+"""Bytes of the head that are associated data: all but the nonce, which the cipher takes itself."""
 _BASE64URL = re.compile("[A-Za-z0-9_-]*")
 _ANY_VERSION = re.compile(r"e2e[0-9]+\.")
 
 
 @dataclass(frozen=True, slots=True)
 class Key:
-    """What a link holds behind its `#`: 32 random bytes, and whether the message takes a password too."""
+    """The part of a link after its `#`: 32 random bytes, and whether the message also requires a password."""
 
     secret: bytes = field(repr=False)
     password: bool = False
 
     @classmethod
     def new(cls, *, password: bool) -> "Key":
-        """A key nobody has yet, from the OS's CSPRNG."""
+        """Return a random key, from the CSPRNG of the operating system."""
         return cls(os.urandom(_SECRET), password)
 
     @classmethod
     def parse(cls, fragment: str) -> "Key | None":
-        """The key in a link's fragment; None for no fragment, which is the link of a plain message. Raises BadLink."""
+        """Parse the fragment of a link. Return None if it is empty, as for a plain message. Raise BadLink."""
         text = fragment.removesuffix(".p")
         if not fragment:
             return None
@@ -69,26 +69,27 @@ class Key:
         except ValueError:
             secret = b""
         if len(secret) != _SECRET:
-            raise BadLink("The key in this link is damaged: was the link copied whole?")
+            raise BadLink("The key in this link is damaged. Was the whole link copied?")
         return cls(secret, text != fragment)
 
     @property
     def fragment(self) -> str:
-        """What `parse` parses."""
+        """The text that `parse` parses."""
         return _base64(self.secret) + (".p" if self.password else "")
 
 
 def encrypt(text: str, key: Key, password: str | None = None) -> str:
-    """The envelope of `text`. Give a password if and only if `key` says so: it takes 0.2 s, to slow down guessing.
+    """Encrypt `text` and return its envelope. Pass a password if and only if `key.password` is set.
 
-    Raises ValueError for text or a password with lone surrogates, which UTF-8 does not have.
+    A password takes about 0.2 s of computation, to slow down guessing. Raise ValueError if a password is missing or
+    superfluous, or if the text or password contains lone surrogates, which UTF-8 cannot encode.
     """
     return _encrypt(text, key, password, ITERATIONS, os.urandom(28))
 
 
 def _encrypt(text: str, key: Key, password: str | None, iterations: int, random: bytes) -> str:
     if key.password != bool(password):
-        raise ValueError("a password goes with a key that says so, and is not empty")
+        raise ValueError("a password is required if and only if key.password is set, and must not be empty")
     plain = pad(text.encode())
     flags, rounds = (_WITH_PASSWORD, iterations) if password else (0, 0)
     head = _head.pack(flags, rounds, random[:16], random[16:])
@@ -97,9 +98,9 @@ def _encrypt(text: str, key: Key, password: str | None, iterations: int, random:
 
 
 def decrypt(envelope: str, key: Key | None, password: str | None = None) -> str:
-    """The text in `envelope`. Without a key, what is no envelope is given as it is: a plain message.
+    """Decrypt `envelope` and return its text. If there is no key and no envelope, return the plain message as it is.
 
-    Raises NotAnEnvelope, UnknownVersion, KeyMissing, PasswordMissing, WrongPassword; each holds the envelope.
+    Raise NotAnEnvelope, UnknownVersion, KeyMissing, PasswordMissing or WrongPassword; each contains the envelope.
     """
     try:
         raw = _unpack(envelope)
@@ -108,23 +109,23 @@ def decrypt(envelope: str, key: Key | None, password: str | None = None) -> str:
             return envelope
         raise
     if key is None:
-        raise KeyMissing("The message is encrypted, and the key is missing: the link's part from # on.", envelope)
+        raise KeyMissing("The message is encrypted, and its key is missing: the part of the link from # on.", envelope)
     flags, iterations, salt, nonce = _head.unpack_from(raw)
     if flags and not password:
-        raise PasswordMissing("The message takes a password.", envelope)
+        raise PasswordMissing("The message requires a password.", envelope)
     if key.password and not flags:
-        raise Damaged("The link asks for a password and the message does not: it is not the sender's.", envelope)
+        raise Damaged("The link requires a password, but the message does not: it is not the original.", envelope)
     cipher = AESGCM(_derive(key.secret, password if flags else None, salt, iterations))
     try:
         return _unpad(cipher.decrypt(nonce, raw[_head.size :], _associated_data(raw)))
     except (InvalidTag, ValueError):
         if flags:
             raise WrongPassword("The password is wrong, or the message is damaged.", envelope) from None
-        raise Damaged("The message, or the key in its link, is damaged.", envelope) from None
+        raise Damaged("The message or the key in its link is damaged.", envelope) from None
 
 
 def is_envelope(text: str) -> bool:
-    """Whether `text` looks encrypted: by this version or by another one."""
+    """Return whether `text` looks like an envelope, of this version or another one."""
     try:
         _unpack(text)
     except UnknownVersion:
@@ -135,14 +136,14 @@ def is_envelope(text: str) -> bool:
 
 
 def longest(max_bytes: int) -> int:
-    """The longest text, in bytes of UTF-8, whose envelope has at most `max_bytes`; 0 if there is none."""
-    room = (max_bytes - len(ENVELOPE_PREFIX)) * 3 // 4 - _head.size - _TAG
-    bucket = room // 4096 * 4096 or next((size for size in (2048, 1024, 512, 256) if size <= room), 1)
+    """Return the bytes of the longest text in UTF-8 whose envelope has at most `max_bytes`, or 0 if there is none."""
+    available = (max_bytes - len(ENVELOPE_PREFIX)) * 3 // 4 - _head.size - _TAG
+    bucket = available // 4096 * 4096 or next((size for size in (2048, 1024, 512, 256) if size <= available), 1)
     return max(bucket - 1, 0)
 
 
 def pad(plain: bytes) -> bytes:
-    """`plain`, one byte 0x80, and zeros up to the next of 256, 512 … 4,096, 8,192, 12,288 … (ISO/IEC 7816-4)."""
+    """Append a byte 0x80, then zeros up to the next of 256, 512 … 4,096, 8,192, 12,288 … bytes (ISO/IEC 7816-4)."""
     least = len(plain) + 1
     bucket = max(256, 1 << (least - 1).bit_length()) if least <= 4096 else -(-least // 4096) * 4096
     return (plain + b"\x80").ljust(bucket, b"\0")
@@ -158,18 +159,18 @@ def _unpad(padded: bytes) -> str:
 def _unpack(envelope: str) -> bytes:
     if not envelope.startswith(ENVELOPE_PREFIX):
         kind = UnknownVersion if _ANY_VERSION.match(envelope) else NotAnEnvelope
-        raise kind("The message is not encrypted in a way that this version knows.", envelope)
+        raise kind("The message is not encrypted in a format that this version knows.", envelope)
     try:
         raw = _unbase64(envelope.removeprefix(ENVELOPE_PREFIX))
     except ValueError:
         raw = b""
     if len(raw) <= _head.size + _TAG:
-        raise NotAnEnvelope("The message is not the encrypted one that this link is for.", envelope)
+        raise NotAnEnvelope("This link is for an encrypted message, but the message is not encrypted.", envelope)
     flags, iterations, _, _ = _head.unpack_from(raw)
     if flags & ~_WITH_PASSWORD:
         raise UnknownVersion("The message was encrypted by a newer version.", envelope)
     if not (ITERATIONS <= iterations <= MAX_ITERATIONS if flags else iterations == 0):
-        raise NotAnEnvelope("The message is not encrypted as it should be.", envelope)
+        raise NotAnEnvelope("The message is not properly encrypted.", envelope)
     return raw
 
 
@@ -189,7 +190,7 @@ def _base64(raw: bytes) -> str:
 
 
 def _unbase64(text: str) -> bytes:
-    """RFC 4648, section 5, without padding; nothing but its one way to write those bytes. Raises ValueError."""
+    """Decode base64url (RFC 4648, section 5) without padding. Raise ValueError for any non-canonical encoding."""
     if not _BASE64URL.fullmatch(text):
         raise ValueError
     raw = base64.b64decode(text + "=" * (-len(text) % 4), altchars="-_")

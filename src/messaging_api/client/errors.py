@@ -1,44 +1,44 @@
-"""What can go wrong on the client's side, as one tree.
+"""The errors of the client, as one tree.
 
     ClientError
-    ├── BadLink              not a link of this kind; nothing was asked of any server
-    ├── NoMessage            never there, expired, read out or burned: the service does not tell which
-    ├── ReadInterrupted      the connection broke while the message was handed over: a read may be spent
-    ├── Unreachable          no server there, or none that is trusted
-    ├── ServerBusy           it would not take the request now, however often it was asked
-    │   └── ServerFull           it has no room for another message
-    ├── RequestRejected      the service understood, and will not
-    │   ├── TooLong              the text is longer than it keeps
-    │   └── TokenRequired        it takes messages only with a token, and not with this one
-    ├── UnexpectedResponse   what answers there is not messaging_api, or speaks another version
-    └── DecryptionFailed     the message came, and does not open; `envelope` is what came
-        ├── NotAnEnvelope        the link has a key, and what came is not encrypted as it should be
-        ├── UnknownVersion       encrypted by a newer version than this
-        ├── KeyMissing           encrypted, and the link has no key
-        ├── PasswordMissing      it takes a password
-        └── WrongPassword        wrong password, or damaged: the cipher cannot tell which
-            └── Damaged              there is no password, so it is the latter
+    ├── BadLink              the text is not a link of the required kind; no request was sent
+    ├── NoMessage            the message never existed, expired, was read or was burned; the server does not say which
+    ├── ReadInterrupted      the connection broke during a read, which may have spent a read
+    ├── Unreachable          no connection to the server, or its certificate is not trusted
+    ├── ServerBusy           the server cannot take the request now; all retries failed
+    │   └── ServerFull           its storage is full
+    ├── RequestRejected      the server understood the request and rejects it
+    │   ├── TooLong              the text is longer than the server accepts
+    │   └── TokenRequired        the server requires a token to create messages, or does not know this one
+    ├── UnexpectedResponse   the server is not messaging_api, or speaks another version of its API
+    └── DecryptionFailed     the message was fetched but cannot be decrypted; `envelope` is what was fetched
+        ├── NotAnEnvelope        the link has a key, but the message is not properly encrypted
+        ├── UnknownVersion       the message was encrypted by a newer version
+        ├── KeyMissing           the message is encrypted, but the link has no key
+        ├── PasswordMissing      the message requires a password
+        └── WrongPassword        the password is wrong, or the message is damaged; the cipher cannot tell which
+            └── Damaged              the message has no password, so it or its key is damaged
 
-No text here ever holds a link, a key, a password or a message.
+No text of an error contains a link, a key, a password or a message.
 """
 
 
 class ClientError(Exception):
-    """The root of all that the client raises on purpose."""
+    """The base of all errors that the client raises on purpose."""
 
 
 class BadLink(ClientError):
-    """Not a link to a message or receipt, or its key is damaged. Nothing was asked of any server."""
+    """The text is not a link to a message or receipt, or its key is damaged. No request was sent."""
 
 
 class NoMessage(ClientError):
-    """No message there: it never was, has expired, was read by all its readers, or burned."""
+    """There is no message: it never existed, expired, was read as often as allowed, or was burned."""
 
 
 class ReadInterrupted(ClientError):
-    """The connection broke after the message was asked for, so one of its reads may be spent.
+    """The connection broke after the message was requested, so one of its reads may be spent.
 
-    `reads_left` is how many there still are, 0 when the message is gone, None when nobody could be asked.
+    `reads_left` is the number of reads left, 0 if the message is gone, and None if the server could not be asked.
     """
 
     def __init__(self, text: str, reads_left: int | None) -> None:
@@ -47,11 +47,11 @@ class ReadInterrupted(ClientError):
 
 
 class Unreachable(ClientError):
-    """No connection: nobody there, no such name, no answer in time, a certificate that is not trusted."""
+    """There is no connection: unknown host, nothing listening, no response in time, or an untrusted certificate."""
 
 
 class ServerBusy(ClientError):
-    """It will not now. `retry_after` is the time it asked for, in seconds, if it did."""
+    """The server cannot take the request now. `retry_after` is the seconds it asked to wait, or None."""
 
     def __init__(self, text: str, retry_after: float | None = None) -> None:
         super().__init__(text)
@@ -59,27 +59,27 @@ class ServerBusy(ClientError):
 
 
 class ServerFull(ServerBusy):
-    """It has no room for another message."""
+    """The server's storage is full."""
 
 
 class RequestRejected(ClientError):
-    """The service will not, and says what to mend."""
+    """The server rejects the request, and its text says why."""
 
 
 class TooLong(RequestRejected):
-    """The text is longer than the service keeps."""
+    """The text is longer than the server accepts."""
 
 
 class TokenRequired(RequestRejected):
-    """The service takes messages only from those with a token."""
+    """The server requires a token to create messages, or does not know this one."""
 
 
 class UnexpectedResponse(ClientError):
-    """The answer is none of messaging_api's, or of a version that this client does not speak with."""
+    """The response does not come from messaging_api, or from a version whose API this client does not know."""
 
 
 class DecryptionFailed(ClientError):
-    """A message that does not open. `envelope` is what came: it may have been its last read, so keep it."""
+    """The message cannot be decrypted. `envelope` is what was fetched. Save it: its last read may be spent."""
 
     def __init__(self, text: str, envelope: str = "") -> None:
         super().__init__(text)
@@ -87,19 +87,19 @@ class DecryptionFailed(ClientError):
 
 
 class NotAnEnvelope(DecryptionFailed):
-    """The link has a key, but what came is not an envelope."""
+    """The link has a key, but the message is not an envelope."""
 
 
 class UnknownVersion(DecryptionFailed):
-    """An envelope of a version that this client does not know."""
+    """The envelope has a version that this client does not know."""
 
 
 class KeyMissing(DecryptionFailed):
-    """An envelope, and a link without its key: what stood behind the # is gone."""
+    """The message is an envelope, but the link has no key: its part after the # is missing."""
 
 
 class PasswordMissing(DecryptionFailed):
-    """It takes a password. When `envelope` is empty, the link said so and nothing was fetched yet."""
+    """The message requires a password. If `envelope` is empty, the link said so and nothing was fetched."""
 
 
 class WrongPassword(DecryptionFailed):
@@ -107,4 +107,4 @@ class WrongPassword(DecryptionFailed):
 
 
 class Damaged(WrongPassword):
-    """There is no password in it: the envelope or the key is damaged, and no password would help."""
+    """The envelope or the key is damaged. The message has no password, so no password would help."""

@@ -1,8 +1,15 @@
-"""What the client does, as work for whoever runs it: all of it but the network. One way for both colours."""
+"""The client's operations as generators, which do no I/O.
+
+A flow yields steps: requests to send, pauses, and computations. `Client` and `AsyncClient` perform each step and send
+its outcome back into the flow.
+"""
 
 import uuid
-from dataclasses import dataclass, field, replace
-from datetime import datetime, timedelta
+from collections.abc import Callable, Generator
+from dataclasses import replace
+from typing import Any, NamedTuple, TypeVar
+
+import msgspec
 
 from messaging_api.client import protocol
 from messaging_api.client.envelope import Key, decrypt, encrypt, longest
@@ -16,121 +23,150 @@ from messaging_api.client.errors import (
     Unreachable,
 )
 from messaging_api.client.links import Link
-from messaging_api.client.protocol import HttpRequest, HttpResponse, MessageDraft, TransportFailure
+from messaging_api.client.protocol import HttpRequest, HttpResponse, MessageDraft, Server, TransportFailure
 from messaging_api.client.results import Message, Receipt, Sent, ServerLimits
-from messaging_api.client.retry import Flow, RetryPolicy, RunInThread, with_retries
+from messaging_api.client.retry import RetryPolicy, is_retryable
+
+Result = TypeVar("Result")
 
 _UNCHECKED_BYTES = 4096
-"""Bytes up to which a message is sent without asking for the limit first; a server that takes less says so itself."""
-_MAX_ATTEMPTS = 4
-"""How often a message with any number of reads is asked for when its answer breaks."""
+"""Messages up to this length are sent without asking for the server's limit first."""
+_MAX_READ_ATTEMPTS = 4
+"""Attempts to read a message with unlimited reads while each response breaks."""
 
 
-@dataclass(frozen=True, slots=True)
-class Outgoing:
-    """A message as its sender wants it."""
+class Sleep(NamedTuple):
+    """A pause of `seconds`; `reason` is fit for users."""
 
-    text: str = field(repr=False)
-    ttl: int | timedelta | None = None
-    expires_at: datetime | None = None
-    reads: int | None = None
-    password: str | None = field(default=None, repr=False)
-    encrypt: bool = True
+    seconds: float
+    reason: str
 
 
-def limits(server: str, policy: RetryPolicy) -> Flow[ServerLimits]:
-    """What the service accepts."""
-    return protocol.parse_limits((yield from _ask(protocol.describe(server), policy)))
+class RunInThread(NamedTuple):
+    """A computation that would block an event loop."""
+
+    call: Callable[[], object]
 
 
-def send(server: str, token: str | None, out: Outgoing, policy: RetryPolicy) -> Flow[Sent]:
-    """Encrypt and post."""
-    if not out.text:
-        raise ValueError("the text is empty")
-    if out.password is not None and not (out.encrypt and out.password):
-        raise ValueError("a password needs encryption, and is not empty")
-    key = Key.new(password=out.password is not None) if out.encrypt else None
-    text: str = (yield RunInThread(lambda: encrypt(out.text, key, out.password))) if key else out.text
-    if len(text) > _UNCHECKED_BYTES:
-        _fit(out, text, (yield from limits(server, policy)))
-    ttl = int(out.ttl.total_seconds()) if isinstance(out.ttl, timedelta) else out.ttl
-    draft = MessageDraft(text, ttl, out.expires_at, out.reads)
-    link, sent = protocol.parse_sent((yield from _ask(protocol.post(server, draft, str(uuid.uuid4()), token), policy)))
+Step = HttpRequest | Sleep | RunInThread
+Flow = Generator[Step, Any, Result]
+"""Steps to perform. The outcome of a request is an HttpResponse or a TransportFailure, that of a RunInThread what its
+call returned, that of a Sleep None."""
+
+
+def limits(server: Server, policy: RetryPolicy) -> Flow[ServerLimits]:
+    """Return what the server accepts."""
+    return protocol.parse_limits((yield from _request(protocol.limits_request(server), policy)))
+
+
+def send(
+    server: Server, draft: MessageDraft, policy: RetryPolicy, *, password: str | None, encrypted: bool
+) -> Flow[Sent]:
+    """Encrypt the draft's message unless told otherwise, and post the draft."""
+    if not draft.message:
+        raise ValueError("text must not be empty")
+    if password is not None and not (encrypted and password):
+        raise ValueError("password must not be empty, and requires encryption")
+    key = Key.new(password=password is not None) if encrypted else None
+    posted: str = (yield RunInThread(lambda: encrypt(draft.message, key, password))) if key else draft.message
+    if len(posted) > _UNCHECKED_BYTES:
+        _check_length(draft.message, posted, (yield from limits(server, policy)).max_message_bytes, encrypted=encrypted)
+    request = protocol.create_request(server, msgspec.structs.replace(draft, message=posted), str(uuid.uuid4()))
+    link, sent = protocol.parse_sent((yield from _request(request, policy)))
     return replace(sent, link=link.with_key(key))
 
 
-def _fit(out: Outgoing, posted: str, bounds: ServerLimits) -> None:
-    if len(posted.encode()) > bounds.max_message_bytes:
-        most = longest(bounds.max_message_bytes) if out.encrypt else bounds.max_message_bytes
-        how = "encrypted" if out.encrypt else "plain"
-        raise TooLong(f"The text has {len(out.text.encode())} bytes; this server takes at most {most}, {how}.")
+def _check_length(text: str, posted: str, max_bytes: int, *, encrypted: bool) -> None:
+    if len(posted.encode()) > max_bytes:
+        most, how = (longest(max_bytes), "encrypted") if encrypted else (max_bytes, "unencrypted")
+        raise TooLong(f"The text has {len(text.encode())} bytes; this server accepts at most {most}, {how}.")
 
 
-def receipt(link: str, policy: RetryPolicy, method: str = "GET") -> Flow[Receipt]:
-    """Ask for what became of a message, or burn it."""
-    parsed = Link.parse(link, "receipt")
-    return protocol.parse_receipt((yield from _ask(protocol.receipt(parsed, method), policy)))
+def receipt(link: str, policy: RetryPolicy) -> Flow[Receipt]:
+    """Return the state of a message."""
+    return protocol.parse_receipt((yield from _request(protocol.receipt_request(Link.parse(link, "receipt")), policy)))
+
+
+def burn(link: str, policy: RetryPolicy) -> Flow[Receipt]:
+    """Burn a message and return its state."""
+    return protocol.parse_receipt((yield from _request(protocol.burn_request(Link.parse(link, "receipt")), policy)))
 
 
 def read(link: str, password: str | None, policy: RetryPolicy) -> Flow[Message]:
-    """Fetch and decrypt. A password that is known to be missing is told before anything is spent."""
+    """Fetch and decrypt a message. Raise PasswordMissing before the fetch if the link requires a password."""
     key = Link.parse(link, "msg").key
     if key and key.password and not password:
-        raise PasswordMissing("The message takes a password; nothing was fetched yet.")
+        raise PasswordMissing("The message requires a password. It was not fetched yet.")
     message = yield from fetch(link, policy)
     text: str = yield RunInThread(lambda: decrypt(message.text, key, password))
     return replace(message, text=text)
 
 
 def fetch(link: str, policy: RetryPolicy) -> Flow[Message]:
-    """The message as it was posted. This spends a read if they are counted, so it is asked again only if
+    """Return a message as it was posted.
 
-    - nothing can have been spent: the request did not get there, or the server said that it did nothing, or
-    - the message turns out to have any number of reads (a HEAD, which counts none, tells).
+    This may spend a read, so it is repeated only if
+
+    - no read can have been spent: the request did not reach the server, or the server said that it did nothing; or
+    - the message has unlimited reads, according to a HEAD request, which spends none.
     """
     parsed = Link.parse(link, "msg")
-    doubt = False
-    for _ in range(_MAX_ATTEMPTS):
-        outcome = yield from with_retries(protocol.read(parsed), policy)
+    interrupted = False
+    for _ in range(_MAX_READ_ATTEMPTS):
+        outcome = yield from _with_retries(protocol.read_request(parsed), policy)
         if isinstance(outcome, HttpResponse) and outcome.status not in (500, 502, 504):
-            return _handed_over(outcome, doubt=doubt)
+            return _fetched(outcome, interrupted=interrupted)
         if isinstance(outcome, TransportFailure) and not outcome.sent:
             raise Unreachable(outcome.reason)
-        doubt = True
-        yield from _refuse_if_counted(parsed, policy)
-    raise ReadInterrupted("The connection breaks each time the message is handed over.", None)
+        interrupted = True
+        yield from _require_unlimited_reads(parsed, policy)
+    raise ReadInterrupted("The connection broke during the read, each time it was tried.", None)
 
 
-def _handed_over(answer: HttpResponse, *, doubt: bool) -> Message:
+def _fetched(response: HttpResponse, *, interrupted: bool) -> Message:
     try:
-        return protocol.parse_message(answer)
+        return protocol.parse_message(response)
     except NoMessage:
-        if doubt:
+        if interrupted:
             raise _gone() from None
         raise
 
 
 def _gone() -> ReadInterrupted:
-    return ReadInterrupted("The connection broke while the message was handed over, and now there is none.", 0)
+    return ReadInterrupted("The connection broke during the read, and the message no longer exists.", 0)
 
 
-def _refuse_if_counted(link: Link, policy: RetryPolicy) -> Flow[None]:
-    """Raise ReadInterrupted unless the message that was asked for in vain can be read any number of times."""
+def _require_unlimited_reads(link: Link, policy: RetryPolicy) -> Flow[None]:
+    """Raise ReadInterrupted unless the message of an interrupted read has unlimited reads."""
     try:
-        answer = yield from _ask(protocol.read(link, "HEAD"), policy)
-        if answer.status == 404:
+        response = yield from _request(protocol.peek_request(link), policy)
+        if response.status == 404:
             raise _gone()
-        left = protocol.parse_message(answer).reads_left
+        left = protocol.parse_message(response).reads_left
     except (Unreachable, ServerBusy, UnexpectedResponse):
-        told = "The connection broke while the message was handed over; whether that spent a read is not known."
-        raise ReadInterrupted(told, None) from None
+        text = "The connection broke during the read. Whether that spent a read is not known."
+        raise ReadInterrupted(text, None) from None
     if left is not None:
-        told = "The connection broke while the message was handed over; that may have spent a read."
-        raise ReadInterrupted(f"{told} Reads left: {left}.", left)
+        text = "The connection broke during the read, which may have spent a read."
+        raise ReadInterrupted(f"{text} Reads left: {left}.", left)
 
 
-def _ask(request: HttpRequest, policy: RetryPolicy) -> Flow[HttpResponse]:
-    outcome = yield from with_retries(request, policy)
+def _request(request: HttpRequest, policy: RetryPolicy) -> Flow[HttpResponse]:
+    outcome = yield from _with_retries(request, policy)
     if isinstance(outcome, TransportFailure):
         raise Unreachable(outcome.reason)
     return outcome
+
+
+def _with_retries(request: HttpRequest, policy: RetryPolicy) -> Flow[HttpResponse | TransportFailure]:
+    """Send `request` until its outcome is final or the policy's limits are reached."""
+    spent, attempts = 0.0, 0
+    while True:
+        outcome: HttpResponse | TransportFailure = yield request
+        attempts += 1
+        spent += outcome.seconds if isinstance(outcome, TransportFailure) else 0.0
+        delay = policy.delay(attempts, spent, outcome) if is_retryable(request, outcome) else None
+        if delay is None:
+            return outcome
+        yield Sleep(delay, outcome.reason if isinstance(outcome, TransportFailure) else "the server is busy")
+        spent += delay

@@ -1,4 +1,4 @@
-"""Links: `<base>/msg/<uuid>[#key]` and `<base>/receipt/<uuid>`."""
+"""The links of messages and receipts: `<base>/msg/<uuid>[#key]` and `<base>/receipt/<uuid>`."""
 
 import re
 from dataclasses import dataclass, field
@@ -13,21 +13,21 @@ Kind = Literal["msg", "receipt"]
 
 _PATH = re.compile(r"(?:/[^/]+)*/(msg|receipt)/[0-9a-f]{8}(?:-[0-9a-f]{4}){3}-[0-9a-f]{12}", re.IGNORECASE | re.ASCII)
 _WRONG = {
-    "msg": "This is a receipt's link; a message's has /msg/ in it.",
-    "receipt": "This is a message's link; what belongs here is the receipt's, which its sender got together with it.",
+    "msg": "This is the link of a receipt. The link of a message contains /msg/.",
+    "receipt": "This is the link of a message. The link of its receipt is required, which its sender received with it.",
 }
 
 
 @dataclass(frozen=True, slots=True)
 class Link:
-    """`address` is what a server may see: the link without its key. Neither shows in repr."""
+    """A link. `address` is the link without its key, the part that a server may see. Both are hidden in repr."""
 
     address: str = field(repr=False)
     key: Key | None = None
 
     @classmethod
     def parse(cls, text: str, kind: Kind) -> "Link":
-        """A link of that kind. A query is dropped: some programs add one. Raises BadLink."""
+        """Parse a link of that kind. Drop its query, which some programs add. Raise BadLink."""
         address, _, fragment = text.strip().partition("#")
         address = server_address(address.partition("?")[0])
         found = _PATH.fullmatch(urlsplit(address).path)
@@ -38,12 +38,12 @@ class Link:
         return cls(address, Key.parse(fragment) if kind == "msg" else None)
 
     def with_key(self, key: Key | None) -> str:
-        """The link as it is passed on."""
+        """Return the link with this key, for readers."""
         return f"{self.address}#{key.fragment}" if key else self.address
 
 
 def server_address(text: str) -> str:
-    """Return the address of a server, or of a path on it, without a slash at the end. Raise BadLink if it is none."""
+    """Return the address of a server without a slash at its end. Raise BadLink if `text` is not an address."""
     try:
         return parse_base_url(text)
     except ValueError as error:

@@ -1,7 +1,8 @@
-"""HTTP as values: requests built, answers understood. Pure: nothing here touches a network."""
+"""The HTTP API as values: requests are built and responses parsed here, without any I/O."""
 
 from collections.abc import Mapping
-from datetime import datetime
+from dataclasses import dataclass, field
+from datetime import datetime, timedelta
 from email.utils import parsedate_to_datetime
 from typing import NamedTuple, NoReturn, TypeVar
 
@@ -20,8 +21,16 @@ _JSON = {"accept": "application/json", **_COMMON}
 _TEXT = {"accept": "text/plain", **_COMMON}
 
 
+@dataclass(frozen=True, slots=True)
+class Server:
+    """The server that messages are sent to: its address without a slash at the end, and the token it requires."""
+
+    address: str
+    token: str | None = field(default=None, repr=False)
+
+
 class HttpRequest(NamedTuple):
-    """What to ask. `repeatable`: to ask twice does no more than to ask once."""
+    """A request. It is `repeatable` if sending it twice has the same effect as sending it once."""
 
     method: str
     url: str
@@ -31,7 +40,7 @@ class HttpRequest(NamedTuple):
 
 
 class HttpResponse(NamedTuple):
-    """What came back; names of headers in lower case."""
+    """A response; the names of its headers are in lower case."""
 
     status: int
     headers: Mapping[str, str]
@@ -39,24 +48,28 @@ class HttpResponse(NamedTuple):
 
 
 class TransportFailure(NamedTuple):
-    """No answer after `took` seconds.
+    """A request without a response, given up after `seconds`.
 
-    `sent`: the request, or a part of it, may have got there. `final`: another try would end the same.
+    `sent`: the request, or a part of it, may have reached the server. `permanent`: another attempt would fail too.
     """
 
     reason: str
     sent: bool
-    took: float = 0.0
-    final: bool = False
+    seconds: float = 0.0
+    permanent: bool = False
 
 
 class MessageDraft(msgspec.Struct, omit_defaults=True, frozen=True):
-    """The body of POST /."""
+    """A message to create. On the wire (the body of POST /) a `ttl` is in seconds."""
 
     message: str
-    ttl: int | None = None
+    ttl: int | timedelta | None = None
     expires_at: datetime | None = None
     reads: int | None = None
+
+    def __repr__(self) -> str:
+        """Hide the text, so that it does not end up in logs."""
+        return "MessageDraft(…)"
 
 
 class _CreatedBody(msgspec.Struct):
@@ -76,79 +89,92 @@ class _ProblemDetails(msgspec.Struct):
     detail: str = ""
 
 
-def describe(server: str) -> HttpRequest:
-    """GET / for the limits."""
-    return HttpRequest("GET", f"{server}/", _JSON)
+def limits_request(server: Server) -> HttpRequest:
+    """Build GET /, which describes the server."""
+    return HttpRequest("GET", f"{server.address}/", _JSON)
 
 
-def post(server: str, draft: MessageDraft, idempotency_key: str, token: str | None) -> HttpRequest:
-    """POST /, safe to repeat."""
+def create_request(server: Server, draft: MessageDraft, idempotency_key: str) -> HttpRequest:
+    """Build POST /. Its idempotency key makes it repeatable."""
     headers = {**_JSON, "content-type": "application/json", "idempotency-key": idempotency_key}
-    if token:
-        headers["authorization"] = f"Bearer {token}"
-    return HttpRequest("POST", f"{server}/", headers, msgspec.json.encode(draft))
+    if server.token:
+        headers["authorization"] = f"Bearer {server.token}"
+    if isinstance(draft.ttl, timedelta):
+        draft = msgspec.structs.replace(draft, ttl=int(draft.ttl.total_seconds()))
+    return HttpRequest("POST", f"{server.address}/", headers, msgspec.json.encode(draft))
 
 
-def read(link: Link, method: str = "GET") -> HttpRequest:
-    """GET /msg/…; HEAD counts no read."""
-    return HttpRequest(method, link.address, _TEXT, repeatable=method != "GET")
+def read_request(link: Link) -> HttpRequest:
+    """Build GET /msg/…, which may spend a read."""
+    return HttpRequest("GET", link.address, _TEXT, repeatable=False)
 
 
-def receipt(link: Link, method: str = "GET") -> HttpRequest:
-    """GET /receipt/…; DELETE burns."""
-    return HttpRequest(method, link.address, _JSON)
+def peek_request(link: Link) -> HttpRequest:
+    """Build HEAD /msg/…, which spends no read."""
+    return HttpRequest("HEAD", link.address, _TEXT)
 
 
-def parse_limits(answer: HttpResponse) -> ServerLimits:
-    """What the service accepts."""
-    return _body(answer, _Description).limits
+def receipt_request(link: Link) -> HttpRequest:
+    """Build GET /receipt/…."""
+    return HttpRequest("GET", link.address, _JSON)
 
 
-def parse_sent(answer: HttpResponse) -> tuple[Link, Sent]:
-    """The message's link without a key, and the whole."""
-    posted = _body(answer, _CreatedBody)
+def burn_request(link: Link) -> HttpRequest:
+    """Build DELETE /receipt/…."""
+    return HttpRequest("DELETE", link.address, _JSON)
+
+
+def parse_limits(response: HttpResponse) -> ServerLimits:
+    """Return what the server accepts."""
+    return _parse_body(response, _Description).limits
+
+
+def parse_sent(response: HttpResponse) -> tuple[Link, Sent]:
+    """Return the link of a created message, without a key, and everything else that the server said."""
+    created = _parse_body(response, _CreatedBody)
     try:
-        link, own = Link.parse(posted.url, "msg"), Link.parse(posted.receipt, "receipt")
+        link, receipt = Link.parse(created.url, "msg"), Link.parse(created.receipt, "receipt")
     except errors.BadLink:
-        raise errors.UnexpectedResponse("The answer holds no link to a message.") from None
-    return link, Sent(link.address, own.address, posted.expires_at, posted.reads)
+        raise errors.UnexpectedResponse("The response contains no link to a message.") from None
+    return link, Sent(link.address, receipt.address, created.expires_at, created.reads)
 
 
-def parse_message(answer: HttpResponse) -> Message:
-    """The message as it was posted: text, or an envelope."""
-    if answer.status != 200:
-        _raise(answer)
+def parse_message(response: HttpResponse) -> Message:
+    """Return the message as it was posted: an envelope, or plain text."""
+    if response.status != 200:
+        _raise_problem(response)
     try:
-        left = answer.headers.get("x-reads-left")
-        expires_at = msgspec.convert(answer.headers["x-expires-at"], datetime)
-        return Message(answer.body.decode(), expires_at, None if left is None else int(left))
+        left = response.headers.get("x-reads-left")
+        expires_at = msgspec.convert(response.headers["x-expires-at"], datetime)
+        return Message(response.body.decode(), expires_at, None if left is None else int(left))
     except (KeyError, ValueError):
-        raise errors.UnexpectedResponse("What came is not a message.") from None
+        raise errors.UnexpectedResponse("The response is not a message.") from None
 
 
-def parse_receipt(answer: HttpResponse) -> Receipt:
-    """What became of the message."""
-    return _body(answer, Receipt)
+def parse_receipt(response: HttpResponse) -> Receipt:
+    """Return the state of the message."""
+    return _parse_body(response, Receipt)
 
 
-def retry_after(answer: HttpResponse) -> float | None:
-    """Seconds to wait, as the server asks (RFC 9110, section 10.2.3); a date counts from the answer's own Date."""
-    value = answer.headers.get("retry-after", "")
+def retry_after(response: HttpResponse) -> float | None:
+    """Return the seconds in Retry-After (RFC 9110, section 10.2.3). A date counts from the response's own Date."""
+    value = response.headers.get("retry-after", "")
     if value.isascii() and value.isdecimal():
         return float(value[:9])
     try:
-        return max((parsedate_to_datetime(value) - parsedate_to_datetime(answer.headers["date"])).total_seconds(), 0)
+        delay = parsedate_to_datetime(value) - parsedate_to_datetime(response.headers["date"])
     except (KeyError, ValueError, TypeError):
         return None
+    return max(delay.total_seconds(), 0)
 
 
-def _body(answer: HttpResponse, kind: type[Body]) -> Body:
-    if answer.status != 200:
-        _raise(answer)
+def _parse_body(response: HttpResponse, kind: type[Body]) -> Body:
+    if response.status != 200:
+        _raise_problem(response)
     try:
-        return msgspec.json.decode(answer.body, type=kind)
+        return msgspec.json.decode(response.body, type=kind)
     except msgspec.MsgspecError:
-        raise errors.UnexpectedResponse("The answer is not one of messaging_api's.") from None
+        raise errors.UnexpectedResponse("The response does not come from messaging_api.") from None
 
 
 PROBLEMS: dict[str, type[ClientError]] = {
@@ -169,24 +195,29 @@ PROBLEMS: dict[str, type[ClientError]] = {
     "method-not-allowed": errors.UnexpectedResponse,
     "unexpected": errors.ServerBusy,
 }
-"""By the slug that ends a problem's type. A test holds it to the service's own table."""
+"""The error for each problem type (RFC 9457), by the fragment of the type's URI. A test compares the keys with those of
+the server."""
 
 
-def _raise(answer: HttpResponse) -> NoReturn:
-    problem = _ProblemDetails()
-    if answer.headers.get("content-type", "").startswith("application/problem+json"):
-        try:
-            problem = msgspec.json.decode(answer.body, type=_ProblemDetails)
-        except msgspec.MsgspecError:
-            problem = _ProblemDetails()
-    kind = PROBLEMS.get(problem.type.rpartition("#")[2]) or _by_status(answer.status)
-    text = ". ".join(part.rstrip(".") for part in (problem.title, problem.detail) if part) or f"HTTP {answer.status}"
+def _raise_problem(response: HttpResponse) -> NoReturn:
+    problem = _parse_problem(response)
+    kind = PROBLEMS.get(problem.type.rpartition("#")[2]) or _error_for_status(response.status)
+    text = ". ".join(part.rstrip(".") for part in (problem.title, problem.detail) if part) or f"HTTP {response.status}"
     if issubclass(kind, errors.ServerBusy):
-        raise kind(f"{text}.", retry_after(answer))
+        raise kind(f"{text}.", retry_after(response))
     raise kind(f"{text}.")
 
 
-def _by_status(status: int) -> type[ClientError]:
+def _parse_problem(response: HttpResponse) -> _ProblemDetails:
+    if not response.headers.get("content-type", "").startswith("application/problem+json"):
+        return _ProblemDetails()
+    try:
+        return msgspec.json.decode(response.body, type=_ProblemDetails)
+    except msgspec.MsgspecError:
+        return _ProblemDetails()
+
+
+def _error_for_status(status: int) -> type[ClientError]:
     if status in (401, 403):
         return errors.TokenRequired
     if status in (429, 500, 502, 503, 504):

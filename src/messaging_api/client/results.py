@@ -1,4 +1,4 @@
-"""What the client gives. Links and texts do not show in repr, so that they do not end up in logs."""
+"""The values that the client returns. Links and texts are hidden in repr, so that they do not end up in logs."""
 
 from dataclasses import dataclass, field
 from datetime import datetime
@@ -9,7 +9,7 @@ ReceiptState = Literal["available", "read", "burned", "expired"]
 
 @dataclass(frozen=True, slots=True)
 class Sent:
-    """A message that was kept. `link` is for its readers, `receipt` for its sender alone; `reads` None: any number."""
+    """A message that was created. Pass `link` to its readers and keep `receipt`. `reads` is None if unlimited."""
 
     link: str = field(repr=False)
     receipt: str = field(repr=False)
@@ -19,7 +19,7 @@ class Sent:
 
 @dataclass(frozen=True, slots=True)
 class Message:
-    """A message that was read; `reads_left` after this read, None for any number."""
+    """A message that was read. `reads_left` counts the reads left after this one, and is None if unlimited."""
 
     text: str = field(repr=False)
     expires_at: datetime
@@ -28,7 +28,7 @@ class Message:
 
 @dataclass(frozen=True, slots=True)
 class Receipt:
-    """What became of a message."""
+    """The state of a message. `reads` is the number it was created with; both numbers are None if unlimited."""
 
     state: ReceiptState
     expires_at: datetime
@@ -38,7 +38,7 @@ class Receipt:
 
 @dataclass(frozen=True, slots=True)
 class ServerLimits:
-    """What a service accepts: bytes of UTF-8 as posted, seconds of life, readers."""
+    """What a server accepts: bytes of UTF-8 in the message as it is posted, lifetimes in seconds, number of reads."""
 
     max_message_bytes: int
     max_ttl: int

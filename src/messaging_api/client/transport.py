@@ -1,9 +1,10 @@
-"""What both shells need of httpx: which failures mean what, answers of bounded size, and no links in its logs."""
+"""The only module of the client that does I/O: httpx, with bounded responses and without links in its logs."""
 
 import logging
 import os
 import socket
 import ssl
+import time
 from collections.abc import Iterator
 from contextlib import contextmanager
 from contextvars import ContextVar
@@ -15,47 +16,96 @@ import httpx
 from messaging_api.client.protocol import HttpRequest, HttpResponse, TransportFailure
 
 MAX_RESPONSE_BYTES = 32 * 2**20
-"""Bytes; twice the longest message that a service can be set to keep."""
+"""Twice the longest message that a server can be configured to accept."""
 
-_UNSENT = (httpx.ConnectError, httpx.ConnectTimeout, httpx.PoolTimeout, httpx.ProxyError)
-_asking: ContextVar[bool] = ContextVar("asking", default=False)
+_NOT_SENT = (httpx.ConnectError, httpx.ConnectTimeout, httpx.PoolTimeout, httpx.ProxyError)
+_UNPOOLED = httpx.Limits(max_keepalive_connections=0)
+"""A new connection for each request. The server may close an idle connection at the moment it is reused, and then
+nobody knows whether the request arrived: too risky for one that must not be repeated."""
 _LOGGERS = ("httpx", "httpcore.connection", "httpcore.http11", "httpcore.proxy", "httpcore.socks")
 
-
-UNPOOLED = httpx.Limits(max_keepalive_connections=0)
-"""A connection for each request. One that was kept may have been closed by the server the moment it is used again, and
-then nobody knows whether the request got there: too risky for one that must not be repeated."""
+_suppressed: ContextVar[bool] = ContextVar("suppressed", default=False)
 
 
-def create_ssl_context(ca: str | PathLike[str] | None) -> ssl.SSLContext:
-    """The certificates of that file alone, or the usual ones (SSL_CERT_FILE, else certifi's). Raises OSError."""
-    return httpx.create_ssl_context() if ca is None else ssl.create_default_context(cafile=ca)
+class SyncTransport:
+    """Connections for blocking requests."""
+
+    def __init__(self, ca: str | PathLike[str] | None, timeout: float) -> None:
+        trust = _ssl_context(ca)
+        self._pooled = httpx.Client(verify=trust, timeout=timeout)
+        self._single_use = httpx.Client(verify=trust, timeout=timeout, limits=_UNPOOLED)
+        _install_log_filter()
+
+    def send(self, request: HttpRequest) -> HttpResponse | TransportFailure:
+        """Send a request once and return its outcome."""
+        http, begin = self._pooled if request.repeatable else self._single_use, time.monotonic()
+        try:
+            with _suppress_logs(), http.stream(**_httpx_arguments(request)) as response:
+                body = _BodyReader()
+                for chunk in response.iter_raw():
+                    body.add(chunk)
+                return HttpResponse(response.status_code, response.headers, body.content)
+        except httpx.TransportError as error:
+            return _failure(error, time.monotonic() - begin)
+
+    def close(self) -> None:
+        """Close all connections."""
+        self._pooled.close()
+        self._single_use.close()
+
+
+class AsyncTransport:
+    """Connections for requests from an asyncio event loop."""
+
+    def __init__(self, ca: str | PathLike[str] | None, timeout: float) -> None:
+        trust = _ssl_context(ca)
+        self._pooled = httpx.AsyncClient(verify=trust, timeout=timeout)
+        self._single_use = httpx.AsyncClient(verify=trust, timeout=timeout, limits=_UNPOOLED)
+        _install_log_filter()
+
+    async def send(self, request: HttpRequest) -> HttpResponse | TransportFailure:
+        """Send a request once and return its outcome."""
+        http, begin = self._pooled if request.repeatable else self._single_use, time.monotonic()
+        try:
+            with _suppress_logs():
+                async with http.stream(**_httpx_arguments(request)) as response:
+                    body = _BodyReader()
+                    async for chunk in response.aiter_raw():
+                        body.add(chunk)
+                    return HttpResponse(response.status_code, response.headers, body.content)
+        except httpx.TransportError as error:
+            return _failure(error, time.monotonic() - begin)
+
+    async def aclose(self) -> None:
+        """Close all connections."""
+        await self._pooled.aclose()
+        await self._single_use.aclose()
 
 
 class ResponseTooLarge(httpx.ReadError):
-    """An answer that is longer than any that could be meant."""
+    """A response body of more than MAX_RESPONSE_BYTES."""
 
 
-class BodyReader:
-    """An answer's body as it comes in."""
-
-    def __init__(self, response: httpx.Response) -> None:
-        self._response = response
+class _BodyReader:
+    def __init__(self) -> None:
         self._body = bytearray()
 
     def add(self, chunk: bytes) -> None:
-        """Take a part. Raises ResponseTooLarge when the whole becomes too long to be meant."""
         self._body += chunk
         if len(self._body) > MAX_RESPONSE_BYTES:
-            raise ResponseTooLarge("the answer is too long")
+            raise ResponseTooLarge("the response is too large")
 
-    def answer(self) -> HttpResponse:
-        """The whole."""
-        return HttpResponse(self._response.status_code, self._response.headers, bytes(self._body))
+    @property
+    def content(self) -> bytes:
+        return bytes(self._body)
 
 
-def httpx_kwargs(request: HttpRequest) -> dict[str, Any]:
-    """The arguments of httpx' `stream`."""
+def _ssl_context(ca: str | PathLike[str] | None) -> ssl.SSLContext:
+    """Trust the certificates of that file alone, or the default ones (SSL_CERT_FILE, else certifi's). Raise OSError."""
+    return httpx.create_ssl_context() if ca is None else ssl.create_default_context(cafile=ca)
+
+
+def _httpx_arguments(request: HttpRequest) -> dict[str, Any]:
     return {
         "method": request.method,
         "url": request.url,
@@ -64,46 +114,45 @@ def httpx_kwargs(request: HttpRequest) -> dict[str, Any]:
     }
 
 
-def broken(error: httpx.TransportError, took: float) -> TransportFailure:
-    """What a failure after so many seconds means for another try; its reason in words that hold no address."""
-    cause = _cause(error)
+def _failure(error: httpx.TransportError, seconds: float) -> TransportFailure:
+    """Return what an error after so many seconds means for a retry. Its reason never contains an address."""
+    cause = _root_cause(error)
     if isinstance(cause, ssl.SSLCertVerificationError):
-        return TransportFailure("the server's certificate is not trusted", sent=False, took=took, final=True)
+        return TransportFailure("the server's certificate is not trusted", sent=False, seconds=seconds, permanent=True)
     if isinstance(error, ResponseTooLarge):
-        return TransportFailure(str(error), sent=True, took=took, final=True)
+        return TransportFailure(str(error), sent=True, seconds=seconds, permanent=True)
     if isinstance(error, httpx.TimeoutException):
-        reason = "no answer in time"
+        reason = "no response in time"
     elif isinstance(cause, socket.gaierror):
-        reason = cause.strerror or "no such name"
+        reason = cause.strerror or "unknown host name"
     elif isinstance(cause, OSError) and cause.errno and not isinstance(cause, ssl.SSLError):
-        reason = os.strerror(cause.errno)  # its own text may hold the address
+        reason = os.strerror(cause.errno)  # its own text may contain the address
     else:
         reason = "the connection broke"
-    return TransportFailure(reason, sent=not isinstance(error, _UNSENT), took=took)
+    return TransportFailure(reason, sent=not isinstance(error, _NOT_SENT), seconds=seconds)
 
 
-def _cause(error: BaseException) -> BaseException:
-    """The first failure of those that led to this one."""
+def _root_cause(error: BaseException) -> BaseException:
     while (earlier := error.__cause__ or error.__context__) is not None:
         error = earlier
     return error
 
 
 @contextmanager
-def suppress_httpx_logs() -> Iterator[None]:
-    """While this lasts, httpx logs nothing: its lines hold addresses, and a plain message's address is its key."""
-    token = _asking.set(True)
+def _suppress_logs() -> Iterator[None]:
+    """Suppress what httpx logs in this context: its lines contain links, and a plain message's link is its key."""
+    token = _suppressed.set(True)
     try:
         yield
     finally:
-        _asking.reset(token)
+        _suppressed.reset(token)
 
 
-def _is_not_ours(_record: logging.LogRecord) -> bool:
-    return not _asking.get()
+def _is_not_suppressed(_record: logging.LogRecord) -> bool:
+    return not _suppressed.get()
 
 
-def install_log_filter() -> None:
-    """Make `suppress_httpx_logs` work; what others do with httpx is logged as before."""
+def _install_log_filter() -> None:
+    """Make `_suppress_logs` work. What other code does with httpx is logged as before."""
     for name in _LOGGERS:
-        logging.getLogger(name).addFilter(_is_not_ours)
+        logging.getLogger(name).addFilter(_is_not_suppressed)
