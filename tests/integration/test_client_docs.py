@@ -10,7 +10,7 @@ from pathlib import Path
 
 import pytest
 
-from messaging_api.cli.exit_codes import MEANINGS
+from messaging_api.cli.exit_codes import ExitCode
 from messaging_api.client import errors
 from messaging_api.settings.client import ClientSettings
 from messaging_api.settings.server import CLIENT_PREFIX
@@ -74,7 +74,7 @@ def test_readme(service: Running, tmp_path: Path) -> None:
 
 def exit_codes() -> str:
     """The table of exit codes."""
-    return "\n".join(["| code | meaning |", "|---|---|", *(f"| {code} | {text} |" for code, text in MEANINGS.items())])
+    return "\n".join(["| code | meaning |", "|---|---|", *(f"| {code} | {code.meaning} |" for code in ExitCode)])
 
 
 def client_settings() -> str:

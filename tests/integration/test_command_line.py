@@ -15,7 +15,7 @@ from typing import Any, NamedTuple
 
 import pytest
 
-from messaging_api.cli.exit_codes import EXIT_CODES, MEANINGS
+from messaging_api.cli.exit_codes import EXIT_CODES, ExitCode
 from messaging_api.cli.options import connect
 from messaging_api.cli.terminal import Spinner
 from messaging_api.client import ClientError
@@ -347,7 +347,25 @@ def test_exit_codes(env: dict[str, str], service: Running, tmp_path: Path) -> No
         "no link": 2,
         "no text for a link": 2,
     }
-    assert set(codes.values()) | {0, 3, 4, 130} == set(MEANINGS)
+    assert set(codes.values()) | {0, 3, 4, 130} == set(ExitCode)
+
+
+@pytest.mark.parametrize("command", ["send", "read", "receipt", "burn"])
+def test_help_lists_the_exit_codes(env: dict[str, str], command: str) -> None:
+    """The help of each command with exit codes explains every one of them."""
+    shown = " ".join(run(env, command, "--help").out.decode().split())
+    assert [code for code in ExitCode if f"{code} {code.meaning}" not in shown] == []
+
+
+def test_python_m_shows_the_name_of_the_command(env: dict[str, str]) -> None:
+    """`python -m messaging_api` presents itself as messaging-api, in its help and in its errors."""
+    module = [sys.executable, "-m", "messaging_api"]
+    shown = subprocess.run([*module, "send", "--help"], env=env, capture_output=True, text=True, check=True).stdout
+    assert "Usage: messaging-api send [OPTIONS] [FILE]" in shown
+    wrong = subprocess.run([*module, "nothing"], env=env, capture_output=True, text=True, check=False)
+    assert wrong.returncode == 2
+    assert "messaging-api" in wrong.stderr
+    assert "__main__" not in shown + wrong.stderr
 
 
 def test_every_error_has_its_exit_code() -> None:
@@ -486,7 +504,7 @@ def test_typing_a_message(env: dict[str, str], service: Running) -> None:
     """Somebody at the terminal is told how to end it."""
     ran = at_terminal(["send", "--to", service.url], [("Ctrl-D", "hello\n\x04")], env=env)
     assert ran.code == 0
-    assert "for you alone" in ran.screen
+    assert "keep it for yourself" in ran.screen
     assert run(env, "read", ran.out.decode().strip()).out == b"hello\n"
 
 

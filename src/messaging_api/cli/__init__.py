@@ -1,7 +1,7 @@
-"""The command `messaging-api`. Only this room reads the environment.
+"""The command `messaging-api`. Only this package and `settings` read the environment.
 
-Each command lives in a module that is imported when the command is used: who serves needs no HTTP client, and who sends
-no server.
+The module of a command is imported when the command is used: `serve` does not import the HTTP client, and `send` does
+not import the server.
 """
 
 from importlib import import_module
@@ -21,18 +21,18 @@ COMMANDS = {
     "cert": "cert",
     "completion": "completion",
 }
-"""Every command, in the order help shows them, and the module that holds the function of its name."""
+"""Every command, in the order of the help, and the module with the function of the same name."""
 
 
 class LazyGroup(click.RichGroup):
-    """Finds the commands of the table above."""
+    """A group that imports a command when it is used."""
 
     def list_commands(self, ctx: click.Context) -> list[str]:
-        """All of them, for help and completion."""
+        """Return the names of all commands, for help and completion."""
         return list(COMMANDS)
 
     def get_command(self, ctx: click.Context, cmd_name: str) -> click.Command | None:
-        """The command of that name, imported now; None if there is none."""
+        """Import the command of that name and return it, or None if there is none."""
         if cmd_name not in COMMANDS:
             return None
         command: click.Command = getattr(import_module(f"{__name__}.{COMMANDS[cmd_name]}"), cmd_name)
@@ -43,7 +43,7 @@ class LazyGroup(click.RichGroup):
 @click.rich_config(help_config={"text_markup": "rich"})
 @click.version_option(__version__, prog_name="messaging-api")
 def main() -> None:
-    """Post a message, get a link nobody can guess. The link is the only key.
+    """Post a message and get a link that nobody can guess. The link is the only key.
 
     Start with [b]messaging-api serve[/b], then [b]curl -d message=hello http://127.0.0.1:5000[/b].
     """

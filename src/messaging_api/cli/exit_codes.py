@@ -1,9 +1,10 @@
-"""The one table from what goes wrong to the exit code of the command."""
+"""The exit codes of the commands `send`, `read`, `receipt` and `burn`, and the errors that lead to them."""
 
 import sys
 from collections.abc import Callable
+from enum import IntEnum
 from functools import wraps
-from typing import ParamSpec
+from typing import ParamSpec, Self
 
 import rich_click as click
 
@@ -13,63 +14,75 @@ from messaging_api.errors import SettingsError
 
 P = ParamSpec("P")
 
-UNEXPECTED, USAGE, NO_MESSAGE, CANNOT_OPEN, UNREACHABLE, REFUSED, INTERRUPTED, STOPPED = 1, 2, 3, 4, 5, 6, 7, 130
 
-EXIT_CODES: dict[type[Exception], int] = {
-    SettingsError: USAGE,
-    errors.BadLink: USAGE,
-    errors.NoMessage: NO_MESSAGE,
-    errors.DecryptionFailed: CANNOT_OPEN,
-    errors.Unreachable: UNREACHABLE,
-    errors.ServerBusy: UNREACHABLE,
-    errors.UnexpectedResponse: UNREACHABLE,
-    errors.RequestRejected: REFUSED,
-    errors.ReadInterrupted: INTERRUPTED,
-    OSError: UNEXPECTED,
-}
-"""By the nearest class. What is not here is a mistake of ours and shows its traceback."""
+class ExitCode(IntEnum):
+    """Exit codes. Their meanings are shown in the help and in docs/command-line.md."""
 
-MEANINGS = {
-    0: "done",
-    UNEXPECTED: "something here went wrong, such as a full disk",
-    USAGE: "the command, a setting or the link is wrong; nothing was asked of the server",
-    NO_MESSAGE: "there is no message: never was, expired, read out or burned",
-    CANNOT_OPEN: "it does not open: wrong password, key missing, damaged; if it could not be read again, it was kept",
-    UNREACHABLE: "the server cannot be reached, is busy, or is not messaging_api",
-    REFUSED: "the server refused: too long, no token, beyond its limits",
-    INTERRUPTED: "the connection broke while the message was handed over: a read may be spent",
-    STOPPED: "stopped by Ctrl-C",
+    meaning: str
+
+    def __new__(cls, code: int, meaning: str) -> Self:
+        """Make a member from its number and meaning."""
+        member = int.__new__(cls, code)
+        member._value_ = code
+        member.meaning = meaning
+        return member
+
+    SUCCESS = 0, "Success."
+    LOCAL_ERROR = 1, "An error on this machine, such as a full disk."
+    USAGE = 2, "The command, a setting or the link is wrong. No request was sent."
+    NO_MESSAGE = 3, "There is no message: it never existed, expired, was read or was burned."
+    DECRYPTION_FAILED = 4, "The message cannot be decrypted. It was saved if it cannot be read again."
+    SERVER_UNAVAILABLE = 5, "The server cannot be reached, is busy, or is not messaging_api."
+    REJECTED = 6, "The server rejected the request: too long, no token, or beyond its limits."
+    READ_INTERRUPTED = 7, "The connection broke during a read, which may have spent a read."
+    STOPPED = 130, "Stopped by Ctrl-C."
+
+
+EXIT_CODES: dict[type[Exception], ExitCode] = {
+    SettingsError: ExitCode.USAGE,
+    errors.BadLink: ExitCode.USAGE,
+    errors.NoMessage: ExitCode.NO_MESSAGE,
+    errors.DecryptionFailed: ExitCode.DECRYPTION_FAILED,
+    errors.Unreachable: ExitCode.SERVER_UNAVAILABLE,
+    errors.ServerBusy: ExitCode.SERVER_UNAVAILABLE,
+    errors.UnexpectedResponse: ExitCode.SERVER_UNAVAILABLE,
+    errors.RequestRejected: ExitCode.REJECTED,
+    errors.ReadInterrupted: ExitCode.READ_INTERRUPTED,
+    OSError: ExitCode.LOCAL_ERROR,
 }
-"""For the help and the documents."""
+"""The nearest base class of an error decides. Any other error is a bug and shows its traceback."""
+
+EXIT_CODES_HELP = "\n\n".join(["Exit codes:", *(f"{code:<4}{code.meaning}" for code in ExitCode)])
+"""The end of the help of each command. rich_click shows each paragraph on a line of its own."""
 
 
 def handle_errors(command: Callable[P, None]) -> Callable[P, None]:
-    """The command, with what it raises turned into its exit code."""
+    """Make a command print its errors and exit with their codes."""
 
     @wraps(command)
     def run(*args: P.args, **kwargs: P.kwargs) -> None:
         if None in (sys.stdin, sys.stdout):
-            raise click.UsageError("Standard input and output must be open; /dev/null will do.")
+            raise click.UsageError("Standard input and output must be open. Use /dev/null if you do not need them.")
         try:
             command(*args, **kwargs)
         except (KeyboardInterrupt, click.Abort):
             click.echo("Stopped.", err=True)
-            sys.exit(STOPPED)
+            sys.exit(ExitCode.STOPPED)
         except tuple(EXIT_CODES) as error:
             code = next(EXIT_CODES[kind] for kind in type(error).__mro__ if kind in EXIT_CODES)
-            click.echo(f"messaging-api: {printable(_told(error))}", err=True, nl=False)
+            click.echo(f"messaging-api: {printable(_describe(error))}", err=True, nl=False)
             sys.exit(code)
 
     return run
 
 
-def _told(error: Exception) -> str:
-    """In words for the terminal; some are a server's, which may be anybody's."""
+def _describe(error: Exception) -> str:
+    """Return the text for the user. It may be a server's, so it must not reach the terminal as it is."""
     if isinstance(error, OSError):
         return f"{error.filename or 'Output'}: {error.strerror}."
     text = str(error)
     if isinstance(error, errors.Unreachable):
         return f"The server cannot be reached: {text}."
     if isinstance(error, errors.ServerBusy) and error.retry_after:
-        return f"{text} It asks to be left alone for {error.retry_after:.0f} s."
+        return f"{text} The server asks to wait {error.retry_after:.0f} s before the next attempt."
     return text

@@ -1,4 +1,4 @@
-"""What the commands that talk to a server share: their options, their client, their file for a password."""
+"""Options shared by the commands that use the client, and the client they configure."""
 
 import sys
 from collections.abc import Callable
@@ -16,12 +16,12 @@ Command = TypeVar("Command", bound=Callable[..., object])
 
 
 def connection_options(command: Command) -> Command:
-    """The options that every command here has."""
+    """Add the options that every command with a server has."""
     for option in (
-        click.option("--json", "as_json", is_flag=True, help="All there is to tell, as JSON, on standard output."),
-        click.option("--ca", metavar="FILE", help="Certificates to trust in place of the usual ones."),
-        click.option("--wait", metavar="SECONDS", help="How long to try again when the server is busy or away."),
-        click.option("--verbose", "-v", is_flag=True, help="Also when nobody looks, tell more on standard error."),
+        click.option("--json", "as_json", is_flag=True, help="Print all results as JSON on standard output."),
+        click.option("--ca", metavar="FILE", help="Trust the certificates in this PEM file, not the default ones."),
+        click.option("--wait", metavar="SECONDS", help="Time for retries while the server is busy or unreachable."),
+        click.option("--verbose", "-v", is_flag=True, help="Print details on standard error even without a terminal."),
     ):
         command = option(command)
     return command
@@ -30,14 +30,14 @@ def connection_options(command: Command) -> Command:
 password_file = click.option(
     "--password-file",
     type=click.Path(path_type=Path),
-    help="The password is in this file; its last line end is not part of it.",
+    help="Read the password from this file. One line ending at its end is ignored.",
 )
 
 
-def connect(settings: ClientSettings, progress: Spinner) -> Client:
-    """A client as it is set."""
+def connect(settings: ClientSettings, spinner: Spinner) -> Client:
+    """Make a client from the settings. Raise SettingsError if the certificate file cannot be used."""
     policy = RetryPolicy(max_seconds=settings.wait, max_attempts=sys.maxsize if settings.wait else 1)
     try:
-        return Client(settings.server, token=settings.token, ca=settings.ca, policy=policy, on_wait=progress.waiting)
+        return Client(settings.server, token=settings.token, ca=settings.ca, policy=policy, on_wait=spinner.show_retry)
     except OSError as error:
-        raise SettingsError(f"{settings.ca} holds no certificates that can be used: {error.strerror}.") from None
+        raise SettingsError(f"{settings.ca} contains no usable certificates: {error.strerror}.") from None

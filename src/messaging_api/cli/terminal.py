@@ -1,9 +1,8 @@
-"""People at a terminal: what they are asked and told. Standard output is for the result alone."""
+"""Prompts and messages at a terminal. Standard output is for results only."""
 
 import getpass
 import os
 import sys
-from collections.abc import Callable
 from pathlib import Path
 from threading import Timer
 from typing import Self
@@ -13,19 +12,21 @@ from rich.console import Console
 from rich.markup import escape
 
 SPINNER_DELAY = 0.5
-"""Seconds before something is said to take long."""
+"""Seconds before a spinner appears."""
+PASSWORD_ATTEMPTS = 3
+"""How often a password is asked for."""
 
 
 class Spinner:
-    """Within its block, says on a terminal what takes long."""
+    """A status line on the terminal while a block runs, if it takes long."""
 
-    def __init__(self, what: str) -> None:
-        self._status = Console(stderr=True).status(escape(what))
+    def __init__(self, text: str) -> None:
+        self._status = Console(stderr=True).status(escape(text))
         self._timer = Timer(SPINNER_DELAY, self._status.start)
 
-    def waiting(self, seconds: float, why: str) -> None:
-        """There is a pause before another try."""
-        self._status.update(f"{escape(why.capitalize())}: trying again in {seconds:.0f} s")
+    def show_retry(self, seconds: float, reason: str) -> None:
+        """Show that the next attempt follows in so many seconds."""
+        self._status.update(f"{escape(reason.capitalize())}: trying again in {seconds:.0f} s")
 
     def __enter__(self) -> Self:
         if sys.stderr.isatty():
@@ -40,21 +41,15 @@ class Spinner:
         self._status.stop()
 
 
-def notes(*, verbose: bool) -> Callable[[str], None]:
-    """What tells a line besides the result: to a terminal, or when it was asked for."""
-    return _note if verbose or sys.stderr.isatty() else _nothing
-
-
-def _note(line: str) -> None:
-    click.echo(line, err=True)
-
-
-def _nothing(_line: str) -> None:
-    pass
+def print_details(*lines: str, verbose: bool) -> None:
+    """Print lines to standard error, if that is a terminal or if `verbose` is set."""
+    if verbose or sys.stderr.isatty():
+        for line in lines:
+            click.echo(line, err=True)
 
 
 def has_terminal() -> bool:
-    """Whether there is somebody to ask, whatever standard input is connected to."""
+    """Return whether there is a terminal to prompt on, even if standard input is something else."""
     try:
         os.close(os.open("/dev/tty", os.O_RDWR | os.O_NOCTTY))
     except OSError:
@@ -62,28 +57,28 @@ def has_terminal() -> bool:
     return True
 
 
-def ask_hidden(prompt: str) -> str:
-    """What is typed at the terminal, without showing it."""
+def prompt_hidden(prompt: str) -> str:
+    """Prompt on the terminal and return what the user types, without showing it."""
     if not has_terminal():
-        raise click.UsageError("There is no terminal to ask on: use --password-file.")
+        raise click.UsageError("There is no terminal to ask for the password or link. Use --password-file or a pipe.")
     try:
         return getpass.getpass(prompt)
     except UnicodeDecodeError:
-        raise click.UsageError("What was typed is not UTF-8.") from None
+        raise click.UsageError("The input is not UTF-8.") from None
 
 
-def new_password() -> str:
-    """A password typed twice."""
-    for _ in range(3):
-        password = ask_hidden("Password: ")
-        if password and password == ask_hidden("The same again: "):
+def prompt_new_password() -> str:
+    """Prompt for a new password, twice, until both entries are the same."""
+    for _ in range(PASSWORD_ATTEMPTS):
+        password = prompt_hidden("Password: ")
+        if password and password == prompt_hidden("The same again: "):
             return password
-        click.echo("They differ, or there was none. Once more.", err=True)
+        click.echo("The passwords are empty or differ. Try again.", err=True)
     raise click.UsageError("No password was chosen.")
 
 
 def read_password_file(path: Path) -> str:
-    """The password in a file: all of it but its last line end."""
+    """Return the password in a file: its whole content except one line ending at the end."""
     try:
         password = path.read_bytes().decode()
     except UnicodeDecodeError:
@@ -95,15 +90,15 @@ def read_password_file(path: Path) -> str:
 
 
 def printable(text: str) -> str:
-    """`text` as a terminal may show it: control characters, which could act on it, as pictures of themselves."""
+    """Replace control characters, which could act on the terminal, by visible symbols. End with a line ending."""
     text = text.replace("\r\n", "\n")
-    visible = text.translate(_PICTURES)
+    visible = text.translate(_SYMBOLS)
     return visible if visible.endswith("\n") else visible + "\n"
 
 
-_PICTURES = {
+_SYMBOLS = {
     **{code: 0x2400 + code for code in range(0x20) if chr(code) not in "\n\t"},
     0x7F: 0x2421,
     **dict.fromkeys(range(0x80, 0xA0), 0xFFFD),
 }
-"""C0 controls and DEL have pictures in Unicode; C1 controls have none."""
+"""Unicode has symbols for C0 controls and DEL, but none for C1 controls."""

@@ -1,4 +1,4 @@
-"""What the commands that send and read are told by options, variables and the config file."""
+"""The settings of the commands that use the client: options, environment variables and the config file."""
 
 import os
 import re
@@ -23,35 +23,39 @@ def _seconds(text: str) -> float:
 
 @dataclass(frozen=True, slots=True)
 class ClientSettings:
-    """All that can be set on this side. None: not set."""
+    """All settings of the client. None means not set."""
 
-    server: str | None = setting(None, Reader("http(s)://host[/path]", parse_base_url), "Where messages are sent to.")
-    token: str | None = setting(
-        None, matching("characters without spaces", "[!-~]{1,1000}"), "Lets you create there.", secret=True
+    server: str | None = setting(
+        None, Reader("http(s)://host[/path]", parse_base_url), "Server that messages are sent to."
     )
-    ca: str | None = setting(None, Reader("file", str), "Certificates to trust in place of the usual ones, in PEM.")
+    token: str | None = setting(
+        None, matching("characters without spaces", "[!-~]{1,1000}"), "Token to create messages with.", secret=True
+    )
+    ca: str | None = setting(
+        None, Reader("file", str), "PEM file of certificates to trust instead of the default ones."
+    )
     wait: float = setting(
-        30.0, Reader("seconds", _seconds), "How long to try again when the server is busy or away; 0: never."
+        30.0, Reader("seconds", _seconds), "Time for retries while the server is busy or unreachable; 0: none."
     )
 
 
 _TOKEN = ("token", "token_file")
-"""What the config file says for its own server, and must not go to another."""
+"""Settings in the config file that apply only to the server named there."""
 
 
 def config_path() -> Path:
-    """Where the config file is, if there is one."""
+    """Return the path of the config file, which need not exist."""
     return platformdirs.user_config_path("messaging_api") / "config.toml"
 
 
 def client_settings(options: Mapping[str, str | None]) -> ClientSettings:
-    """What holds for this command. Options come first, then variables, then the config file. Raises SettingsError."""
-    given = SettingsSource.options({name: text for name, text in options.items() if text is not None})
+    """Load the settings. Options win over variables, variables over the config file. Raise SettingsError."""
+    command_line = SettingsSource.options({name: text for name, text in options.items() if text is not None})
     environ = SettingsSource.environment(CLIENT_PREFIX, os.environ)
     config = SettingsSource.config(config_path(), _config(config_path()))
-    if {**environ.texts, **given.texts}.get("server") not in (None, config.texts.get("server")):
+    if {**environ.texts, **command_line.texts}.get("server") not in (None, config.texts.get("server")):
         config = config._replace(texts={name: text for name, text in config.texts.items() if name not in _TOKEN})
-    return ClientSettings(**resolve(ClientSettings, [given, environ, config])[0])
+    return ClientSettings(**resolve(ClientSettings, [command_line, environ, config])[0])
 
 
 def _config(path: Path) -> dict[str, str]:
@@ -66,5 +70,5 @@ def _config(path: Path) -> dict[str, str]:
     except ValueError:
         raise SettingsError(f'{path} must be TOML, such as: server = "https://msg.example"') from None
     if "token" in found and mode & 0o077:
-        raise SettingsError(f"{path} holds a token and others may read it: chmod 600 {path}")
+        raise SettingsError(f"{path} contains a token and other users can read it. Run: chmod 600 {path}")
     return {name: str(value) for name, value in found.items()}
