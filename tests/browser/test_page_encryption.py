@@ -7,7 +7,7 @@ from typing import Any
 import pytest
 from playwright.sync_api import Browser, Page
 
-from messaging_api.client.envelope import longest
+from messaging_api.client.envelope import max_text_bytes
 from tests.support.relay import Relay
 
 VECTORS = json.loads((Path(__file__).parent.parent / "vectors" / "encryption.json").read_text())
@@ -65,7 +65,7 @@ def test_the_longest_text(writer: Page) -> None:
     """Both implementations say the same limit, and what has it fits."""
     ask = f"async (most) => {{ {MODULE} return page.longest(most) }}"
     for most in (1, 100, 500, 5000, 5524, 65_536, 1_000_000):
-        assert writer.evaluate(ask, most) == longest(most)
+        assert writer.evaluate(ask, most) == max_text_bytes(most)
     fits = f"""async (most) => {{ {MODULE}
       const sealed = await page.seal("x".repeat(page.longest(most)), "");
       const more = await page.seal("x".repeat(page.longest(most) + 1), "");

@@ -9,7 +9,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from messaging_api.client import envelope, errors
-from messaging_api.client.envelope import Key, decrypt, encrypt, is_envelope, longest, pad
+from messaging_api.client.envelope import Key, decrypt, encrypt, is_envelope, max_text_bytes, pad
 from tests.vectors import make
 
 VECTORS = json.loads(make.FILE.read_text())
@@ -158,7 +158,7 @@ def test_keys_survive_being_sent(*, secret: bytes, password: bool) -> None:
 @pytest.mark.parametrize("limit", [1, 411, 412, 413, 1000, 4096, 10_000, 65_536, 1 << 24])
 def test_the_longest_text(limit: int) -> None:
     """The longest text is that whose envelope fits, and one byte more does not."""
-    most = longest(limit)
+    most = max_text_bytes(limit)
     if most:
         assert len(encrypt("x" * most, KEY)) <= limit
     assert len(encrypt("x" * (most + 1), KEY)) > limit
@@ -169,7 +169,7 @@ def test_sizes() -> None:
     assert [len(pad(b"x" * size)) for size in (0, 255, 256, 2047, 2048, 4095, 4096, 8192)] == [
         256, 256, 512, 2048, 4096, 4096, 8192, 12_288,
     ]  # fmt: skip
-    assert longest(65_536) == 45_055
+    assert max_text_bytes(65_536) == 45_055
 
 
 def test_misuse_is_an_error() -> None:

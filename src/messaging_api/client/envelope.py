@@ -135,7 +135,7 @@ def is_envelope(text: str) -> bool:
     return True
 
 
-def longest(max_bytes: int) -> int:
+def max_text_bytes(max_bytes: int) -> int:
     """Return the bytes of the longest text in UTF-8 whose envelope has at most `max_bytes`, or 0 if there is none."""
     available = (max_bytes - len(ENVELOPE_PREFIX)) * 3 // 4 - _head.size - _TAG
     bucket = available // 4096 * 4096 or next((size for size in (2048, 1024, 512, 256) if size <= available), 1)

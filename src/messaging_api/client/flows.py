@@ -12,7 +12,7 @@ from typing import Any, NamedTuple, TypeVar
 import msgspec
 
 from messaging_api.client import protocol
-from messaging_api.client.envelope import Key, decrypt, encrypt, longest
+from messaging_api.client.envelope import Key, decrypt, encrypt, max_text_bytes
 from messaging_api.client.errors import (
     NoMessage,
     PasswordMissing,
@@ -62,7 +62,7 @@ def limits(server: Server, policy: RetryPolicy) -> Flow[ServerLimits]:
 def send(
     server: Server, draft: MessageDraft, policy: RetryPolicy, *, password: str | None, encrypted: bool
 ) -> Flow[Sent]:
-    """Encrypt the draft's message unless told otherwise, and post the draft."""
+    """Encrypt the draft's message if `encrypted` is set, and post the draft."""
     if not draft.message:
         raise ValueError("text must not be empty")
     if password is not None and not (encrypted and password):
@@ -78,7 +78,7 @@ def send(
 
 def _check_length(text: str, posted: str, max_bytes: int, *, encrypted: bool) -> None:
     if len(posted.encode()) > max_bytes:
-        most, how = (longest(max_bytes), "encrypted") if encrypted else (max_bytes, "unencrypted")
+        most, how = (max_text_bytes(max_bytes), "encrypted") if encrypted else (max_bytes, "unencrypted")
         raise TooLong(f"The text has {len(text.encode())} bytes; this server accepts at most {most}, {how}.")
 
 
