@@ -1,4 +1,4 @@
-"""The Python client against the real service, in both colours, and with faults in between."""
+"""Both Python clients against a real server, with faults in between."""
 
 import asyncio
 import contextlib
@@ -47,15 +47,15 @@ EAGER = RetryPolicy(max_seconds=30, random=lambda: 0.0)
 
 @pytest.fixture(scope="module")
 def service(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Running]:
-    """One service for all of these."""
+    """Start one server for this module."""
     folder = tmp_path_factory.mktemp("client")
     unlimited = ("--limit-create", "0", "--limit-miss", "0")
     with serving(folder, f"sqlite://{folder}/messages.db", "--workers", "1", *unlimited) as running:
         yield running
 
 
-class Awaited:
-    """An AsyncClient whose methods are run to their end, so that one test can be had with both."""
+class BlockingAsyncClient:
+    """An AsyncClient whose methods block, so that one test covers both clients."""
 
     def __init__(self, *args: Any, **kwargs: Any) -> None:
         self._runner = asyncio.Runner()
@@ -73,15 +73,15 @@ class Awaited:
         self._runner.close()
 
 
-@pytest.fixture(params=[Client, Awaited], ids=["sync", "async"])
-def colour(request: pytest.FixtureRequest) -> Any:
-    """Makes a client of either colour."""
+@pytest.fixture(params=[Client, BlockingAsyncClient], ids=["sync", "async"])
+def make_client(request: pytest.FixtureRequest) -> Any:
+    """Return a function that makes a blocking or an asynchronous client."""
     return request.param
 
 
-def test_the_life_of_a_message(service: Running, colour: Any) -> None:
-    """Sent, looked after, read by as many as were asked for, gone."""
-    with colour(service.url) as client:
+def test_message_is_sent_read_and_gone(service: Running, make_client: Any) -> None:
+    """A message with two reads can be read twice, and its receipt follows."""
+    with make_client(service.url) as client:
         sent = client.send("hello é", reads=2, ttl=60)
         assert client.receipt(sent.receipt).reads_left == 2
         assert (client.read(sent.link).text, client.read(sent.link).reads_left) == ("hello é", 0)
@@ -91,28 +91,28 @@ def test_the_life_of_a_message(service: Running, colour: Any) -> None:
         assert client.burn(sent.receipt).state == "read"
 
 
-def test_lives(service: Running, colour: Any) -> None:
-    """Seconds, a span of time, a moment."""
+def test_lifetimes(service: Running, make_client: Any) -> None:
+    """A lifetime is a number of seconds, a timedelta or a point in time."""
     moment = dt.datetime.now(dt.UTC).replace(microsecond=0) + dt.timedelta(hours=3)
-    with colour(service.url) as client:
+    with make_client(service.url) as client:
         assert client.send("x", expires_at=moment).expires_at == moment
         hour = client.send("x", ttl=dt.timedelta(hours=3)).expires_at
         assert abs(hour - client.send("x", ttl=10_800).expires_at) < dt.timedelta(minutes=1)
         assert client.limits().max_message_bytes == 65_536
 
 
-def test_burning(service: Running, colour: Any) -> None:
+def test_burn_deletes_the_message(service: Running, make_client: Any) -> None:
     """A burned message is gone, and its receipt says so."""
-    with colour(service.url) as client:
+    with make_client(service.url) as client:
         sent = client.send("hello")
         assert client.burn(sent.receipt).state == client.receipt(sent.receipt).state == "burned"
         with pytest.raises(NoMessage):
             client.read(sent.link)
 
 
-def test_the_service_sees_nothing(service: Running, colour: Any) -> None:
-    """What is handed over is an envelope; plain only when asked for."""
-    with colour(service.url) as client:
+def test_server_sees_only_envelopes(service: Running, make_client: Any) -> None:
+    """The server receives an envelope, and plain text only with encrypt=False."""
+    with make_client(service.url) as client:
         sent, plain = client.send("hello"), client.send("hello", encrypt=False)
         assert client.fetch(sent.link).text.startswith("e2e1.")
         assert client.fetch(plain.link).text == client.read(plain.link).text == "hello"
@@ -124,9 +124,9 @@ def test_the_service_sees_nothing(service: Running, colour: Any) -> None:
             client.read(plain.link + "#" + sent.link.partition("#")[2])
 
 
-def test_a_missing_password_spends_nothing(service: Running, colour: Any) -> None:
-    """The link says that it takes one; a wrong one is told with the envelope, so that the only read is not lost."""
-    with colour(service.url) as client:
+def test_missing_password_spends_no_read(service: Running, make_client: Any) -> None:
+    """A missing password is reported before the fetch. A wrong one is reported with the envelope."""
+    with make_client(service.url) as client:
         sent = client.send("hello", password="right", reads=1)
         with pytest.raises(PasswordMissing):
             client.read(sent.link)
@@ -137,9 +137,9 @@ def test_a_missing_password_spends_nothing(service: Running, colour: Any) -> Non
         assert decrypt(caught.value.envelope, Link.parse(sent.link, "msg").key, "right") == "hello"
 
 
-def test_too_long_is_told_before_it_is_posted(service: Running, colour: Any) -> None:
-    """The limit is that of what is posted, and is told for what was written."""
-    with proxied(service.url) as proxy, colour(proxy.url) as client:
+def test_too_long_text_is_not_posted(service: Running, make_client: Any) -> None:
+    """The client compares the message with the server's limit before it posts it."""
+    with proxied(service.url) as proxy, make_client(proxy.url) as client:
         assert client.read(client.send("é" * 22_527 + "x").link).text.startswith("é")
         assert proxy.seen() == ["GET", "POST", "GET"]
         with pytest.raises(TooLong, match="45056 bytes; this server accepts at most 45055, encrypted"):
@@ -149,9 +149,9 @@ def test_too_long_is_told_before_it_is_posted(service: Running, colour: Any) -> 
         assert proxy.seen() == ["GET", "POST", "GET", "GET", "GET"]
 
 
-def test_refusals(service: Running, colour: Any) -> None:
-    """What the service refuses is told in its words."""
-    with colour(service.url) as client:
+def test_rejections_have_the_text_of_the_server(service: Running, make_client: Any) -> None:
+    """The server's reason is in the error. Wrong calls raise ValueError."""
+    with make_client(service.url) as client:
         with pytest.raises(RequestRejected, match="ttl must be"):
             client.send("x", ttl=10**7)
         with pytest.raises(RequestRejected, match="reads must be"):
@@ -161,13 +161,13 @@ def test_refusals(service: Running, colour: Any) -> None:
                 client.send(**wrong)
 
 
-def test_a_lost_answer_makes_no_second_message(tmp_path: Path, colour: Any) -> None:
-    """A post whose answer is lost is repeated under the same key: one message is kept."""
+def test_lost_response_creates_no_second_message(tmp_path: Path, make_client: Any) -> None:
+    """A post without a response is repeated with the same key, and one message is stored."""
     store = tmp_path / "messages.db"
     with (
         serving(tmp_path, f"sqlite://{store}", "--workers", "1") as service,
         proxied(service.url, "lose", "half", "drop", answer("502 Bad Gateway")) as proxy,
-        colour(proxy.url, policy=EAGER) as client,
+        make_client(proxy.url, policy=EAGER) as client,
     ):
         client.send("hello")
         assert proxy.seen() == ["POST"] * 4
@@ -180,11 +180,11 @@ def test_a_lost_answer_makes_no_second_message(tmp_path: Path, colour: Any) -> N
 
 @pytest.mark.parametrize("fault", ["lose", "half", answer("502 Bad Gateway"), answer("504 Gateway Timeout")])
 @pytest.mark.parametrize(("reads", "left"), [(1, 0), (3, 2)])
-def test_a_read_that_may_be_spent_is_not_repeated(
-    service: Running, colour: Any, fault: Any, reads: int, left: int
+def test_interrupted_limited_read_is_not_repeated(
+    service: Running, make_client: Any, fault: Any, reads: int, left: int
 ) -> None:
-    """When the connection breaks after a counted message was asked for, only the reads left are asked for."""
-    with colour(service.url) as client, proxied(service.url, fault) as proxy:
+    """After an interrupted read of a message with limited reads, only the reads left are requested."""
+    with make_client(service.url) as client, proxied(service.url, fault) as proxy:
         sent = client.send("hello", reads=reads)
         with pytest.raises(ReadInterrupted) as caught:
             client.read(proxy.through(sent.link))
@@ -192,8 +192,8 @@ def test_a_read_that_may_be_spent_is_not_repeated(
         assert proxy.seen() == ["GET", "HEAD"]
 
 
-def test_a_read_has_a_connection_of_its_own(service: Running) -> None:
-    """One that was kept may be closed by the server just then, and a read must not be lost to that."""
+def test_reads_use_new_connections(service: Running) -> None:
+    """A read never reuses a connection, which the server might close at that moment."""
     with Client(service.url) as sender, Client() as reader:
         reader.read(sender.send("hello").link)
         connections = (sender._transport._pooled, reader._transport._pooled, reader._transport._single_use)
@@ -201,20 +201,20 @@ def test_a_read_has_a_connection_of_its_own(service: Running) -> None:
         assert [len(pool.connections) for pool in pools] == [1, 0, 0]
 
 
-def test_a_read_that_spends_nothing_is_repeated(service: Running, colour: Any) -> None:
-    """A message with any number of reads is asked for until it comes whole."""
-    with colour(service.url, policy=EAGER) as client, proxied(service.url, "lose", "pass", "half") as proxy:
+def test_interrupted_unlimited_read_is_repeated(service: Running, make_client: Any) -> None:
+    """A message with unlimited reads is requested until it arrives complete."""
+    with make_client(service.url, policy=EAGER) as client, proxied(service.url, "lose", "pass", "half") as proxy:
         sent = client.send("hello")
         assert client.read(proxy.through(sent.link)).text == "hello"
         assert proxy.seen() == ["GET", "HEAD", "GET", "HEAD", "GET"]
 
 
-def test_a_message_that_never_comes_whole(service: Running, colour: Any) -> None:
-    """A path that breaks each answer is given up after a while, however much patience there is."""
+def test_interrupted_reads_end(service: Running, make_client: Any) -> None:
+    """The client gives up after some interrupted reads, whatever the policy allows."""
     with (
-        colour(service.url) as sender,
+        make_client(service.url) as sender,
         proxied(service.url, *["half", "pass"] * 4) as proxy,
-        colour(policy=RetryPolicy(max_attempts=1000)) as client,
+        make_client(policy=RetryPolicy(max_attempts=1000)) as client,
     ):
         sent = sender.send("hello")
         with pytest.raises(ReadInterrupted, match="each time it was tried"):
@@ -222,11 +222,11 @@ def test_a_message_that_never_comes_whole(service: Running, colour: Any) -> None
         assert proxy.seen() == ["GET", "HEAD"] * 4
 
 
-def test_nobody_to_ask_after_a_break(service: Running, colour: Any) -> None:
-    """When not even the number of reads can be asked for, nothing is claimed."""
+def test_interrupted_read_with_unknown_reads_left(service: Running, make_client: Any) -> None:
+    """If the reads left cannot be requested, the error says that they are unknown."""
     with (
-        colour(service.url) as sender,
-        colour(policy=RetryPolicy(max_attempts=1)) as client,
+        make_client(service.url) as sender,
+        make_client(policy=RetryPolicy(max_attempts=1)) as client,
         proxied(service.url, "lose", "drop") as proxy,
     ):
         sent = sender.send("hello", reads=3)
@@ -236,13 +236,13 @@ def test_nobody_to_ask_after_a_break(service: Running, colour: Any) -> None:
 
 
 @pytest.mark.parametrize("status", ["429 Too Many Requests", "503 Service Unavailable"])
-def test_a_busy_server_is_left_alone_as_long_as_it_asks(service: Running, colour: Any, status: str) -> None:
-    """Retry-After is waited for, for reads as well: 429 and 503 say that nothing was done."""
+def test_retry_after_is_respected(service: Running, make_client: Any, status: str) -> None:
+    """The client waits as long as Retry-After says. Reads are repeated too: 429 and 503 spend none."""
     waits: list[float] = []
     busy = answer(status, retry_after="1")
     with (
         proxied(service.url, busy, "pass", busy) as proxy,
-        colour(proxy.url, policy=EAGER, on_wait=lambda seconds, _why: waits.append(seconds)) as client,
+        make_client(proxy.url, policy=EAGER, on_wait=lambda seconds, _why: waits.append(seconds)) as client,
     ):
         begin = time.monotonic()
         assert client.read(client.send("hello", reads=1).link).text == "hello"
@@ -251,11 +251,11 @@ def test_a_busy_server_is_left_alone_as_long_as_it_asks(service: Running, colour
         assert proxy.seen() == ["POST", "POST", "GET", "GET"]
 
 
-def test_too_long_a_wait_is_the_callers_to_decide(service: Running, colour: Any) -> None:
-    """More than there is patience for is not waited for; the error says how long it would be."""
+def test_long_retry_after_raises_server_busy(service: Running, make_client: Any) -> None:
+    """A longer Retry-After than the policy allows is not waited for. The error contains it."""
     with (
         proxied(service.url, answer("429 Too Many Requests", retry_after="3600")) as proxy,
-        colour(proxy.url) as client,
+        make_client(proxy.url) as client,
     ):
         with pytest.raises(ServerBusy) as caught:
             client.send("hello")
@@ -283,54 +283,57 @@ def test_too_long_a_wait_is_the_callers_to_decide(service: Running, colour: Any)
         ),
     ],
 )
-def test_what_is_not_the_service(service: Running, colour: Any, fault: bytes, error: type[Exception]) -> None:
-    """Other programs behind an address are told from ours, and none of them gets an exception of another kind."""
-    with proxied(service.url, *[fault] * 3) as proxy, colour(proxy.url, policy=RetryPolicy(max_attempts=1)) as client:
+def test_unexpected_responses(service: Running, make_client: Any, fault: bytes, error: type[Exception]) -> None:
+    """Responses of other programs raise errors of the client, and no other exception."""
+    with (
+        proxied(service.url, *[fault] * 3) as proxy,
+        make_client(proxy.url, policy=RetryPolicy(max_attempts=1)) as client,
+    ):
         with pytest.raises(error):
             client.send("hello")
         with pytest.raises((error, UnexpectedResponse, ReadInterrupted)):
             client.read(f"{proxy.url}/msg/{'0' * 8}-0000-4000-8000-{'0' * 12}")
 
 
-def test_nobody_there(colour: Any) -> None:
-    """A refused connection is tried again; its error says why, and not where."""
+def test_refused_connection_is_retried(make_client: Any) -> None:
+    """A refused connection is retried. The error contains the reason, but no address."""
     waits: list[float] = []
     port = free_port()
     policy = RetryPolicy(max_attempts=3, random=lambda: 0.01)
-    with colour(f"http://127.0.0.1:{port}", policy=policy, on_wait=lambda s, _: waits.append(s)) as client:
+    with make_client(f"http://127.0.0.1:{port}", policy=policy, on_wait=lambda s, _: waits.append(s)) as client:
         with pytest.raises(Unreachable, match=r"^Connection refused$"):
             client.send("hello")
         assert waits == [0.0025, 0.005]
 
 
-def test_a_read_that_never_got_there(colour: Any) -> None:
-    """With no connection nothing can be spent, and that is what is told."""
+def test_read_without_connection_is_unreachable(make_client: Any) -> None:
+    """Without a connection no read is spent, so the error is Unreachable."""
     link = f"http://127.0.0.1:{free_port()}/msg/{'0' * 8}-0000-4000-8000-{'0' * 12}"
-    with colour(policy=RetryPolicy(max_attempts=1)) as client, pytest.raises(Unreachable, match="refused"):
+    with make_client(policy=RetryPolicy(max_attempts=1)) as client, pytest.raises(Unreachable, match="refused"):
         client.read(link)
 
 
-def test_no_answer(colour: Any) -> None:
-    """A server that takes the request and says nothing is given up after a while."""
+def test_timeout(make_client: Any) -> None:
+    """A server that does not respond in time is unreachable."""
     with socket.create_server(("127.0.0.1", 0)) as listener:
         url = f"http://127.0.0.1:{listener.getsockname()[1]}"
         policy = RetryPolicy(max_attempts=2)
-        with colour(url, timeout=0.1, policy=policy) as client, pytest.raises(Unreachable, match="in time"):
+        with make_client(url, timeout=0.1, policy=policy) as client, pytest.raises(Unreachable, match="in time"):
             client.send("hello")
 
 
-def test_an_answer_without_end(service: Running, colour: Any, monkeypatch: pytest.MonkeyPatch) -> None:
-    """What is longer than any message can be is not taken in."""
+def test_large_response_is_not_read(service: Running, make_client: Any, monkeypatch: pytest.MonkeyPatch) -> None:
+    """A response larger than any message is not read to its end."""
     monkeypatch.setattr(transport, "MAX_RESPONSE_BYTES", 1000)
-    with proxied(service.url, answer("200 OK", "x" * 1001)) as proxy, colour(proxy.url) as client:
+    with proxied(service.url, answer("200 OK", "x" * 1001)) as proxy, make_client(proxy.url) as client:
         with pytest.raises(Unreachable, match="too large"):
             client.limits()
         assert proxy.seen() == ["GET"]
 
 
-def test_a_token_goes_to_its_server_alone(service: Running, colour: Any) -> None:
-    """With a post, and with nothing else."""
-    with proxied(service.url) as proxy, colour(proxy.url, token="hush-hush") as client:
+def test_token_is_sent_only_with_new_messages(service: Running, make_client: Any) -> None:
+    """Only a post contains the token, and no request contains a key."""
+    with proxied(service.url) as proxy, make_client(proxy.url, token="hush-hush") as client:
         sent = client.send("hello")
         client.read(sent.link)
         client.receipt(sent.receipt)
@@ -343,10 +346,10 @@ def test_a_token_goes_to_its_server_alone(service: Running, colour: Any) -> None
         assert not any(key in request or b"#" in request for request in proxy.requests)
 
 
-def test_nothing_secret_is_logged(service: Running, colour: Any, caplog: pytest.LogCaptureFixture) -> None:
-    """Not even with everything logged; what others do with httpx still is."""
+def test_logs_contain_no_secrets(service: Running, make_client: Any, caplog: pytest.LogCaptureFixture) -> None:
+    """The client logs no secret at any level. Other uses of httpx are still logged."""
     caplog.set_level(logging.DEBUG)
-    with colour(service.url, token="hush-hush") as client:
+    with make_client(service.url, token="hush-hush") as client:
         sent = client.send("the text", password="the password")
         client.read(sent.link, "the password")
         client.receipt(sent.receipt)
@@ -357,16 +360,16 @@ def test_nothing_secret_is_logged(service: Running, colour: Any, caplog: pytest.
     assert "HTTP Request: GET" in caplog.text
 
 
-def test_a_server_is_needed_to_send(colour: Any) -> None:
-    """And an address must be one."""
-    with colour() as client, pytest.raises(ValueError, match="requires a server"):
+def test_send_requires_a_server(make_client: Any) -> None:
+    """Without a server, send raises ValueError. A wrong address raises BadLink."""
+    with make_client() as client, pytest.raises(ValueError, match="requires a server"):
         client.send("hello")
     with pytest.raises(BadLink):
-        colour("localhost:5000")
+        make_client("localhost:5000")
 
 
-def test_many_at_once(service: Running) -> None:
-    """One AsyncClient serves many tasks: a message for three is read by three of twenty."""
+def test_concurrent_reads(service: Running) -> None:
+    """Of twenty concurrent tasks, exactly three read a message with three reads."""
 
     async def race() -> list[object]:
         async with AsyncClient(service.url) as client:
@@ -377,18 +380,18 @@ def test_many_at_once(service: Running) -> None:
     assert sum(not isinstance(result, NoMessage) for result in results) == 3
 
 
-def test_the_loop_goes_on(service: Running) -> None:
-    """What takes the processor is not done on the loop's thread."""
+def test_computations_run_in_a_thread(service: Running) -> None:
+    """Computations do not run on the thread of the event loop."""
     threads: set[int] = set()
 
     async def send() -> None:
         async with AsyncClient(service.url) as client:
-            await client._run(_computing(threads))
+            await client._run(_compute(threads))
 
     asyncio.run(send())
     assert threads.isdisjoint({threading.get_ident()})
     assert len(threads) == 1
 
 
-def _computing(threads: set[int]) -> Flow[None]:
+def _compute(threads: set[int]) -> Flow[None]:
     yield RunInThread(lambda: threads.add(threading.get_ident()))

@@ -1,4 +1,4 @@
-"""What the documents of the client and the command line claim: every example is run, every table is the code's."""
+"""The documentation of the client and the command line: its examples are run, its tables are compared with the code."""
 
 import os
 import re
@@ -23,21 +23,21 @@ MARK = "---- the next example ----"
 
 @pytest.fixture(scope="module")
 def service(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Running]:
-    """The server of the examples."""
+    """Start the server for the examples."""
     folder = tmp_path_factory.mktemp("docs")
     with serving(folder, f"sqlite://{folder}/messages.db", "--workers", "1") as running:
         yield running
 
 
 def examples(text: str, language: str) -> list[tuple[str, str]]:
-    """Each example, and the output that is shown below it."""
+    """Return each example, and the output shown below it."""
     found = re.findall(rf"```{language}\n(.*?)```(?:\n\n```text\n(.*?)```)?", text, re.DOTALL)
     assert found
     return found
 
 
-def hold(shown: list[tuple[str, str]], separate: str, command: list[str], service: Running, folder: Path) -> None:
-    """Run examples one after the other, and hold their outputs to what is shown."""
+def check(shown: list[tuple[str, str]], separate: str, command: list[str], service: Running, folder: Path) -> None:
+    """Run examples one after the other, and compare their output with the output shown."""
     script = "".join(f"{code}\n{separate}\n" for code, _ in shown).replace("http://127.0.0.1:5000", service.url)
     (folder / "home").mkdir(exist_ok=True)
     env = {**home(folder / "home"), "PATH": f"{Path(COMMAND).parent}:{os.environ['PATH']}"}
@@ -48,14 +48,14 @@ def hold(shown: list[tuple[str, str]], separate: str, command: list[str], servic
     assert ran.stdout.split(f"{MARK}\n")[:-1] == [output for _, output in shown]
 
 
-def test_command_line(service: Running, tmp_path: Path) -> None:
-    """The examples print what is shown."""
-    hold(examples((DOCS / "command-line.md").read_text(), "sh"), f"echo '{MARK}'", ["bash", "-euc"], service, tmp_path)
+def test_command_line_examples(service: Running, tmp_path: Path) -> None:
+    """The examples print the output shown."""
+    check(examples((DOCS / "command-line.md").read_text(), "sh"), f"echo '{MARK}'", ["bash", "-euc"], service, tmp_path)
 
 
-def test_client(service: Running, tmp_path: Path) -> None:
-    """The examples print what is shown."""
-    hold(
+def test_client_examples(service: Running, tmp_path: Path) -> None:
+    """The examples print the output shown."""
+    check(
         examples((DOCS / "client.md").read_text(), "python"),
         f"print('{MARK}')",
         [sys.executable, "-c"],
@@ -64,21 +64,21 @@ def test_client(service: Running, tmp_path: Path) -> None:
     )
 
 
-def test_readme(service: Running, tmp_path: Path) -> None:
-    """The front door's two examples print what was sent."""
+def test_readme_examples(service: Running, tmp_path: Path) -> None:
+    """Both examples in the README print the message that they send."""
     part = (DOCS.parent / "README.md").read_text().split("## From the command line")[1].split("\n## ")[0]
     [(command, _)], [(script, _)] = examples(part, "sh"), examples(part, "python")
-    hold([(command, "for one pair of eyes\n")], f"echo '{MARK}'", ["bash", "-euc"], service, tmp_path)
-    hold([(script, "hello\n")], f"print('{MARK}')", [sys.executable, "-c"], service, tmp_path)
+    check([(command, "for one pair of eyes\n")], f"echo '{MARK}'", ["bash", "-euc"], service, tmp_path)
+    check([(script, "hello\n")], f"print('{MARK}')", [sys.executable, "-c"], service, tmp_path)
 
 
 def exit_codes() -> str:
-    """The table of exit codes."""
+    """Make the table of exit codes."""
     return "\n".join(["| code | meaning |", "|---|---|", *(f"| {code} | {code.meaning} |" for code in ExitCode)])
 
 
 def client_settings() -> str:
-    """The table of settings."""
+    """Make the table of settings."""
     options = {"server": "`--to`", "token": "`--token-file`"}
     rows = ["| name | option | variable | shape | meaning |", "|---|---|---|---|---|"]
     for spec in fields(ClientSettings):
@@ -89,7 +89,7 @@ def client_settings() -> str:
 
 
 def error_tree() -> str:
-    """The drawing in the errors' docstring."""
+    """Return the tree in the docstring of the errors."""
     lines = (errors.__doc__ or "").splitlines()
     drawn = [line.removeprefix("    ") for line in lines if line.startswith("    ")]
     return "\n".join(["```text", *drawn, "```"])
@@ -103,8 +103,8 @@ def error_tree() -> str:
         ("client.md", "errors", error_tree),
     ],
 )
-def test_tables(document: str, part: str, made: Callable[[], str]) -> None:
-    """A table between marks is the one that the code gives."""
+def test_tables_match_the_code(document: str, part: str, made: Callable[[], str]) -> None:
+    """Each part between comments is what the code makes."""
     text = (DOCS / document).read_text()
     between = text.split(f"<!-- {part} -->")[1].split(f"<!-- /{part} -->")[0]
     assert between.strip() == made()

@@ -1,4 +1,4 @@
-"""The commands that send and read, as people and scripts run them, against the real service."""
+"""The commands that send and read messages, run against a real server."""
 
 import json
 import os
@@ -32,14 +32,14 @@ UNLIMITED = ("--workers", "1", "--limit-create", "0", "--limit-miss", "0")
 
 @pytest.fixture(scope="module")
 def service(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Running]:
-    """One service for all of these."""
+    """Start one server for this module."""
     folder = tmp_path_factory.mktemp("command")
     with serving(folder, f"sqlite://{folder}/messages.db", *UNLIMITED) as running:
         yield running
 
 
 class Done(NamedTuple):
-    """How a command without a terminal ended."""
+    """The result of a command without a terminal."""
 
     code: int
     out: bytes
@@ -48,13 +48,13 @@ class Done(NamedTuple):
 
 @pytest.fixture
 def env(tmp_path: Path) -> dict[str, str]:
-    """A home of its own."""
+    """Return an environment with its own home folder."""
     (tmp_path / "home").mkdir()
     return home(tmp_path / "home")
 
 
 def run(env: dict[str, str], *arguments: str, stdin: bytes = b"", stdout: Any = subprocess.PIPE) -> Done:
-    """The command, with no terminal anywhere."""
+    """Run the command without any terminal."""
     ran = subprocess.run(
         [COMMAND, *arguments],
         input=stdin,
@@ -68,21 +68,21 @@ def run(env: dict[str, str], *arguments: str, stdin: bytes = b"", stdout: Any = 
     return Done(ran.returncode, ran.stdout, ran.stderr.decode())
 
 
-def sent(env: dict[str, str], service: Running, text: str, *options: str) -> dict[str, Any]:
-    """A message sent, as --json tells of it."""
+def send(env: dict[str, str], service: Running, text: str, *options: str) -> dict[str, Any]:
+    """Send a message and return the output of --json."""
     done = run(env, "send", "--to", service.url, "--json", *options, stdin=text.encode())
     assert done.code == 0, done.err
-    told: dict[str, Any] = json.loads(done.out)
-    return told
+    sent: dict[str, Any] = json.loads(done.out)
+    return sent
 
 
 def state(env: dict[str, str], receipt: str) -> str:
-    """What became of a message."""
+    """Return the state of a message."""
     return run(env, "receipt", receipt).out.decode().strip()
 
 
-def kept(env: dict[str, str]) -> list[Path]:
-    """The messages that were kept."""
+def recovery_files(env: dict[str, str]) -> list[Path]:
+    """Return the recovery files."""
     return list(Path(env["HOME"], ".local/state/messaging_api").glob("*.envelope"))
 
 
@@ -90,7 +90,7 @@ def kept(env: dict[str, str]) -> list[Path]:
     "text", [b"hello", b"a\r\nb\r\n", b"\xef\xbb\xbfx", b"\x00\x1b[31m", b"\n", "é 你好 👩‍🚀".encode()]
 )
 def test_pipes(env: dict[str, str], service: Running, text: bytes) -> None:
-    """A message in by pipe, its link out by pipe and nothing else; the same bytes come back."""
+    """A message is sent and read through pipes, byte for byte. `send` prints its link and nothing else."""
     done = run(env, "send", "--to", service.url, stdin=text)
     assert (done.code, done.err) == (0, "")
     assert re.fullmatch(rf"{service.url}/msg/[0-9a-f-]{{36}}#[A-Za-z0-9_-]{{43}}\n".encode(), done.out)
@@ -98,66 +98,66 @@ def test_pipes(env: dict[str, str], service: Running, text: bytes) -> None:
     assert run(env, "read", done.out.decode().strip()) == (0, text, "")
 
 
-def test_files_and_options(env: dict[str, str], service: Running, tmp_path: Path) -> None:
-    """A file, a life, a number of readers; -v tells on standard error what a terminal would be told."""
+def test_file_and_options(env: dict[str, str], service: Running, tmp_path: Path) -> None:
+    """`send` takes a file, a lifetime and a number of reads. -v prints details on standard error."""
     (tmp_path / "note.txt").write_text("a note")
     done = run(env, "send", str(tmp_path / "note.txt"), "--to", service.url, "--ttl", "2h", "--reads", "2", "-v")
     assert done.out.count(b"\n") == 1
     assert re.search(r"Expires  \d{4}.*UTC\nReads    2\nReceipt  http://\S+/receipt/\S+\n", done.err)
-    told = json.loads(run(env, "read", "--json", done.out.decode().strip()).out)
-    assert (told["message"], told["reads_left"]) == ("a note", 1)
+    result = json.loads(run(env, "read", "--json", done.out.decode().strip()).out)
+    assert (result["message"], result["reads_left"]) == ("a note", 1)
 
 
 @pytest.mark.parametrize(("life", "seconds"), [("90", 90), ("90s", 90), ("5m", 300), ("1h", 3600), ("7d", 604_800)])
-def test_lives(env: dict[str, str], service: Running, life: str, seconds: int) -> None:
-    """Seconds, minutes, hours, days."""
-    expires = datetime.fromisoformat(sent(env, service, "x", "--ttl", life)["expires_at"])
+def test_lifetimes(env: dict[str, str], service: Running, life: str, seconds: int) -> None:
+    """A lifetime is in seconds, minutes, hours or days."""
+    expires = datetime.fromisoformat(send(env, service, "x", "--ttl", life)["expires_at"])
     assert abs((expires - datetime.now(UTC)).total_seconds() - seconds) < 30
 
 
-def test_plain(env: dict[str, str], service: Running) -> None:
-    """Without encryption the link has no key, and curl can read it."""
-    told = sent(env, service, "hello", "--plain")
-    assert not told["encrypted"]
-    assert "#" not in told["link"]
-    assert subprocess.check_output(["curl", "-s", "-H", "Accept: text/plain", told["link"]]) == b"hello"
+def test_plain_message(env: dict[str, str], service: Running) -> None:
+    """The link of an unencrypted message has no key, and curl can read it."""
+    sent = send(env, service, "hello", "--plain")
+    assert not sent["encrypted"]
+    assert "#" not in sent["link"]
+    assert subprocess.check_output(["curl", "-s", "-H", "Accept: text/plain", sent["link"]]) == b"hello"
 
 
-def test_receipts(env: dict[str, str], service: Running) -> None:
-    """What became of it; burning it; too late."""
-    told = sent(env, service, "hello", "--reads", "2")
-    run(env, "read", told["link"])
-    asked = json.loads(run(env, "receipt", "--json", told["receipt"]).out)
-    assert (asked["state"], asked["reads"], asked["reads_left"]) == ("available", 2, 1)
-    assert "Reads    1 of 2 left" in run(env, "receipt", "-v", told["receipt"]).err
-    assert run(env, "burn", stdin=told["receipt"].encode()) == (0, b"burned\n", "")
-    assert run(env, "read", told["link"]).code == 3
-    assert run(env, "burn", told["receipt"]).out == b"burned\n"
-    wrong = run(env, "burn", told["link"])
+def test_receipt_and_burn(env: dict[str, str], service: Running) -> None:
+    """A receipt shows the state of a message, and burns it."""
+    sent = send(env, service, "hello", "--reads", "2")
+    run(env, "read", sent["link"])
+    receipt = json.loads(run(env, "receipt", "--json", sent["receipt"]).out)
+    assert (receipt["state"], receipt["reads"], receipt["reads_left"]) == ("available", 2, 1)
+    assert "Reads    1 of 2 left" in run(env, "receipt", "-v", sent["receipt"]).err
+    assert run(env, "burn", stdin=sent["receipt"].encode()) == (0, b"burned\n", "")
+    assert run(env, "read", sent["link"]).code == 3
+    assert run(env, "burn", sent["receipt"]).out == b"burned\n"
+    wrong = run(env, "burn", sent["link"])
     assert wrong.code == 2
     assert "link of a message" in wrong.err
 
 
 def password_file(tmp_path: Path, name: str, password: str) -> str:
-    """A file with a password."""
+    """Write a file with a password."""
     (tmp_path / name).write_text(password)
     return str(tmp_path / name)
 
 
-def test_passwords_in_files(env: dict[str, str], service: Running, tmp_path: Path) -> None:
-    """One line end does not count, all else does."""
-    told = sent(env, service, "hello", "--password-file", password_file(tmp_path, "a", " påss \n"))
-    assert told["link"].endswith(".p")
+def test_password_files(env: dict[str, str], service: Running, tmp_path: Path) -> None:
+    """One line ending at the end is ignored, and nothing else."""
+    sent = send(env, service, "hello", "--password-file", password_file(tmp_path, "a", " påss \n"))
+    assert sent["link"].endswith(".p")
     for content in (" påss ", " påss \n", " påss \r\n", " pa\u030ass "):
         given = password_file(tmp_path, "b", content)
-        assert run(env, "read", told["link"], "--password-file", given).out == b"hello"
-    assert run(env, "read", told["link"], "--password-file", password_file(tmp_path, "b", "påss")).code == 4
+        assert run(env, "read", sent["link"], "--password-file", given).out == b"hello"
+    assert run(env, "read", sent["link"], "--password-file", password_file(tmp_path, "b", "påss")).code == 4
     assert run(env, "send", "--password-file", password_file(tmp_path, "c", "\n"), stdin=b"x").code == 2
-    assert kept(env) == []
+    assert recovery_files(env) == []
 
 
-def test_a_password_is_asked_for_twice(env: dict[str, str], service: Running) -> None:
-    """At the terminal, though the message comes by pipe; until both are the same. It shows nowhere."""
+def test_new_password_is_prompted_twice(env: dict[str, str], service: Running) -> None:
+    """The prompt is at the terminal, even with a message from a pipe, and never shows the password."""
     ran = at_terminal(
         ["send", "--to", service.url, "--password"],
         [("Password: ", "right"), ("again: ", "wrong"), ("Password: ", "right"), ("again: ", "right")],
@@ -171,15 +171,15 @@ def test_a_password_is_asked_for_twice(env: dict[str, str], service: Running) ->
     assert (read.code, read.out) == (0, b"hello")
 
 
-def test_a_mistyped_password_costs_nothing(env: dict[str, str], service: Running, tmp_path: Path) -> None:
-    """The one read is spent, and the message opens at the third try."""
-    told = sent(env, service, "hello", "--reads", "1", "--password-file", password_file(tmp_path, "a", "right"))
+def test_wrong_password_is_prompted_again(env: dict[str, str], service: Running, tmp_path: Path) -> None:
+    """A message with one read opens at the third attempt."""
+    sent = send(env, service, "hello", "--reads", "1", "--password-file", password_file(tmp_path, "a", "right"))
     tries = [("Password: ", "wrong"), ("Password: ", "worse"), ("Password: ", "right")]
-    ran = at_terminal(["read", told["link"]], tries, env=env)
+    ran = at_terminal(["read", sent["link"]], tries, env=env)
     assert (ran.code, ran.out) == (0, b"hello")
     assert ran.screen.count("The password is wrong") == 2
     assert "Reads left: 0" in ran.screen
-    assert kept(env) == []
+    assert recovery_files(env) == []
 
 
 @pytest.mark.parametrize(
@@ -191,130 +191,130 @@ def test_a_mistyped_password_costs_nothing(env: dict[str, str], service: Running
         ([("Password: ", "wrong"), ("Password: ", signal.SIGTERM)], 143),
     ],
 )
-def test_a_message_that_does_not_open_is_kept(
+def test_undecrypted_message_is_saved(
     env: dict[str, str], service: Running, tmp_path: Path, answers: Any, code: int
 ) -> None:
-    """After three tries, or when somebody gives up or leaves: its file is for its owner alone, and opens later."""
+    """After three wrong passwords, Ctrl-C or a signal, a private file contains the envelope, which opens later."""
     right = password_file(tmp_path, "a", "right")
-    told = sent(env, service, "hello", "--reads", "1", "--password-file", right)
-    ran = at_terminal(["read", told["link"]], answers, env=env)
+    sent = send(env, service, "hello", "--reads", "1", "--password-file", right)
+    ran = at_terminal(["read", sent["link"]], answers, env=env)
     assert (ran.code, ran.out) == (code, b"")
-    [file] = kept(env)
+    [file] = recovery_files(env)
     assert str(file) in ran.screen.replace("\r\n", "")
     assert stat.S_IMODE(file.stat().st_mode) == 0o600
     assert file.read_text().startswith("e2e1.")
-    assert run(env, "read", told["link"], "--envelope", str(file), "--password-file", right).out == b"hello"
+    assert run(env, "read", sent["link"], "--envelope", str(file), "--password-file", right).out == b"hello"
 
 
-def test_without_a_terminal_nobody_is_asked(env: dict[str, str], service: Running, tmp_path: Path) -> None:
-    """A password that is missing is told before anything is spent; a wrong one keeps the message."""
-    told = sent(env, service, "hello", "--reads", "1", "--password-file", password_file(tmp_path, "a", "right"))
-    assert run(env, "read", told["link"]).code == 2
+def test_no_prompt_without_a_terminal(env: dict[str, str], service: Running, tmp_path: Path) -> None:
+    """A missing password is an error before a read is spent. After a wrong one the message is saved."""
+    sent = send(env, service, "hello", "--reads", "1", "--password-file", password_file(tmp_path, "a", "right"))
+    assert run(env, "read", sent["link"]).code == 2
     assert run(env, "send", "--to", service.url, "--password", stdin=b"x").code == 2
-    assert state(env, told["receipt"]) == "available"
-    wrong = run(env, "read", told["link"], "--password-file", password_file(tmp_path, "b", "wrong"))
+    assert state(env, sent["receipt"]) == "available"
+    wrong = run(env, "read", sent["link"], "--password-file", password_file(tmp_path, "b", "wrong"))
     assert (wrong.code, wrong.out) == (4, b"")
-    assert str(kept(env)[0]) in wrong.err
+    assert str(recovery_files(env)[0]) in wrong.err
 
 
-def test_a_link_without_its_key(env: dict[str, str], service: Running) -> None:
-    """The message is kept until the whole link is found; one without its mark still asks for the password."""
-    told = sent(env, service, "hello", "--reads", "1")
-    cut = run(env, "read", told["link"].partition("#")[0])
+def test_message_is_saved_if_the_key_is_missing(env: dict[str, str], service: Running) -> None:
+    """The saved message opens with the whole link."""
+    sent = send(env, service, "hello", "--reads", "1")
+    cut = run(env, "read", sent["link"].partition("#")[0])
     assert cut.code == 4
     assert "key is missing" in cut.err
-    assert run(env, "read", told["link"], "--envelope", str(kept(env)[0])).out == b"hello"
+    assert run(env, "read", sent["link"], "--envelope", str(recovery_files(env)[0])).out == b"hello"
 
 
-def test_a_mark_that_was_cut_off(env: dict[str, str], service: Running, tmp_path: Path) -> None:
-    """A link without its .p asks for the password after the message is there."""
-    told = sent(env, service, "hello", "--reads", "1", "--password-file", password_file(tmp_path, "a", "right"))
-    ran = at_terminal(["read", told["link"].removesuffix(".p")], [("Password: ", "right")], env=env)
+def test_password_prompt_if_the_link_lacks_its_suffix(env: dict[str, str], service: Running, tmp_path: Path) -> None:
+    """Without .p in the link, the prompt follows the fetch."""
+    sent = send(env, service, "hello", "--reads", "1", "--password-file", password_file(tmp_path, "a", "right"))
+    ran = at_terminal(["read", sent["link"].removesuffix(".p")], [("Password: ", "right")], env=env)
     assert (ran.code, ran.out) == (0, b"hello")
 
 
-def test_a_damaged_link_spends_nothing(env: dict[str, str], service: Running) -> None:
-    """It is told before anything is asked."""
-    told = sent(env, service, "hello", "--reads", "1")
-    assert run(env, "read", told["link"][:-1]).code == 2
-    assert state(env, told["receipt"]) == "available"
+def test_damaged_link_spends_no_read(env: dict[str, str], service: Running) -> None:
+    """A damaged link is an error before a request is sent."""
+    sent = send(env, service, "hello", "--reads", "1")
+    assert run(env, "read", sent["link"][:-1]).code == 2
+    assert state(env, sent["receipt"]) == "available"
 
 
-def test_a_link_can_be_typed(env: dict[str, str], service: Running) -> None:
-    """Where it shows neither on the screen nor in the list of processes."""
-    told = sent(env, service, "hello")
-    ran = at_terminal(["read"], [("Link: ", told["link"])], env=env)
+def test_link_prompt(env: dict[str, str], service: Running) -> None:
+    """A link that is typed at the prompt does not appear on the screen."""
+    sent = send(env, service, "hello")
+    ran = at_terminal(["read"], [("Link: ", sent["link"])], env=env)
     assert (ran.code, ran.out) == (0, b"hello")
-    assert told["link"] not in ran.screen
+    assert sent["link"] not in ran.screen
 
 
-def test_what_cannot_be_written_is_kept(env: dict[str, str], service: Running) -> None:
+def test_message_is_saved_if_the_disk_is_full(env: dict[str, str], service: Running) -> None:
     """A full disk behind standard output does not lose the message."""
-    told = sent(env, service, "hello", "--reads", "1")
+    sent = send(env, service, "hello", "--reads", "1")
     with Path("/dev/full").open("wb") as full:
-        done = run(env, "read", told["link"], stdout=full)
+        done = run(env, "read", sent["link"], stdout=full)
     assert done.code == 1
     assert "No space left" in done.err
-    assert run(env, "read", told["link"], "--envelope", str(kept(env)[0])).out == b"hello"
+    assert run(env, "read", sent["link"], "--envelope", str(recovery_files(env)[0])).out == b"hello"
 
 
 @pytest.mark.parametrize("closed", ["<&-", ">&-"])
 def test_closed_streams(env: dict[str, str], service: Running, closed: str) -> None:
-    """A stream that is not there is told before anything is spent or sent."""
-    told = sent(env, service, "hello", "--reads", "1")
-    for command in (f"read {told['link']}", f"send --to {service.url}"):
+    """A closed standard stream is an error before anything is sent or a read is spent."""
+    sent = send(env, service, "hello", "--reads", "1")
+    for command in (f"read {sent['link']}", f"send --to {service.url}"):
         ran = subprocess.run(["bash", "-c", f"exec {COMMAND} {command} {closed}"], env=env, check=False)
         assert ran.returncode == 2
-    assert state(env, told["receipt"]) == "available"
+    assert state(env, sent["receipt"]) == "available"
 
 
-def test_nowhere_to_keep_it(env: dict[str, str], service: Running) -> None:
-    """When no file can be made, the message is shown as it came rather than lost."""
-    told = sent(env, service, "hello", "--reads", "1")
+def test_message_is_printed_if_it_cannot_be_saved(env: dict[str, str], service: Running) -> None:
+    """If no file can be written, the envelope is printed."""
+    sent = send(env, service, "hello", "--reads", "1")
     Path(env["HOME"], ".local").write_text("no folder")
-    command = [COMMAND, "read", told["link"].partition("#")[0]]
+    command = [COMMAND, "read", sent["link"].partition("#")[0]]
     ran = subprocess.run(command, env=env, capture_output=True, text=True, check=False, cwd="/proc")
     assert ran.returncode == 4
     assert "\ne2e1." in ran.stderr
 
 
-def test_output_files(env: dict[str, str], service: Running, tmp_path: Path) -> None:
-    """A new file for its owner; one that is there is left alone and nothing is spent; none is left after a failure."""
-    told, target = sent(env, service, "hello", "--reads", "1"), tmp_path / "out"
+def test_output_file(env: dict[str, str], service: Running, tmp_path: Path) -> None:
+    """The file is new and private. An existing file stays, and no file remains after a failure."""
+    sent, target = send(env, service, "hello", "--reads", "1"), tmp_path / "out"
     target.write_text("mine")
-    assert run(env, "read", told["link"], "-o", str(target)).code == 1
-    assert (target.read_text(), state(env, told["receipt"])) == ("mine", "available")
+    assert run(env, "read", sent["link"], "-o", str(target)).code == 1
+    assert (target.read_text(), state(env, sent["receipt"])) == ("mine", "available")
     target.unlink()
-    assert run(env, "read", told["link"], "-o", str(target)) == (0, b"", "")
+    assert run(env, "read", sent["link"], "-o", str(target)) == (0, b"", "")
     assert (target.read_text(), stat.S_IMODE(target.stat().st_mode)) == ("hello", 0o600)
     target.unlink()
-    assert run(env, "read", told["link"], "-o", str(target)).code == 3
+    assert run(env, "read", sent["link"], "-o", str(target)).code == 3
     assert not target.exists()
 
 
-def test_a_terminal_is_not_played_with(env: dict[str, str], service: Running) -> None:
-    """A message cannot act on the terminal it is shown on."""
-    told = sent(env, service, "\x1b]0;title\x07 a\rb \x9b31m \x7f\n\tend")
-    ran = at_terminal(["read", told["link"]], env=env, out=True)
+def test_control_characters_in_messages(env: dict[str, str], service: Running) -> None:
+    """A message cannot act on the terminal that shows it."""
+    sent = send(env, service, "\x1b]0;title\x07 a\rb \x9b31m \x7f\n\tend")
+    ran = at_terminal(["read", sent["link"]], env=env, out=True)
     assert "␛]0;title␇ a␍b �31m ␡\r\n\tend\r\n" in ran.screen
 
 
-def test_a_server_cannot_play_with_the_terminal(env: dict[str, str], service: Running) -> None:
-    """What a server says of an error may be anybody's words."""
+def test_control_characters_in_errors(env: dict[str, str], service: Running) -> None:
+    """An error text of a server cannot act on the terminal."""
     said = '{"type": "/docs#invalid", "title": "\\u001b[2Jcleared"}'
     with proxied(service.url, answer("400 Bad Request", said, content_type="application/problem+json")) as proxy:
         assert run(env, "send", "--to", proxy.url, stdin=b"x") == (6, b"", "messaging-api: ␛[2Jcleared.\n")
 
 
 def test_exit_codes(env: dict[str, str], service: Running, tmp_path: Path) -> None:
-    """One of each, by making it happen."""
-    told = sent(env, service, "hello", "--reads", "3")
+    """Each situation ends with its exit code."""
+    sent = send(env, service, "hello", "--reads", "3")
     (tmp_path / "binary").write_bytes(b"\xff")
     nobody = f"http://127.0.0.1:{free_port()}"
     busy = answer("503 Service Unavailable", retry_after="60")
     with proxied(service.url, "lose", "pass", busy, busy) as proxy:
         codes = {
-            "interrupted": run(env, "read", proxy.through(told["link"])).code,
+            "interrupted": run(env, "read", proxy.through(sent["link"])).code,
             "busy": run(env, "send", "--to", proxy.url, stdin=b"x").code,
             "busy, no waiting": run(env, "send", "--to", proxy.url, "--wait", "0", stdin=b"x").code,
             "nobody there": run(env, "send", "--to", nobody, "--wait", "0", stdin=b"x").code,
@@ -368,12 +368,12 @@ def test_python_m_shows_the_name_of_the_command(env: dict[str, str]) -> None:
     assert "__main__" not in shown + wrong.stderr
 
 
-def test_every_error_has_its_exit_code() -> None:
-    """Each error of the client ends in a code of the table."""
+def test_every_error_has_an_exit_code() -> None:
+    """Each error of the client has an exit code."""
     assert all(any(kind in EXIT_CODES for kind in error.__mro__) for error in leaves(ClientError))
 
 
-def config(env: dict[str, str], text: str, mode: int = 0o600) -> None:
+def write_config(env: dict[str, str], text: str, mode: int = 0o600) -> None:
     """Write the config file."""
     folder = Path(env["HOME"], ".config/messaging_api")
     folder.mkdir(parents=True, exist_ok=True)
@@ -381,10 +381,10 @@ def config(env: dict[str, str], text: str, mode: int = 0o600) -> None:
     (folder / "config.toml").chmod(mode)
 
 
-def test_where_settings_come_from(env: dict[str, str], service: Running) -> None:
-    """The config file, over it the environment, over it the command line."""
+def test_precedence_of_settings(env: dict[str, str], service: Running) -> None:
+    """Options win over variables, and variables win over the config file."""
     nobody = f"http://127.0.0.1:{free_port()}"
-    config(env, f'server = "{service.url}"\nwait = 0\n', mode=0o644)
+    write_config(env, f'server = "{service.url}"\nwait = 0\n', mode=0o644)
     assert run(env, "send", stdin=b"x").code == 0
     elsewhere = {**env, "MESSAGING_API_CLIENT_SERVER": nobody}
     assert run(elsewhere, "send", stdin=b"x").code == 5
@@ -392,7 +392,7 @@ def test_where_settings_come_from(env: dict[str, str], service: Running) -> None
 
 
 @pytest.mark.parametrize(
-    ("text", "mode", "told"),
+    ("text", "mode", "expected"),
     [
         ("server = ", 0o600, "must be TOML"),
         ('sever = "http://x"', 0o600, "sever in .* is not a setting; there are server, token, ca, wait"),
@@ -402,18 +402,18 @@ def test_where_settings_come_from(env: dict[str, str], service: Running) -> None
         ('ca = "/nowhere"\nserver = "https://x"', 0o644, "No such file"),
     ],
 )
-def test_settings_that_cannot_be_meant(env: dict[str, str], text: str, mode: int, told: str) -> None:
-    """A config file with a mistake is told, and nothing is sent."""
-    config(env, text, mode)
+def test_invalid_settings(env: dict[str, str], text: str, mode: int, expected: str) -> None:
+    """A mistake in the config file is an error before anything is sent."""
+    write_config(env, text, mode)
     done = run(env, "send", stdin=b"x")
     assert done.code == 2
-    assert re.search(told, done.err)
+    assert re.search(expected, done.err)
     assert "hush" not in done.err
     assert run({**env, "MESSAGING_API_CLIENT_SEVER": "x"}, "send", stdin=b"x").code == 2
 
 
 def test_tokens(env: dict[str, str], tmp_path: Path) -> None:
-    """A service that wants a token gets it from the environment, a file or the config file, and never from argv."""
+    """A token comes from a variable, a file or the config file, and never from the command line."""
     made = run(env, "token").out.decode()
     token, known = re.findall(r"(?:token|hash): +(\S+)", made)
     (tmp_path / "token").write_text(token + "\n")
@@ -426,22 +426,22 @@ def test_tokens(env: dict[str, str], tmp_path: Path) -> None:
         assert run({**env, "MESSAGING_API_CLIENT_TOKEN": token}, *to, stdin=b"x").code == 0
         assert run({**env, "MESSAGING_API_CLIENT_TOKEN_FILE": str(tmp_path / "token")}, *to, stdin=b"x").code == 0
         assert run(env, *to, "--token-file", str(tmp_path / "token"), stdin=b"x").code == 0
-        config(env, f'token = "{token}"')
+        write_config(env, f'token = "{token}"')
         assert run(env, *to, stdin=b"x").code == 6
-        config(env, f'server = "{service.url}"\ntoken = "{token}"')
+        write_config(env, f'server = "{service.url}"\ntoken = "{token}"')
         link = run(env, "send", stdin=b"x").out.decode().strip()
         assert run(env, "read", link).out == b"x"
 
 
 @pytest.mark.parametrize("kind", ["token", "token_file"])
-def test_a_token_in_the_config_file_is_for_its_server(
+def test_token_in_the_config_file_is_for_its_server(
     env: dict[str, str], service: Running, tmp_path: Path, kind: str
 ) -> None:
-    """It does not go to one that is named elsewhere."""
+    """The token is not sent to a server that is named elsewhere."""
     (tmp_path / "token").write_text("hush")
     value = "hush" if kind == "token" else tmp_path / "token"
     with proxied(service.url) as its_own, proxied(service.url) as another:
-        config(env, f'server = "{its_own.url}"\n{kind} = "{value}"')
+        write_config(env, f'server = "{its_own.url}"\n{kind} = "{value}"')
         assert run(env, "send", stdin=b"x").code == 0
         assert run(env, "send", "--to", another.url, stdin=b"x").code == 0
         assert run({**env, "MESSAGING_API_CLIENT_SERVER": another.url}, "send", stdin=b"x").code == 0
@@ -450,7 +450,7 @@ def test_a_token_in_the_config_file_is_for_its_server(
 
 
 def test_certificates(env: dict[str, str], service: Running, tmp_path: Path) -> None:
-    """Whom nobody vouches for is not spoken to; --ca, the environment or SSL_CERT_FILE may."""
+    """Untrusted certificates are rejected. --ca, its variable and SSL_CERT_FILE add trust."""
     ca, key = tmp_path / "ca.pem", tmp_path / "key.pem"
     made = [
         "openssl",
@@ -480,8 +480,8 @@ def test_certificates(env: dict[str, str], service: Running, tmp_path: Path) -> 
 
 
 @pytest.mark.parametrize("wait", [0.0, 300.0])
-def test_waiting_as_long_as_is_said(wait: float) -> None:
-    """--wait counts, not the number of tries; 0 is one try."""
+def test_wait_limits_the_time_for_retries(wait: float) -> None:
+    """--wait limits the time, not the number of attempts. 0 means one attempt."""
     busy = HttpResponse(503, {}, b"")
     with connect(ClientSettings(wait=wait), Spinner("")) as client:
         policy = client._policy
@@ -490,8 +490,8 @@ def test_waiting_as_long_as_is_said(wait: float) -> None:
         assert policy.delay(1, wait + 1, busy) is None
 
 
-def test_what_takes_long_is_told_at_a_terminal(env: dict[str, str], service: Running) -> None:
-    """There, and nowhere else."""
+def test_retries_are_shown_at_a_terminal(env: dict[str, str], service: Running) -> None:
+    """Retries are shown at a terminal, and nowhere else."""
     busy = answer("503 Service Unavailable", retry_after="2")
     with proxied(service.url, busy, "pass", busy) as proxy:
         ran = at_terminal(["send", "--to", proxy.url], stdin=b"hello", env=env)
@@ -500,8 +500,8 @@ def test_what_takes_long_is_told_at_a_terminal(env: dict[str, str], service: Run
         assert run(env, "send", "--to", proxy.url, stdin=b"hello").err == ""
 
 
-def test_typing_a_message(env: dict[str, str], service: Running) -> None:
-    """Somebody at the terminal is told how to end it."""
+def test_message_typed_at_a_terminal(env: dict[str, str], service: Running) -> None:
+    """`send` explains how to end the message."""
     ran = at_terminal(["send", "--to", service.url], [("Ctrl-D", "hello\n\x04")], env=env)
     assert ran.code == 0
     assert "keep it for yourself" in ran.screen
@@ -513,7 +513,7 @@ def test_typing_a_message(env: dict[str, str], service: Running) -> None:
     [("messaging-api rece", ["receipt"]), ("messaging-api send --pass", ["--password", "--password-file"])],
 )
 def test_completion(env: dict[str, str], typed: str, completed: list[str]) -> None:
-    """What `completion bash` prints completes commands and options, in a real bash."""
+    """The script of `completion bash` completes commands and options in a real bash."""
     script = (
         "source <(messaging-api completion bash 2>/dev/null); "
         f"COMP_WORDS=({typed}); COMP_CWORD=$((${{#COMP_WORDS[@]}} - 1)); "
@@ -524,8 +524,8 @@ def test_completion(env: dict[str, str], typed: str, completed: list[str]) -> No
     assert ran.stdout.split() == completed
 
 
-def test_completion_teaches(env: dict[str, str]) -> None:
-    """For each shell there is something to print, and how to use it."""
+def test_completion_explains_itself(env: dict[str, str]) -> None:
+    """There is a script for each shell, and an explanation of how to install it."""
     how = run(env, "completion").out.decode()
     for shell in ("zsh", "fish"):
         assert f"messaging-api completion {shell}" in how
@@ -533,7 +533,7 @@ def test_completion_teaches(env: dict[str, str]) -> None:
 
 
 @pytest.mark.parametrize(("command", "spared"), [("serve", "httpx"), ("send", "httptools"), ("read", "httptools")])
-def test_who_serves_needs_no_client(command: str, spared: str) -> None:
-    """A command imports what it needs and not what the others do."""
+def test_commands_import_only_what_they_need(command: str, spared: str) -> None:
+    """`serve` does not import the HTTP client, and the others do not import the server."""
     watch = f"import sys, messaging_api.cli.{command}; sys.exit('{spared}' in sys.modules)"
     assert subprocess.run([sys.executable, "-c", watch], check=False).returncode == 0

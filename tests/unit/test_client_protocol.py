@@ -1,4 +1,4 @@
-"""The client's decisions, without a network: when to ask again, what an answer means, what a link is."""
+"""The client's decisions, without a network: retries, problems, links and signatures."""
 
 import contextlib
 import inspect
@@ -34,10 +34,10 @@ OUTCOMES = st.one_of(
 )
 
 
-def attempts(
+def run_retries(
     outcomes: Iterator[HttpResponse | TransportFailure], policy: RetryPolicy, *, repeatable: bool
 ) -> tuple[list[HttpResponse | TransportFailure], list[float]]:
-    """What came of asking, try by try, and the pauses between."""
+    """Run a request with retries. Return the outcome of each attempt, the final outcome, and the delays."""
     work = _with_retries(HttpRequest("GET", "http://x", {}, repeatable=repeatable), policy)
     seen: list[HttpResponse | TransportFailure] = []
     pauses: list[float] = []
@@ -55,10 +55,12 @@ def attempts(
 
 
 @given(outcomes=st.lists(OUTCOMES, min_size=8, max_size=8), repeatable=st.booleans(), chance=st.floats(0, 1))
-def test_asking_again(*, outcomes: list[HttpResponse | TransportFailure], repeatable: bool, chance: float) -> None:
-    """Asked again only after what may be repeated; never sooner than the server said; never beyond its patience."""
+def test_retries_are_safe_and_limited(
+    *, outcomes: list[HttpResponse | TransportFailure], repeatable: bool, chance: float
+) -> None:
+    """Retries follow only repeatable requests, respect Retry-After, and stay within the limits of the policy."""
     policy = RetryPolicy(random=lambda: chance)
-    (*seen, given), pauses = attempts(iter(outcomes), policy, repeatable=repeatable)
+    (*seen, given), pauses = run_retries(iter(outcomes), policy, repeatable=repeatable)
     assert given is seen[-1]
     for outcome, pause in zip(seen, pauses, strict=False):
         if isinstance(outcome, TransportFailure):
@@ -72,10 +74,10 @@ def test_asking_again(*, outcomes: list[HttpResponse | TransportFailure], repeat
     assert len(seen) == len(pauses) + 1 <= policy.max_attempts
 
 
-def test_pauses_grow() -> None:
-    """Each is as long as chance has it, up to twice the one before, up to the longest; tries come to an end."""
+def test_delays_grow_exponentially() -> None:
+    """Delays double up to the maximum, and attempts end at their limit."""
     broken = iter([TransportFailure("x", sent=False)] * 20)
-    _, pauses = attempts(broken, RetryPolicy(max_seconds=100, max_attempts=9, random=lambda: 1.0), repeatable=False)
+    _, pauses = run_retries(broken, RetryPolicy(max_seconds=100, max_attempts=9, random=lambda: 1.0), repeatable=False)
     assert pauses == [0.25, 0.5, 1.0, 2.0, 4.0, 8.0, 8.0, 8.0]
 
 
@@ -94,19 +96,19 @@ def test_pauses_grow() -> None:
         ({"retry-after": "Tue, 24 Nov 2026 07:00:30", "date": "Tue, 24 Nov 2026 07:00:00 GMT"}, None),
     ],
 )
-def test_how_long_a_server_asks_to_wait(headers: dict[str, str], seconds: float | None) -> None:
-    """Whole seconds, or a date on the server's own clock; anything else is no wish."""
+def test_retry_after(headers: dict[str, str], seconds: float | None) -> None:
+    """Retry-After is whole seconds, or a date on the server's own clock. Anything else is ignored."""
     assert retry_after(HttpResponse(503, headers, b"")) == seconds
 
 
-def test_every_problem_is_known() -> None:
-    """Each slug that the service may answer with has its error here, and no other has."""
+def test_every_problem_type_has_an_error() -> None:
+    """The client has an error for each problem type of the server, and for no other."""
     assert set(PROBLEMS) == {row.slug for row in TABLE.values()}
 
 
 @pytest.mark.parametrize("row", TABLE.values(), ids=lambda row: row.slug)
-def test_problems_are_told_in_the_services_words(row: ProblemType) -> None:
-    """The client's error says what the service said."""
+def test_errors_contain_the_text_of_the_problem(row: ProblemType) -> None:
+    """The error has the text of the server's problem."""
     body = msgspec.json.encode({"type": f"/docs#{row.slug}", "title": row.title, "detail": "So it is."})
     answer = HttpResponse(row.status, {"content-type": "application/problem+json", "retry-after": "7"}, body)
     with pytest.raises(errors.ClientError, match=f"{re.escape(row.title)}. So it is.") as caught:
@@ -115,8 +117,8 @@ def test_problems_are_told_in_the_services_words(row: ProblemType) -> None:
     assert getattr(caught.value, "retry_after", 7) == 7
 
 
-def test_the_tree_is_the_tree() -> None:
-    """The drawing in the errors' docstring names every class, and all of them are exported."""
+def test_error_tree_is_complete() -> None:
+    """The tree in the docstring of the errors names every class, and every class is exported."""
     assert errors.__doc__
     names = {kind.__name__ for kind in leaves(errors.ClientError)} | {
         "ClientError",
@@ -128,8 +130,8 @@ def test_the_tree_is_the_tree() -> None:
     assert names <= set(client.__all__)
 
 
-def test_exported_names_are_there() -> None:
-    """And each of them has a text."""
+def test_exported_names_have_docstrings() -> None:
+    """Every exported name exists, and has a docstring."""
     assert sorted(client.__all__) == client.__all__
     assert [
         name for name in client.__all__ if name != "ReceiptState" and not inspect.getdoc(getattr(client, name))
@@ -192,8 +194,8 @@ def test_help_shows_the_parameters_of_send() -> None:
         f"https://msg.example/msg/{ID}/#{SECRET}",
     ],
 )
-def test_links(text: str) -> None:
-    """With and without key, below a path, in either case, with what chat programs add; a server sees no key."""
+def test_links_are_parsed(text: str) -> None:
+    """Links may lack a key, be below a path, use upper case, and contain a query. The address has no key."""
     link = Link.parse(text, "msg")
     assert link.address.lower().endswith(f"/msg/{ID}")
     assert (link.key is None) == (SECRET not in text)
@@ -222,15 +224,15 @@ def test_links(text: str) -> None:
         f"https://msg example/msg/{ID}",
     ],
 )
-def test_what_is_no_link(text: str) -> None:
-    """Told before anything is asked, and without being repeated."""
+def test_invalid_links_raise_bad_link(text: str) -> None:
+    """Anything else raises BadLink, which does not repeat the text."""
     with pytest.raises(BadLink) as caught:
         Link.parse(text, "msg")
     assert ID not in str(caught.value)
 
 
 @given(st.text() | st.text("htps:/.?#@[]%é \t").map("https://".__add__))
-def test_no_text_is_too_odd(text: str) -> None:
-    """Whatever is given for an address is one or BadLink."""
+def test_any_text_is_an_address_or_raises_bad_link(text: str) -> None:
+    """No text makes the parser of addresses fail in another way."""
     with contextlib.suppress(BadLink):
         assert urlsplit(server_address(text)).scheme in ("http", "https")

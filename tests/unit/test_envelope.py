@@ -1,4 +1,4 @@
-"""The end-to-end format: its written examples, and properties over any text and password."""
+"""The end-to-end format: its test vectors, and properties of any text and password."""
 
 import json
 import unicodedata
@@ -27,30 +27,30 @@ KEY = Key(bytes(range(32)))
 LOCKED = Key(bytes(range(32)), password=True)
 
 
-def named(cases: list[dict[str, Any]]) -> Any:
-    """One test a case, with the case's name."""
+def parametrize_cases(cases: list[dict[str, Any]]) -> Any:
+    """Make one test of each case, with the name of the case."""
     return pytest.mark.parametrize("case", cases, ids=[case["name"] for case in cases])
 
 
-def rounds(monkeypatch: pytest.MonkeyPatch) -> None:
-    """Few rounds of PBKDF2: hypothesis asks for many envelopes."""
+def use_one_iteration(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Use one iteration of PBKDF2, because hypothesis makes many envelopes."""
     monkeypatch.setattr(envelope, "ITERATIONS", 1)
 
 
-def test_the_vectors_are_what_the_format_says() -> None:
-    """A second implementation, which shares no code with ours, gives the same file."""
+def test_vectors_match_a_second_implementation() -> None:
+    """A second implementation, which shares no code with this one, makes the same file."""
     assert make.FILE.read_text() == make.text()
 
 
-def test_every_way_to_fail_has_its_example() -> None:
-    """No error of the format is left without a vector."""
+def test_every_error_has_a_vector() -> None:
+    """Each error of the format has a test vector."""
     assert {case["error"] for case in VECTORS["broken"]} == set(ERRORS)
     assert {*errors.DecryptionFailed.__subclasses__(), errors.BadLink} == set(ERRORS.values())
 
 
-@named(VECTORS["good"])
-def test_vectors_open(case: dict[str, Any]) -> None:
-    """Each written envelope opens to its text, and from its random parts comes the same envelope."""
+@parametrize_cases(VECTORS["good"])
+def test_good_vectors_decrypt(case: dict[str, Any]) -> None:
+    """Each envelope decrypts to its text, and encrypting with its salt and nonce makes the same envelope."""
     key = Key.parse(case["fragment"])
     assert key is not None
     assert key.fragment == case["fragment"]
@@ -59,9 +59,9 @@ def test_vectors_open(case: dict[str, Any]) -> None:
     assert envelope._encrypt(case["text"], key, case["password"], 600_000, random) == case["envelope"]
 
 
-@named(VECTORS["broken"])
-def test_vectors_that_do_not_open(case: dict[str, Any]) -> None:
-    """Each broken envelope or link is told with its own error, which holds what came and tells nothing of it."""
+@parametrize_cases(VECTORS["broken"])
+def test_broken_vectors_raise_their_errors(case: dict[str, Any]) -> None:
+    """Each broken envelope or link raises its error, which contains the envelope but does not show it."""
 
     def attempt() -> str:
         return decrypt(case["envelope"], Key.parse(case["fragment"]), case["password"])
@@ -74,8 +74,8 @@ def test_vectors_that_do_not_open(case: dict[str, Any]) -> None:
 
 
 @given(TEXT)
-def test_any_text_comes_back(text: str) -> None:
-    """What is encrypted opens with its key alone; the envelope is never the same twice and hides the exact length."""
+def test_any_text_decrypts_with_its_key_only(text: str) -> None:
+    """Only the key decrypts an envelope. Envelopes never repeat and hide the exact length."""
     key = Key.new(password=False)
     sealed = encrypt(text, key)
     assert decrypt(sealed, key) == text
@@ -86,10 +86,10 @@ def test_any_text_comes_back(text: str) -> None:
 
 
 @given(TEXT, PASSWORD)
-def test_any_password_opens(text: str, password: str) -> None:
-    """The password opens it in any form Unicode holds for equal; another one, or none, does not."""
+def test_any_password_decrypts(text: str, password: str) -> None:
+    """The password works in any equivalent Unicode form. Another one, or none, does not."""
     with pytest.MonkeyPatch.context() as patch:
-        rounds(patch)
+        use_one_iteration(patch)
         sealed = encrypt(text, LOCKED, password)
         assert decrypt(sealed, LOCKED, unicodedata.normalize("NFD", password)) == text
         assert decrypt(sealed, KEY, password) == text
@@ -99,33 +99,33 @@ def test_any_password_opens(text: str, password: str) -> None:
             decrypt(sealed, LOCKED)
 
 
-def test_every_bit_of_the_head_counts() -> None:
-    """An envelope with any one bit of its head turned does not open."""
+def test_any_flipped_bit_in_the_head_fails() -> None:
+    """An envelope with one flipped bit in its head cannot be decrypted."""
     raw = envelope._unbase64(encrypt("hello", KEY).removeprefix("e2e1."))
     for bit in range(envelope._head.size * 8):
         with pytest.raises(errors.DecryptionFailed):
-            decrypt(turned(raw, bit), KEY, "x")
+            decrypt(flip_bit(raw, bit), KEY, "x")
 
 
 @settings(max_examples=300)
 @given(st.integers(33 * 8, (33 + 256 + 16) * 8 - 1))
-def test_every_bit_of_the_rest_counts(bit: int) -> None:
-    """Nor with one of its ciphertext or tag."""
+def test_any_flipped_bit_in_the_ciphertext_fails(bit: int) -> None:
+    """An envelope with one flipped bit in its ciphertext or tag cannot be decrypted."""
     raw = envelope._unbase64(encrypt("hello", KEY).removeprefix("e2e1."))
     with pytest.raises(errors.WrongPassword):
-        decrypt(turned(raw, bit), KEY)
+        decrypt(flip_bit(raw, bit), KEY)
 
 
-def turned(raw: bytes, bit: int) -> str:
-    """The envelope with one bit turned."""
+def flip_bit(raw: bytes, bit: int) -> str:
+    """Return the envelope with one flipped bit."""
     changed = bytearray(raw)
     changed[bit // 8] ^= 1 << bit % 8
     return "e2e1." + envelope._base64(bytes(changed))
 
 
 @given(st.text() | st.text("e2.1AQ_-").map("e2e1.".__add__) | st.binary(max_size=80).map(envelope._base64))
-def test_whatever_comes_is_told(text: str) -> None:
-    """No text whatever makes the reader fail in a way that is not one of the errors; without a key it may be plain."""
+def test_any_text_decrypts_or_raises_a_documented_error(text: str) -> None:
+    """No text makes the reader fail in another way. Without a key it may be plain text."""
     with pytest.raises(errors.DecryptionFailed):
         decrypt(text, KEY)
     if is_envelope(text):
@@ -136,8 +136,8 @@ def test_whatever_comes_is_told(text: str) -> None:
 
 
 @given(st.text())
-def test_whatever_stands_behind_the_mark(fragment: str) -> None:
-    """A fragment is a key, nothing, or told before anything is asked."""
+def test_any_fragment_is_a_key_or_empty_or_a_bad_link(fragment: str) -> None:
+    """No fragment makes the parser fail in another way."""
     try:
         key = Key.parse(fragment)
     except errors.BadLink:
@@ -147,8 +147,8 @@ def test_whatever_stands_behind_the_mark(fragment: str) -> None:
 
 
 @given(secret=st.binary(min_size=32, max_size=32), password=st.booleans())
-def test_keys_survive_being_sent(*, secret: bytes, password: bool) -> None:
-    """A key is read as it is written, ends in a letter or digit (programs cut other marks off), and hides in repr."""
+def test_keys_round_trip(*, secret: bytes, password: bool) -> None:
+    """A key parses as it is written, ends in a letter or digit (programs remove punctuation), and is hidden in repr."""
     key = Key(secret, password)
     assert Key.parse(key.fragment) == key
     assert key.fragment[-1].isalnum()
@@ -156,24 +156,24 @@ def test_keys_survive_being_sent(*, secret: bytes, password: bool) -> None:
 
 
 @pytest.mark.parametrize("limit", [1, 411, 412, 413, 1000, 4096, 10_000, 65_536, 1 << 24])
-def test_the_longest_text(limit: int) -> None:
-    """The longest text is that whose envelope fits, and one byte more does not."""
+def test_max_text_bytes(limit: int) -> None:
+    """The envelope of the longest text fits, and that of one byte more does not."""
     most = max_text_bytes(limit)
     if most:
         assert len(encrypt("x" * most, KEY)) <= limit
     assert len(encrypt("x" * (most + 1), KEY)) > limit
 
 
-def test_sizes() -> None:
-    """The sizes that the document names."""
+def test_padded_sizes() -> None:
+    """The sizes are those in the documentation."""
     assert [len(pad(b"x" * size)) for size in (0, 255, 256, 2047, 2048, 4095, 4096, 8192)] == [
         256, 256, 512, 2048, 4096, 4096, 8192, 12_288,
     ]  # fmt: skip
     assert max_text_bytes(65_536) == 45_055
 
 
-def test_misuse_is_an_error() -> None:
-    """A key that asks for a password, and none; an empty one; text that UTF-8 does not have."""
+def test_misuse_raises_value_error() -> None:
+    """A missing, empty or superfluous password is an error, and so is text that UTF-8 cannot encode."""
     for key, password in ((LOCKED, None), (LOCKED, ""), (KEY, "x")):
         with pytest.raises(ValueError, match="a password is required if and only if"):
             encrypt("x", key, password)
