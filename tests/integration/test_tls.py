@@ -312,7 +312,7 @@ def test_certificates_are_made_with_care(tmp_path: Path) -> None:
     before = {path.name: path.read_bytes() for path in tmp_path.iterdir()}
     again = subprocess.run([COMMAND, "cert", "--folder", str(tmp_path)], capture_output=True, text=True, check=False)
     assert again.returncode != 0
-    assert "is there already" in " ".join(again.stderr.replace("│", " ").split())
+    assert "already exists" in " ".join(again.stderr.replace("│", " ").split())
     assert {path.name: path.read_bytes() for path in tmp_path.iterdir()} == before
     make(tmp_path, file="client")
     assert (tmp_path / "ca.pem").read_bytes() == before["ca.pem"]
