@@ -106,7 +106,7 @@ def _service(url: str, logs: Path) -> tuple[Any, Callable[[], HttpToolsProtocol]
     """The application with everything on, and what makes its connections."""
     limits = dict.fromkeys(("limit_create", "limit_read", "limit_miss"), "1000000")
     settings, _ = load({"store": url, **limits}, {})
-    row = SharedMetrics(1).rows[0]
+    row = SharedMetrics(1).workers[0]
     logger = JsonLogger(DailyFile(str(logs), 1))
     audit, store = AuditLog(logger, row), open_store(url, now_ms, StoreOptions(60))
     app: Any = create_app(settings, store, audit, logger, row)

@@ -85,7 +85,7 @@ def test_an_unexpected_error_is_answered_and_logged_without_its_text(capfd: pyte
         raise AssertionError
 
     async def main() -> None:
-        logger, row = JsonLogger(None), SharedMetrics(1).rows[0]
+        logger, row = JsonLogger(None), SharedMetrics(1).workers[0]
         app = App(Broken(), OPEN, AuditLog(logger, row), logger, row)  # type: ignore[arg-type]
         scope = {"method": "GET", "path": "/", "query_string": b"", "headers": [], "scheme": "https", "client": None}
         await app({**scope, "extensions": {WHOLE: whole}}, unused, unused)

@@ -14,7 +14,7 @@ from messaging_api.observability.rotating_file import NAME, DailyFile
 
 @pytest.fixture
 def metrics() -> ProcessMetrics:
-    return SharedMetrics(1).rows[0]
+    return SharedMetrics(1).workers[0]
 
 
 @pytest.fixture

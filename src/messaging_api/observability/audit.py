@@ -1,8 +1,8 @@
-"""What was turned away and what failed, for those who look for a breach: with client, request id and reason code.
+"""The audit log: rejected and failed requests, with client, request id and reason code, to detect attacks.
 
-A flood must not fill the disk, and nothing must go unsaid. So of each event, reason and client the first is told at
-once in a line of its own; those that follow are counted, and told in one line when `report` is called, which happens
-each second: with their number, and for the rest as the last of them was.
+Repeated events are aggregated, so that a flood cannot fill the disk and nothing goes unlogged. The first event of each
+kind, reason and client is logged at once. Those that follow are counted, and `report`, which is called once a second,
+logs them in one line: their number, and the other fields of the last of them.
 """
 
 from typing import NamedTuple
@@ -11,57 +11,57 @@ from messaging_api.observability.logging import Field, JsonLogger
 from messaging_api.observability.metrics import ProcessMetrics
 
 MAX_DISTINCT = 1000
-"""Events, reasons and clients told apart between two reports; a flood from more addresses is told as one."""
+"""Maximum number of distinct events, reasons and clients between two reports; more clients are logged as one."""
 MANY_CLIENTS = "many"
-"""The client of what came from too many to tell apart."""
+"""The client in a line about more clients than can be told apart."""
 
 _Key = tuple[str, str, str]
 
 
-class _Last(NamedTuple):
-    """The last of some like events, and how many there were since the first, which was told."""
+class _Aggregate(NamedTuple):
+    """Equal events since the first, which was logged: their number, and the last of them."""
 
-    times: int
+    number: int
     level: str
     fields: dict[str, Field]
 
 
 class AuditLog:
-    """Tells `logger` and counts in `metrics`."""
+    """A log of rejections and failures to `logger`, which also counts rejections in `metrics`."""
 
     def __init__(self, logger: JsonLogger, metrics: ProcessMetrics) -> None:
         self._logger = logger
         self._metrics = metrics
-        self._seen: dict[_Key, _Last] = {}
+        self._aggregates: dict[_Key, _Aggregate] = {}
 
     def rejected(self, reason: str, client: str, **fields: Field) -> None:
-        """A request or connection was turned away; `reason` is one of `metrics.REJECTION_REASONS`."""
+        """Log a rejected request or connection; `reason` is one of `metrics.REJECTION_REASONS`."""
         self._metrics.count("messaging_refusals", reason)
-        self._fold(("refused", reason, client), "warning", fields)
+        self._add(("refused", reason, client), "warning", fields)
 
     def failed(self, event: str, reason: str, client: str, **fields: Field) -> None:
-        """Something of ours failed while it served `client`."""
-        self._fold((event, reason, client), "error", fields)
+        """Log a failure of the service itself during a request of `client`."""
+        self._add((event, reason, client), "error", fields)
 
     def report(self) -> None:
-        """Tell what has gathered since the last report."""
-        seen, self._seen = self._seen, {}
-        for key, last in seen.items():
-            if last.times:
-                self._tell(key, last)
+        """Log the events that were aggregated since the last report."""
+        aggregates, self._aggregates = self._aggregates, {}
+        for key, aggregate in aggregates.items():
+            if aggregate.number:
+                self._log(key, aggregate)
 
-    def _fold(self, key: _Key, level: str, fields: dict[str, Field]) -> None:
+    def _add(self, key: _Key, level: str, fields: dict[str, Field]) -> None:
         fields.setdefault("request_id", None)
-        seen = self._seen.get(key)
-        if seen is None and len(self._seen) >= MAX_DISTINCT:
+        aggregate = self._aggregates.get(key)
+        if aggregate is None and len(self._aggregates) >= MAX_DISTINCT:
             key = (*key[:2], MANY_CLIENTS)
-            seen = self._seen.get(key)
-        if seen is None:
-            self._tell(key, _Last(1, level, fields))
-            self._seen[key] = _Last(0, level, fields)
+            aggregate = self._aggregates.get(key)
+        if aggregate is None:
+            self._log(key, _Aggregate(1, level, fields))
+            self._aggregates[key] = _Aggregate(0, level, fields)
         else:
-            self._seen[key] = _Last(seen.times + 1, level, fields)
+            self._aggregates[key] = _Aggregate(aggregate.number + 1, level, fields)
 
-    def _tell(self, key: _Key, last: _Last) -> None:
+    def _log(self, key: _Key, events: _Aggregate) -> None:
         event, reason, client = key
-        self._logger.event(event, last.level, **last.fields, reason=reason, client=client, count=last.times)
+        self._logger.event(event, events.level, **events.fields, reason=reason, client=client, count=events.number)

@@ -1,7 +1,7 @@
-"""Counters that are right across processes: one row of 64-bit numbers a process, in memory they all share.
+"""Metrics that are exact across processes: one row of 64-bit numbers per process, in shared memory.
 
-A process writes its own row only, so nothing is locked and counting costs one dictionary look-up. Rows live in the
-supervisor's memory and outlast a worker that dies. A scrape adds the rows up: `web/prometheus.py`.
+A process writes to its own row only, so there is no lock, and counting costs one dictionary look-up. The memory belongs
+to the supervisor, so the row of a worker outlasts its death. `web/prometheus.py` adds the rows up at a scrape.
 """
 
 import itertools
@@ -29,15 +29,15 @@ REJECTION_REASONS = (
     *("slow_head", "slow_body", "slow_reader", "tls_failed", "plain_http", "https_required"),
     *("content_encoding", "transfer_coding", "client_gone"),
 )
-"""Why requests and connections are turned away."""
+"""The reasons why requests and connections are rejected."""
 LATENCY_BUCKETS = (0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1.0, 2.5)
-"""Upper bounds of the latency buckets, in seconds."""
+"""Upper limits of the latency buckets, in seconds."""
 BATCH_SIZE_BUCKETS = tuple(2**n for n in range(11))
-"""Upper bounds of the buckets for operations in a batch."""
+"""Upper limits of the buckets for operations in a batch."""
 
 
 class Counter(NamedTuple):
-    """A counter, or a family of them: one for each combination of label values."""
+    """A counter, or a family of counters: one for each combination of label values."""
 
     name: str
     meaning: str
@@ -47,20 +47,22 @@ class Counter(NamedTuple):
 COUNTERS = (
     Counter(
         "messaging_requests",
-        "Requests answered.",
+        "Responses sent.",
         {"route": ROUTES, "method": METHODS, "status": tuple(map(str, STATUSES))},
     ),
     Counter(
-        "messaging_messages", "What became of messages.", {"event": ("created", "read", "burned", "expired_unread")}
+        "messaging_messages",
+        "Events in the life of messages.",
+        {"event": ("created", "read", "burned", "expired_unread")},
     ),
-    Counter("messaging_store_failures", "Operations the store failed.", {"reason": ("unavailable", "full")}),
-    Counter("messaging_refusals", "Requests and connections turned away.", {"reason": REJECTION_REASONS}),
-    Counter("messaging_uncounted", "Requests let through because the counters of limits gave no answer.", {}),
+    Counter("messaging_store_failures", "Failed operations of the store.", {"reason": ("unavailable", "full")}),
+    Counter("messaging_refusals", "Rejected requests and connections.", {"reason": REJECTION_REASONS}),
+    Counter("messaging_uncounted", "Requests admitted without a count, because the counters did not answer.", {}),
     Counter("messaging_log_failures", "Writes to the log file that failed.", {}),
     Counter("messaging_process_restarts", "Processes that died and were started again.", {}),
 )
 GAUGES = ("heartbeat", "draining", "connections", "in_flight", "lag_us", "cpu_ms", "resident_bytes")
-"""Numbers that are set, not counted. Times: monotonic seconds, microseconds late, milliseconds of CPU."""
+"""Numbers that are set, not counted. Units: `heartbeat` monotonic seconds, `lag_us` µs of delay, `cpu_ms` ms of CPU."""
 
 _Key = tuple[str, ...]
 
@@ -91,28 +93,28 @@ _EXPIRED_UNREAD = SLOT["messaging_messages", "expired_unread"]
 
 
 class ProcessMetrics:
-    """The numbers of one process."""
+    """The metrics of one process."""
 
     def __init__(self, numbers: memoryview) -> None:
         self._numbers = numbers
 
     def count(self, *key: str) -> None:
-        """Add one; `key` is the counter's name and its label values in order."""
+        """Add one to a counter; `key` is its name and its label values in order."""
         self._numbers[SLOT[key]] += 1
 
     def answered(self, route: str, method: str, status: int, seconds: float) -> None:
-        """A request was answered and took so long. The sum is kept in microseconds."""
+        """Count a response and its duration, which is summed up in µs."""
         numbers, first = self._numbers, _DURATION[route]
         numbers[_REQUEST[route, method, status]] += 1
         numbers[first + bisect_left(LATENCY_BUCKETS, seconds)] += 1
         numbers[first + len(LATENCY_BUCKETS) + 1] += int(seconds * 1e6)
 
     def expired_unread(self, messages: int) -> None:
-        """So many messages expired that nobody had read."""
+        """Count messages that expired without a read."""
         self._numbers[_EXPIRED_UNREAD] += messages
 
     def batch(self, size: int) -> None:
-        """So many operations went to the store in one round trip or transaction."""
+        """Count a batch of `size` operations: one round trip to the store, or one transaction."""
         self._numbers[_BATCH + min((size - 1).bit_length(), len(BATCH_SIZE_BUCKETS))] += 1
         self._numbers[_BATCH + len(BATCH_SIZE_BUCKETS) + 1] += size
 
@@ -121,20 +123,23 @@ class ProcessMetrics:
         self._numbers[SLOT[(name,)]] = value
 
     def get(self, *key: str) -> int:
-        """The number as it stands."""
+        """Return the current number; see `count` for `key`."""
         number: int = self._numbers[SLOT[key]]
         return number
 
 
 class SharedMetrics:
-    """The rows of all processes, made before they are forked: `rows` of the workers, `parent` of the supervisor."""
+    """The metrics of all processes, made before they are forked.
+
+    `supervisor` and `ops` belong to these two processes, `workers` to each worker.
+    """
 
     def __init__(self, workers: int) -> None:
         width = len(SLOT)
         numbers = memoryview(mmap.mmap(-1, (workers + 2) * width * 8)).cast("Q")
-        self._all = [ProcessMetrics(numbers[at : at + width]) for at in range(0, len(numbers), width)]
-        self.parent, self.ops, *self.rows = self._all
+        self._all = [ProcessMetrics(numbers[start : start + width]) for start in range(0, len(numbers), width)]
+        self.supervisor, self.ops, *self.workers = self._all
 
     def total(self, *key: str) -> int:
-        """The sum over all processes."""
-        return sum(row.get(*key) for row in self._all)
+        """Return the sum over all processes; see `ProcessMetrics.count` for `key`."""
+        return sum(process.get(*key) for process in self._all)

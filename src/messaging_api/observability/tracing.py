@@ -1,11 +1,11 @@
-"""OpenTelemetry traces: one span a request, and in it one for each operation of the store. Needs `[tracing]`.
+"""OpenTelemetry traces: one span per request, with one span for each operation of the store. Needs `[tracing]`.
 
-A span is named by its route's label and carries method, route, status and request id (as in the log), a span of the
-store how many operations shared its round trip. Nothing a client sent goes out but the trace and parent that its
-`traceparent` named (W3C Trace Context, section 3.2): no path, no query, no `tracestate`, no baggage, no error texts.
-Sampling, headers and more are set by OpenTelemetry's own variables, as OTEL_TRACES_SAMPLER.
+The span of a request is named by the label of its route and has method, route, status and request id (as in the log);
+the span of an operation has the number of operations in its round trip. Of what a client sent, only the trace and the
+parent in its `traceparent` are exported (W3C Trace Context, section 3.2): no path, no query, no `tracestate`, no
+baggage, no error texts. OpenTelemetry's own variables, such as OTEL_TRACES_SAMPLER, set sampling, headers and more.
 
-Imported only where traces are asked for: without them none of this costs anything.
+This module is imported only if traces are enabled: otherwise they cost nothing.
 """
 
 from collections.abc import Callable
@@ -27,8 +27,8 @@ from messaging_api.web.app import App
 from messaging_api.web.responses import Response
 from messaging_api.web.types import Request
 
-_PATIENCE = 2.0
-"""Seconds that the collector gets: for a lot of spans, and for the last when the service stops."""
+_EXPORT_TIMEOUT = 2.0
+"""Seconds for the collector to accept a batch of spans, and the last one when the service stops."""
 
 Batch = list[PendingOperation[Any, Any]]
 
@@ -36,22 +36,22 @@ _propagator = TraceContextTextMapPropagator()
 
 
 class TraceExporter:
-    """Where spans go: over OTLP/HTTP to `url` (as http://collector:4318/v1/traces), from a thread of its own."""
+    """An exporter of spans over OTLP/HTTP to `url`, such as http://collector:4318/v1/traces, in its own thread."""
 
     def __init__(self, url: str) -> None:
         resource = Resource.create({"service.name": "messaging_api", "service.version": __version__})
         self._provider = TracerProvider(resource=resource, shutdown_on_exit=False)
-        self._provider.add_span_processor(BatchSpanProcessor(OTLPSpanExporter(url, timeout=_PATIENCE)))
+        self._provider.add_span_processor(BatchSpanProcessor(OTLPSpanExporter(url, timeout=_EXPORT_TIMEOUT)))
         self.tracer = self._provider.get_tracer("messaging_api", __version__)
 
     def close(self) -> None:
-        """Send what is left, within some seconds. Blocks."""
-        self._provider.force_flush(int(_PATIENCE * 1000))
+        """Export the remaining spans, for a few seconds at most. Blocks."""
+        self._provider.force_flush(int(_EXPORT_TIMEOUT * 1000))
         self._provider.shutdown()
 
 
 class TracedApp:
-    """The application, each request in a span."""
+    """An application that serves each request in a span."""
 
     def __init__(self, app: App, tracer: Tracer) -> None:
         self._app = app
@@ -64,9 +64,9 @@ class TracedApp:
     async def _serve(self, request: Request) -> Response:
         method = request.method if request.method in METHODS else "other"
         route = self._app.router.find(request.path)[0].label
-        facts = {"http.request.method": method, "http.route": route, "messaging.request_id": request.request_id}
+        attributes = {"http.request.method": method, "http.route": route, "messaging.request_id": request.request_id}
         parent = _parent(request)
-        with self._tracer.start_as_current_span(f"{method} {route}", parent, SpanKind.SERVER, facts) as span:
+        with self._tracer.start_as_current_span(f"{method} {route}", parent, SpanKind.SERVER, attributes) as span:
             response = await self._app(request)
             span.set_attribute("http.response.status_code", response.status)
             if response.status >= 500:
@@ -93,7 +93,7 @@ class TracedOperation(PendingOperation[Any, Any]):
 
 
 class TracedBatcher(Batcher[Any, Any]):
-    """A Batcher, each operation in a span: from its submission to its result."""
+    """A Batcher with a span for each operation, from its submission to its result."""
 
     def __init__(self, tracer: Tracer, run: Callable[[Batch], None], observe: Callable[[int], None]) -> None:
         super().__init__(run, observe)
@@ -101,7 +101,7 @@ class TracedBatcher(Batcher[Any, Any]):
         self._spans: list[Span] = []
 
     def _pending(self, operation: object) -> PendingOperation[Any, Any]:
-        if not get_current_span().get_span_context().is_valid:  # no request asked for it, such as a sweep
+        if not get_current_span().get_span_context().is_valid:  # a sweep, say, belongs to no request
             return PendingOperation(operation)
         span = self._tracer.start_span("store", kind=SpanKind.CLIENT)
         self._spans.append(span)
@@ -115,6 +115,6 @@ class TracedBatcher(Batcher[Any, Any]):
 
 
 def _parent(request: Request) -> Context:
-    """Return the span that the client's `traceparent` names, if it is one; without its `tracestate`."""
+    """Return the parent span that the client's `traceparent` names, if it is valid; without its `tracestate`."""
     header = request.headers.get(b"traceparent")
     return _propagator.extract({"traceparent": header.decode("latin-1")} if header else {}, Context())

@@ -52,14 +52,14 @@ class ParentProcess:
     def run(self) -> None:
         """Serve until SIGTERM or SIGINT."""
         _collect_rarely()
-        logger = self._inherited.logger(self._metrics.parent)
+        logger = self._inherited.logger(self._metrics.supervisor)
         logger.event("started", url=self.url, ops=self.ops_url, workers=self._settings.workers)
         wanted = self._settings.max_connections + SPARE_DESCRIPTORS
         if self._descriptors < wanted:
             logger.event("few_descriptors", "warning", allowed=self._descriptors, wanted=wanted)
         workers = [
             Child(f"worker-{n}", partial(run_worker, self._inherited, metrics))
-            for n, metrics in enumerate(self._metrics.rows)
+            for n, metrics in enumerate(self._metrics.workers)
         ]
         children = [*workers, Child("ops", partial(run_ops, self._inherited))]
         drain = DrainPhase(self._settings.drain_seconds, partial(self._begin_draining, logger))
@@ -67,11 +67,11 @@ class ParentProcess:
         logger.event("stopped")
 
     def _on_death(self, logger: JsonLogger, event: str, **fields: Field) -> None:
-        self._metrics.parent.count("messaging_process_restarts")
+        self._metrics.supervisor.count("messaging_process_restarts")
         logger.event(event, "warning", **fields)
 
     def _begin_draining(self, logger: JsonLogger) -> None:
-        self._metrics.parent.put("draining", 1)
+        self._metrics.supervisor.put("draining", 1)
         logger.event("stopping", drain_seconds=self._settings.drain_seconds)
 
     def _close_sockets(self) -> None:

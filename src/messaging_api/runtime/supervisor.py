@@ -1,4 +1,4 @@
-"""One parent that keeps its children running: no event loop, no threads, nothing to go wrong."""
+"""The supervisor: a parent process that keeps its children running, without an event loop or threads."""
 
 import math
 import os
@@ -9,22 +9,22 @@ from typing import NamedTuple, NoReturn
 
 _SIGNALS = {signal.SIGCHLD, signal.SIGTERM, signal.SIGINT}
 _KILL_AFTER = 30.0
-"""Seconds after which a child that was told to stop is killed."""
+"""Seconds from SIGTERM until a child that still runs is killed."""
 _MAX_RESTART_PAUSE = 5.0
-"""Longest pause, in seconds, before a child that keeps dying is started again."""
+"""Longest pause, in seconds, before a child that keeps dying is restarted."""
 
 
 class Child(NamedTuple):
-    """A process to keep running. `main` gets the end of a pipe that closes when the parent is gone."""
+    """A process to keep running. `main` gets the read end of a pipe that closes when the parent dies."""
 
     name: str
     main: Callable[[int], None]
 
 
 class DrainPhase(NamedTuple):
-    """How stopping begins: `on_begin` is called, and for this many seconds the children go on as before.
+    """The first phase of a stop: `on_begin` is called, and the children keep running for `seconds`.
 
-    Long enough for a load balancer to see that it should send nothing more here. A second signal cuts it short.
+    In this time a load balancer notices that it should stop sending requests. A second signal ends the phase.
     """
 
     seconds: float
@@ -32,7 +32,10 @@ class DrainPhase(NamedTuple):
 
 
 class Supervisor:
-    """`on_event` hears of events: their name and fields. `on_stop` is called once when the children are to stop."""
+    """A supervisor of child processes.
+
+    `on_event` is called with the name and the fields of an event, `on_stop` once before the children are stopped.
+    """
 
     def __init__(
         self, children: Sequence[Child], on_event: Callable[..., None], drain: DrainPhase, on_stop: Callable[[], None]
@@ -46,9 +49,9 @@ class Supervisor:
         self._deaths: dict[str, int] = {}
 
     def run(self) -> None:
-        """Start all, restart whatever dies, until SIGTERM or SIGINT; then drain, stop all and wait for them."""
+        """Start all children and restart those that die; on SIGTERM or SIGINT drain, stop all and wait for them."""
         signal.pthread_sigmask(signal.SIG_BLOCK, _SIGNALS)
-        self._alive, self._held = os.pipe()
+        self._pipe_read, self._pipe_write = os.pipe()
         for child in self._children:
             self._start(child)
         self._keep_running(math.inf)
@@ -57,7 +60,7 @@ class Supervisor:
         self._stop()
 
     def _keep_running(self, until: float) -> None:
-        """Restart whatever dies until a signal to stop comes, or until then by the monotonic clock."""
+        """Restart children that die, until a signal to stop or until the monotonic time `until`."""
         while time.monotonic() < until:
             due = min(until, min(self._due)[0] if self._due else math.inf)
             if self._wait(due) in (signal.SIGTERM, signal.SIGINT):
@@ -73,28 +76,28 @@ class Supervisor:
     def _run_child(self, child: Child) -> NoReturn:
         code = 1
         try:
-            os.close(self._held)
+            os.close(self._pipe_write)
             signal.signal(signal.SIGINT, signal.SIG_IGN)  # Ctrl-C reaches the whole group; the parent decides
             signal.pthread_sigmask(signal.SIG_UNBLOCK, _SIGNALS)
-            child.main(self._alive)
+            child.main(self._pipe_read)
             code = 0
         finally:
             os._exit(code)
 
     def _wait(self, until: float) -> int:
-        """Wait for a signal; bury the dead. The signal, 0 when the time has come."""
+        """Wait for a signal, and reap dead children. Return the signal, 0 at the time `until`."""
         seconds = max(0.0, until - time.monotonic())
-        came = signal.sigwaitinfo(_SIGNALS) if until == math.inf else signal.sigtimedwait(_SIGNALS, seconds)
+        received = signal.sigwaitinfo(_SIGNALS) if until == math.inf else signal.sigtimedwait(_SIGNALS, seconds)
         while self._running:
             pid, status = os.waitpid(-1, os.WNOHANG)
             if pid == 0:
                 break
             self._reap(pid, os.waitstatus_to_exitcode(status))
-        return 0 if came is None else came.si_signo
+        return 0 if received is None else received.si_signo
 
     def _reap(self, pid: int, code: int) -> None:
         child = self._running.pop(pid, None)
-        if child is None:  # an orphan that came to us: in a container we are the first process
+        if child is None:  # an orphan: in a container the supervisor is the first process, which inherits them
             return
         deaths = self._deaths[child.name] = self._deaths.get(child.name, 0) + 1
         pause = min(0.05 * 2 ** (deaths - 1), _MAX_RESTART_PAUSE)

@@ -35,11 +35,11 @@ class OpsApp:
             return Response(200, _METRICS, await self._exporter.text())
         stuck = self._exporter.stuck()
         if stuck:
-            return _text(503, f"{stuck} of {len(self._metrics.rows)} workers give no sign of life.")
+            return _text(503, f"{stuck} of {len(self._metrics.workers)} workers give no sign of life.")
         return await self._ready() if path == "/ready" else _text(200, "alive")
 
     async def _ready(self) -> Response:
-        if self._metrics.parent.get("draining"):
+        if self._metrics.supervisor.get("draining"):
             return _text(503, "This service is about to stop; send no more requests.")
         try:
             await self._store.ping()

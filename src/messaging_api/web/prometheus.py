@@ -36,7 +36,7 @@ class PrometheusExporter:
 
     def stuck(self) -> int:
         """How many workers give no sign of life."""
-        return sum(self._clock() - row.get("heartbeat") > STALE for row in self._board.rows)
+        return sum(self._clock() - row.get("heartbeat") > STALE for row in self._board.workers)
 
     async def text(self) -> bytes:
         """Prometheus text format 0.0.4."""
@@ -49,7 +49,7 @@ class PrometheusExporter:
         info = {"version": __version__, "python": platform.python_version(), "store": self._kind}
         yield InfoMetricFamily("messaging_build", "What runs here.", value=info)
         yield _gauge("messaging_start_time_seconds", "When the service started.", self._started)
-        yield _gauge("messaging_draining", "1 when it is about to stop.", self._board.parent.get("draining"))
+        yield _gauge("messaging_draining", "1 when it is about to stop.", self._board.supervisor.get("draining"))
         for counter in COUNTERS:
             family = CounterMetricFamily(counter.name, counter.meaning, labels=list(counter.labels))
             for values in itertools.product(*counter.labels.values()):
@@ -81,7 +81,7 @@ class PrometheusExporter:
             ),
         )
         up = _by_worker("messaging_worker_up", "1 when it gives signs of life.")
-        for n, row in enumerate(self._board.rows):
+        for n, row in enumerate(self._board.workers):
             up.add_metric([str(n)], self._clock() - row.get("heartbeat") <= STALE)
             for family, name, unit in families:
                 family.add_metric([str(n)], row.get(name) * unit)
