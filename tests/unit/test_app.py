@@ -14,13 +14,14 @@ from messaging_api.errors import InvalidRequest, MessagingError
 from messaging_api.observability.audit import AuditLog
 from messaging_api.observability.logging import JsonLogger
 from messaging_api.observability.metrics import METHODS, ROUTES, STATUSES, SharedMetrics
+from messaging_api.observability.timestamps import format_milliseconds, format_time
 from messaging_api.web import problems
 from messaging_api.web.admission import Admission
 from messaging_api.web.app import App
 from messaging_api.web.client_address import ClientAddresses
 from messaging_api.web.negotiation import media_type, wanted
 from messaging_api.web.problems import INTERNAL, TABLE, problem
-from messaging_api.web.timestamps import format_time, parse_time
+from messaging_api.web.timestamps import parse_time
 from messaging_api.web.tokens import Tokens
 from messaging_api.web.types import WHOLE
 
@@ -159,3 +160,9 @@ def test_what_is_no_time(text: str) -> None:
 def test_labels_are_few() -> None:
     """Metrics cannot be blown up by what clients send: all label values are fixed."""
     assert len(ROUTES) * len(METHODS) * len(STATUSES) < 2000
+
+
+@pytest.mark.parametrize(("seconds", "text"), [(0.0, "0.000"), (0.0012349, "1.234"), (12.5, "12500.000")])
+def test_durations_have_three_decimals(seconds: float, text: str) -> None:
+    """Seconds are written as milliseconds, rounded down to microseconds."""
+    assert format_milliseconds(seconds) == text

@@ -1,8 +1,8 @@
-"""Structured logs: one JSON object a line, to a file and to the console.
+"""Structured logs: one JSON object per line, to a file and to the console.
 
-Lines of one turn of the event loop are written in one write. At midnight UTC `messaging_api.log` becomes
-`messaging_api.log.yymmdd`, safely with any number of processes writing to it. No line ever holds an id, a link, a key
-or a message; JSON escapes control characters, so nothing a client sent can forge a line.
+The lines of one turn of the event loop are written in one write. At midnight UTC `messaging_api.log` is renamed to
+`messaging_api.log.yymmdd`, safely with any number of processes writing to it. No line ever contains an id, a link, a
+key or a message. JSON escapes control characters, so a client cannot forge a line.
 """
 
 import asyncio
@@ -16,6 +16,7 @@ from collections.abc import Callable
 import msgspec
 
 from messaging_api.observability.rotating_file import DailyFile
+from messaging_api.observability.timestamps import format_time
 
 _encode = msgspec.json.Encoder().encode
 
@@ -23,7 +24,11 @@ Field = str | int | float | bool | None
 
 
 class JsonLogger:
-    """Writes events. `file` is None for the console alone; `on_failure` hears of each write that failed."""
+    """A logger of events.
+
+    `file` is None for the console only; `console` is a file descriptor. `clock` returns seconds since the epoch.
+    `on_failure` is called for each write that failed.
+    """
 
     def __init__(
         self,
@@ -38,10 +43,10 @@ class JsonLogger:
         self._on_failure = on_failure
         self._lines: list[str] = []
         self._failing = False
-        self._turn = ""
+        self._turn_time = ""
 
     def event(self, event: str, level: str = "info", **fields: Field) -> None:
-        """Write one line: time, level, event and `fields`, with the `request_id` if a request is concerned."""
+        """Add a line with the time, the level, the event and `fields`, which has the `request_id` of a request."""
         line = {"time": self._now(), "level": level, "event": event, "request_id": None, **fields}
         self._add(_encode(line).decode() + "\n")
 
@@ -52,8 +57,8 @@ class JsonLogger:
     def _now(self) -> str:
         """Return the time of the first line of this turn, for all of its lines: the text costs as much as a line."""
         if not self._lines:
-            self._turn = _stamp(self._clock())
-        return self._turn
+            self._turn_time = format_time(int(self._clock() * 1000))
+        return self._turn_time
 
     def _add(self, line: str) -> None:
         lines = self._lines
@@ -61,7 +66,7 @@ class JsonLogger:
         if len(lines) == 1:
             try:
                 asyncio.get_running_loop().call_soon(self.flush)
-            except RuntimeError:  # no loop here: nothing would flush later
+            except RuntimeError:  # without a loop, nothing would flush later
                 self.flush()
 
     def flush(self) -> None:
@@ -79,22 +84,22 @@ class JsonLogger:
         except OSError as error:
             self._on_failure()
             if not self._failing:
-                complaint = {"time": _stamp(self._clock()), "level": "error", "event": "log_file_failed"}
-                _write_console(self._console, _encode({**complaint, "reason": error.strerror}) + b"\n")
+                line = {"time": format_time(int(self._clock() * 1000)), "level": "error", "event": "log_file_failed"}
+                _write_console(self._console, _encode({**line, "reason": error.strerror}) + b"\n")
             self._failing = True
         else:
             self._failing = False
 
 
 class LibraryLogHandler(logging.Handler):
-    """Brings the lines of libraries into the journal; of an exception its class and place, not its text."""
+    """A handler that passes the records of libraries to `logger`; of an exception the class and place, not the text."""
 
     def __init__(self, logger: JsonLogger) -> None:
         super().__init__(logging.WARNING)
         self._logger = logger
 
     def emit(self, record: logging.LogRecord) -> None:
-        """See `logging.Handler`."""
+        """Log a record; see `logging.Handler`."""
         error = record.exc_info[1] if record.exc_info else None
         fields = where(error) if error is not None else {}
         self._logger.event(
@@ -103,28 +108,16 @@ class LibraryLogHandler(logging.Handler):
 
 
 def capture_logging(logger: JsonLogger) -> None:
-    """Send the lines of all libraries to `logger`, and nowhere else."""
+    """Send the log records of all libraries to `logger` only."""
     logging.root.handlers[:] = [LibraryLogHandler(logger)]
     logging.captureWarnings(capture=True)
 
 
 def where(error: BaseException) -> dict[str, Field]:
-    """What may be logged of an unexpected error. Its text may hold what a client sent, so it stays out."""
+    """Return the loggable fields of an unexpected error: class and place, not its text, which may quote a client."""
     frames = traceback.extract_tb(error.__traceback__)[-5:]
     place = " < ".join(f"{os.path.basename(frame.filename)}:{frame.lineno}" for frame in reversed(frames))  # noqa: PTH119
     return {"error": type(error).__name__, "at": place}
-
-
-_second: tuple[int, str] = (0, "")
-
-
-def _stamp(now: float) -> str:
-    """RFC 3339 in UTC with milliseconds; the text of a second is made once."""
-    global _second  # noqa: PLW0603 a cache of one
-    whole = int(now)
-    if _second[0] != whole:
-        _second = (whole, time.strftime("%Y-%m-%dT%H:%M:%S", time.gmtime(whole)))
-    return f"{_second[1]}.{int((now - whole) * 1000):03d}Z"
 
 
 def _write_console(descriptor: int, lines: bytes) -> None:

@@ -11,6 +11,7 @@ from messaging_api.errors import MessagingError, StoreError, StoreFull
 from messaging_api.observability.audit import AuditLog
 from messaging_api.observability.logging import JsonLogger, where
 from messaging_api.observability.metrics import METHODS, ProcessMetrics
+from messaging_api.observability.timestamps import format_milliseconds
 from messaging_api.web.admission import Admission
 from messaging_api.web.client_address import ClientAddresses
 from messaging_api.web.cors import Cors
@@ -19,7 +20,6 @@ from messaging_api.web.http_errors import MethodNotAllowed, UnknownAddress
 from messaging_api.web.problems import problem_of
 from messaging_api.web.responses import HeaderBlock, Response, lines
 from messaging_api.web.routes import Route, Router
-from messaging_api.web.timestamps import format_milliseconds
 from messaging_api.web.types import Request
 
 

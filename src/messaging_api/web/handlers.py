@@ -10,6 +10,7 @@ from messaging_api import __version__
 from messaging_api.core.message import MAX_READS
 from messaging_api.core.service import CreatedMessage, FoundReceipt, OpenedMessage, ReceiptStatus, Service
 from messaging_api.errors import InvalidRequest, MessageNotFound
+from messaging_api.observability.timestamps import format_time
 from messaging_api.web.admission import Admission
 from messaging_api.web.http_errors import UnknownAddress
 from messaging_api.web.negotiation import accepted_format
@@ -19,7 +20,6 @@ from messaging_api.web.problems import Problem, as_json
 from messaging_api.web.request_body import read_draft
 from messaging_api.web.responses import HeaderBlock, Response, lines
 from messaging_api.web.schemas import CreatedMessageBody, DescriptionBody, OpenedMessageBody, ReceiptBody, ServiceLimits
-from messaging_api.web.timestamps import format_time
 from messaging_api.web.types import Request
 
 _KEY = re.compile(rb"[!-~]{1,255}")
