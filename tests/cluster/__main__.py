@@ -86,7 +86,7 @@ def measure(row: Row, folder: Path) -> Report:
 
 HEAD = """\
 | on | replicas to wait | kills | acknowledged | lost | shown twice | burned and back | spent unseen | refused \
-| audit last, median (longest) |
+| refusals last, median (longest) |
 |---|---|---|---|---|---|---|---|---|---|
 """
 
@@ -107,7 +107,7 @@ def failures(row: Row, report: Report) -> list[str]:
     if row.replicas_to_wait and (told.lost or told.doubled or told.back):
         found.append(f"{row.what}: lost {told.lost}, shown twice {told.doubled}, back {told.back}")
     if row.replicas_to_wait and row.fate is die and max(report.outages) > MAY_LAST:
-        found.append(f"{row.what}: audit lasted {max(report.outages):.2f} s")
+        found.append(f"{row.what}: rejections lasted {max(report.outages):.2f} s")
     return found
 
 

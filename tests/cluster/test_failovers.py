@@ -19,7 +19,7 @@ def kept_its_word(report: Report) -> None:
 
 
 def test_each_master_of_a_cluster_dies(cluster: Cluster, tmp_path: Path) -> None:
-    """kill -9 of each master in turn and a resharding in the middle; audit end when the cluster is whole again."""
+    """kill -9 of each master in turn and a resharding in the middle; rejections end when the cluster is whole again."""
     with serving(tmp_path, cluster.url, "--workers", "2", "--replicas-to-wait", "1") as service:
         report = run(service.url, cluster, each_in_turn(cluster), 3, lambda: cluster.move_slots(500))
     kept_its_word(report)

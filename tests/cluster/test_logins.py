@@ -7,7 +7,7 @@ from pathlib import Path
 from messaging_api.core.ratelimit import WindowCounts
 from messaging_api.core.store import Entry, Store
 from tests.cluster.test_topology import read_out
-from tests.contract.test_counters import answer
+from tests.contract.test_counters import count_once
 from tests.integration.test_store_faults import refused_in_time
 from tests.support.clusters import NAME, cluster_running, hosts, trio_running
 from tests.support.redis_server import RedisServer
@@ -44,7 +44,7 @@ async def all_of_it(store: Store) -> None:
     await read_out(store, kept)
     assert await store.burn(kept.locator) is not None
     assert await store.receipt(ticket.locator) == ticket.value
-    assert isinstance(await answer(store, (b"4\x01\x02\x03\x04", "read", "miss")), WindowCounts)
+    assert isinstance(await count_once(store, (b"4\x01\x02\x03\x04", "read", "miss")), WindowCounts)
     await store.ping()
     assert (await store.stats()).records > 0
 

@@ -1,4 +1,4 @@
-"""What every store promises (`core/store.py`), proven of each."""
+"""The contract of a store (`core/store.py`), verified for every store."""
 
 import asyncio
 import multiprocessing
@@ -18,20 +18,20 @@ READERS = 16
 ROUNDS = 100
 
 
-def test_what_is_created_lies_there(store_url: str) -> None:
-    """A message and its receipt are given back byte for byte, empty and odd bytes too."""
-    kept, ticket = message(bytes(range(256)) * 300, reads=3), receipt(b"\x00\r\n" * 9)
+def test_created_records_are_returned_unchanged(store_url: str) -> None:
+    """A message and its receipt are returned byte for byte, with odd bytes too."""
+    stored, receipt_entry = message(bytes(range(256)) * 300, reads=3), receipt(b"\x00\r\n" * 9)
 
     async def work(store: Store) -> None:
-        assert await store.create(kept, ticket) is None
-        assert await store.look(kept.locator) == record.unpack(kept.value)
-        assert await store.receipt(ticket.locator) == ticket.value
+        assert await store.create(stored, receipt_entry) is None
+        assert await store.look(stored.locator) == record.unpack(stored.value)
+        assert await store.receipt(receipt_entry.locator) == receipt_entry.value
 
     on_store(store_url, work)
 
 
-def test_how_it_stands(store_url: str) -> None:
-    """Each create adds a message and a receipt to the records; the room that is used is a share of all there is."""
+def test_stats_count_records_and_used_bytes(store_url: str) -> None:
+    """A create adds two records, a message and a receipt; `full` is a share of the capacity."""
 
     async def work(store: Store) -> None:
         before = await store.stats()
@@ -46,8 +46,8 @@ def test_how_it_stands(store_url: str) -> None:
     on_store(store_url, work)
 
 
-def test_what_was_not_created_does_not(store_url: str) -> None:
-    """An empty place is None for every operation."""
+def test_absent_records_are_none(store_url: str) -> None:
+    """Every operation returns None at a locator without a record."""
 
     async def work(store: Store) -> None:
         assert await store.look(locator()) is None
@@ -58,83 +58,83 @@ def test_what_was_not_created_does_not(store_url: str) -> None:
     on_store(store_url, work)
 
 
-def test_takes_count_down_to_a_trace(store_url: str) -> None:
-    """Each take gives the message as it was before; after the last one only its head is left."""
-    kept = message(reads=2)
+def test_takes_count_down_to_a_tombstone(store_url: str) -> None:
+    """A take returns the message as it was before; the last one leaves only its head."""
+    stored = message(reads=2)
 
     async def work(store: Store) -> None:
-        await store.create(kept, receipt())
-        value = kept.value
+        await store.create(stored, receipt())
+        value = stored.value
         for _ in range(2):
-            assert await store.take(kept.locator) == record.unpack(value)
+            assert await store.take(stored.locator) == record.unpack(value)
             value = record.after_read(value)
-            assert await store.look(kept.locator) == record.unpack(value)
-        assert await store.take(kept.locator) is None
-        trace = await store.look(kept.locator)
-        assert trace is not None
-        assert (trace.state, trace.box) == ("read", b"")
+            assert await store.look(stored.locator) == record.unpack(value)
+        assert await store.take(stored.locator) is None
+        tombstone = await store.look(stored.locator)
+        assert tombstone is not None
+        assert (tombstone.state, tombstone.box) == ("read", b"")
 
     on_store(store_url, work)
 
 
-def test_unlimited_messages_are_taken_uncounted(store_url: str) -> None:
-    """A take of a message without limit changes nothing."""
-    kept = message()
+def test_unlimited_messages_are_not_counted(store_url: str) -> None:
+    """A take of a message with unlimited reads changes nothing."""
+    stored = message()
 
     async def work(store: Store) -> None:
-        await store.create(kept, receipt())
-        assert [await store.take(kept.locator) for _ in range(3)] == [record.unpack(kept.value)] * 3
+        await store.create(stored, receipt())
+        assert [await store.take(stored.locator) for _ in range(3)] == [record.unpack(stored.value)] * 3
 
     on_store(store_url, work)
 
 
 @pytest.mark.parametrize("reads", [None, 1, 1000])
-def test_burning_leaves_a_trace(store_url: str, reads: int | None) -> None:
-    """A burn gives the message as it was; then only its head is left, for a second burn too."""
-    kept = message(reads=reads)
+def test_burn_leaves_a_tombstone(store_url: str, reads: int | None) -> None:
+    """A burn returns the message as it was before and leaves only its head, also for a second burn."""
+    stored = message(reads=reads)
 
     async def work(store: Store) -> None:
-        await store.create(kept, receipt())
-        assert await store.burn(kept.locator) == record.unpack(kept.value)
-        tombstone = record.unpack(record.tombstone(kept.value))
-        assert await store.burn(kept.locator) == tombstone
-        assert await store.look(kept.locator) == tombstone
+        await store.create(stored, receipt())
+        assert await store.burn(stored.locator) == record.unpack(stored.value)
+        tombstone = record.unpack(record.tombstone(stored.value))
+        assert await store.burn(stored.locator) == tombstone
+        assert await store.look(stored.locator) == tombstone
         assert tombstone.state == "burned"
-        assert await store.take(kept.locator) is None
+        assert await store.take(stored.locator) is None
 
     on_store(store_url, work)
 
 
-def test_an_answer_place_is_taken_once(store_url: str) -> None:
-    """Of many creates at once with one answer place, one keeps its entries; all others get its answer."""
-    place = locator()
+def test_an_idempotency_record_is_stored_once(store_url: str) -> None:
+    """Of many simultaneous creates under one idempotency key, one stores its entries; the others get its record."""
+    shared = locator()
 
     async def work(store: Store) -> None:
         messages = [message() for _ in range(32)]
-        answers = [Entry(place, b"answer %d" % n, HOUR) for n in range(32)]
-        known = await asyncio.gather(
-            *(store.create(kept, receipt(), answer) for kept, answer in zip(messages, answers, strict=True))
+        records = [Entry(shared, b"record %d" % n, HOUR) for n in range(32)]
+        earlier = await asyncio.gather(
+            *(store.create(stored, receipt(), entry) for stored, entry in zip(messages, records, strict=True))
         )
-        (winner,) = (n for n, box in enumerate(known) if box is None)
-        assert {box for box in known if box is not None} == {answers[winner].value}
-        there = [n for n, kept in enumerate(messages) if await store.look(kept.locator) is not None]
-        assert there == [winner]
+        (winner,) = (n for n, box in enumerate(earlier) if box is None)
+        assert {box for box in earlier if box is not None} == {records[winner].value}
+        found = [n for n, stored in enumerate(messages) if await store.look(stored.locator) is not None]
+        assert found == [winner]
 
     on_store(store_url, work)
 
 
-def test_ping_touches_the_store(store_url: str) -> None:
-    """A store that is up answers."""
+def test_ping_succeeds(store_url: str) -> None:
+    """A store that works answers a ping."""
     on_store(store_url, lambda store: store.ping())
 
 
-def _race(url: str, places: list[bytes], barrier: "multiprocessing.synchronize.Barrier", wins: list[int]) -> None:
+def _race(url: str, locators: list[bytes], barrier: "multiprocessing.synchronize.Barrier", wins: list[int]) -> None:
     async def work(store: Store) -> None:
-        for n, place in enumerate(places):
+        for n, target in enumerate(locators):
             barrier.wait(60)
-            got = await asyncio.gather(*(store.take(place) for _ in range(READERS)))
+            results = await asyncio.gather(*(store.take(target) for _ in range(READERS)))
             with wins.get_lock():  # type: ignore[attr-defined]
-                wins[n] += sum(kept is not None for kept in got)
+                wins[n] += sum(stored is not None for stored in results)
 
     on_store(url, work)
 
@@ -144,68 +144,68 @@ def test_exactly_n_readers_from_several_processes(store_url: str) -> None:
     messages = [message(reads=1 + n % 8) for n in range(ROUNDS)]
 
     async def fill(store: Store) -> None:
-        await asyncio.gather(*(store.create(kept, receipt()) for kept in messages))
+        await asyncio.gather(*(store.create(stored, receipt()) for stored in messages))
 
     on_store(store_url, fill)
     context = multiprocessing.get_context("spawn")
     barrier, wins = context.Barrier(PROCESSES), context.Array("i", ROUNDS)
-    places = [kept.locator for kept in messages]
-    racers = [context.Process(target=_race, args=(store_url, places, barrier, wins)) for _ in range(PROCESSES)]
-    for racer in racers:
-        racer.start()
-    for racer in racers:
-        racer.join(120)
-    assert [racer.exitcode for racer in racers] == [0] * PROCESSES
+    locators = [stored.locator for stored in messages]
+    processes = [context.Process(target=_race, args=(store_url, locators, barrier, wins)) for _ in range(PROCESSES)]
+    for process in processes:
+        process.start()
+    for process in processes:
+        process.join(120)
+    assert [process.exitcode for process in processes] == [0] * PROCESSES
     assert list(wins) == [1 + n % 8 for n in range(ROUNDS)]
 
 
 class TestExpiry:
-    """SQLite follows our clock; Redis has its own, so there the lives are read back instead of waited for."""
+    """Expiry: SQLite follows the clock of the test; Redis has its own, so the tests read its TTLs instead."""
 
-    def test_sqlite_removes_what_has_expired(self, tmp_path: Path) -> None:
-        """A sweep removes each row once its life is over, and not a millisecond before."""
+    def test_sqlite_sweep_removes_expired_records(self, tmp_path: Path) -> None:
+        """A sweep removes a record at its expiry, and not a millisecond before."""
         clock = Clock()
-        kept, gone = message(ttl=10_000), message(ttl=9_000)
+        stored, expired = message(ttl=10_000), message(ttl=9_000)
         start = clock()
         clock.ahead, frozen = 0, start
 
         async def work(store: Store) -> None:
             nonlocal frozen
-            await store.create(kept, receipt())
-            await store.create(gone, receipt())
+            await store.create(stored, receipt())
+            await store.create(expired, receipt())
             frozen = start + 8_999
             assert await store.sweep() == 0  # type: ignore[attr-defined]
             frozen = start + 9_000
             assert await store.sweep() == 1  # type: ignore[attr-defined]
-            assert await store.look(gone.locator) is None
-            assert await store.look(kept.locator) is not None
+            assert await store.look(expired.locator) is None
+            assert await store.look(stored.locator) is not None
 
         on_store(f"sqlite://{tmp_path}/m.db", work, lambda: frozen)
 
-    def test_redis_is_given_each_life(self, redis_server: RedisServer) -> None:
-        """Message, receipt and answer expire by themselves; the trace of a burned message 24 h after it would have."""
-        kept, ticket, answer = message(ttl=10_000), receipt(ttl=10_000), Entry(locator(), b"x", 5_000)
+    def test_redis_records_get_their_ttl(self, redis_server: RedisServer) -> None:
+        """Message, receipt and idempotency record have a TTL; a burned message keeps its tombstone for 24 h more."""
+        stored, receipt_entry, idempotency = message(ttl=10_000), receipt(ttl=10_000), Entry(locator(), b"x", 5_000)
 
         async def work(store: Store) -> None:
-            await store.create(kept, ticket, answer)
+            await store.create(stored, receipt_entry, idempotency)
 
         on_store(redis_server.url, work)
         client = redis_server.client()
-        lives = [client.pttl(b"messaging_api:" + entry.locator) for entry in (kept, ticket, answer)]
-        assert [10_000 - lives[0] < 2_000, 10_000 + RECEIPT_EXTRA_MS - lives[1] < 2_000, 5_000 - lives[2] < 2_000] == [
+        ttls = [client.pttl(b"messaging_api:" + entry.locator) for entry in (stored, receipt_entry, idempotency)]
+        assert [10_000 - ttls[0] < 2_000, 10_000 + RECEIPT_EXTRA_MS - ttls[1] < 2_000, 5_000 - ttls[2] < 2_000] == [
             True
         ] * 3
-        on_store(redis_server.url, lambda store: store.burn(kept.locator))
-        assert 10_000 + RECEIPT_EXTRA_MS - client.pttl(b"messaging_api:" + kept.locator) < 4_000
+        on_store(redis_server.url, lambda store: store.burn(stored.locator))
+        assert 10_000 + RECEIPT_EXTRA_MS - client.pttl(b"messaging_api:" + stored.locator) < 4_000
 
-    def test_redis_forgets_on_time(self, redis_server: RedisServer) -> None:
-        """A message of one second is there before and gone after it."""
-        kept = message(ttl=1_000)
+    def test_redis_message_expires_on_time(self, redis_server: RedisServer) -> None:
+        """A message with a TTL of one second is there before it and absent after it."""
+        stored = message(ttl=1_000)
 
         async def work(store: Store) -> None:
-            await store.create(kept, receipt())
+            await store.create(stored, receipt())
             begin = time.monotonic()
-            while await store.look(kept.locator) is not None:
+            while await store.look(stored.locator) is not None:
                 assert time.monotonic() - begin < 1.5
             assert time.monotonic() - begin > 0.9
 

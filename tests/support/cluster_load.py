@@ -87,7 +87,7 @@ class Client:
 
 
 class Load:
-    """Begins at once; `finish` ends it and gives the verdict. `audit` are the times of answers with 503."""
+    """Begins at once; `finish` ends it and gives the verdict. `rejections` are the times of answers with 503."""
 
     def __init__(self, url: str) -> None:
         self._url = url
@@ -95,7 +95,7 @@ class Load:
         self._unread: queue.SimpleQueue[Message] = queue.SimpleQueue()
         self._lock = threading.Lock()
         self._messages: list[Message] = []
-        self.audit: list[float] = []
+        self.rejections: list[float] = []
         self.odd: list[str] = []
         self._threads = [threading.Thread(target=self._work, args=(self._write,)) for _ in range(WRITERS)]
         self._threads += [threading.Thread(target=self._work, args=(self._read,)) for _ in range(READERS)]
@@ -112,7 +112,7 @@ class Load:
         self._enough.set()
         for thread in self._threads:
             thread.join()
-        verdict = Verdict(acknowledged=len(self._messages), refused=len(self.audit), odd=self.odd)
+        verdict = Verdict(acknowledged=len(self._messages), refused=len(self.rejections), odd=self.odd)
         with contextlib.closing(Client(self._url)) as client:
             for message in self._messages:
                 self._judge(message, self._settled(client, message), verdict)
@@ -168,7 +168,7 @@ class Load:
     def _note(self, answer: Answer) -> None:
         with self._lock:
             if answer.status == 503 and answer.retry_after is not None:
-                self.audit.append(answer.at)
+                self.rejections.append(answer.at)
             else:
                 self.odd.append(f"{answer.status} {answer.body.get('title')}")
 

@@ -59,7 +59,7 @@ def run(
             wait_for(system.whole, 60)
             report.whole.append(time.monotonic() - killed)
             calm(load)
-            report.outages.append(max((at - killed for at in load.audit if at > killed), default=0.0))
+            report.outages.append(max((at - killed for at in load.rejections if at > killed), default=0.0))
     finally:
         report.verdict = load.finish()
     return report
@@ -71,8 +71,8 @@ def calm(load: Load) -> None:
 
     def quiet() -> bool:
         nonlocal since, reached, refused
-        if len(load.audit) != refused:
-            since, reached, refused = time.monotonic(), load.acknowledged, len(load.audit)
+        if len(load.rejections) != refused:
+            since, reached, refused = time.monotonic(), load.acknowledged, len(load.rejections)
         return time.monotonic() - since > CALM and load.acknowledged > reached
 
     wait_for(quiet)

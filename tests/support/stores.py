@@ -1,4 +1,4 @@
-"""What tests of stores share: a clock to turn, entries, and running a coroutine over an open store."""
+"""Parts for tests of stores: a clock, entries, and a runner of coroutines over an open store."""
 
 import asyncio
 import itertools
@@ -19,7 +19,7 @@ HOUR = 3_600_000
 
 
 class Clock:
-    """Milliseconds since the epoch: the real time, and as much more as a test has turned it on by."""
+    """A clock in ms since the epoch: the real time plus `ahead`."""
 
     def __init__(self) -> None:
         self.ahead = 0
@@ -34,7 +34,7 @@ def on_store(
     clock: Callable[[], int] | None = None,
     counters: SharedCounters | None = None,
 ) -> Result:
-    """What `work` gives for the store at `url`, opened and closed for it."""
+    """Open the store at `url`, run `work` on it, and return its result."""
 
     async def run() -> Result:
         async with opened(url, clock, counters) as store:
@@ -45,7 +45,7 @@ def on_store(
 
 @asynccontextmanager
 async def opened(url, clock=None, counters=None):  # type: ignore[no-untyped-def]  # noqa: ANN001, ANN201
-    """The store at `url`, closed at the end; what follows a # is how many replicas it waits for."""
+    """Open the store at `url` for a block; the number after a # is the replicas to wait for."""
     address, _, replicas = url.partition("#")
     store = open_store(address, clock or Clock(), StoreOptions(replicas=int(replicas or 0)), counters=counters)
     try:
@@ -58,15 +58,15 @@ _serial = itertools.count()
 
 
 def locator() -> bytes:
-    """A place nothing lies at; holds bytes that need care in text protocols."""
+    """Return a locator without a record, with bytes that need care in text protocols."""
     return os.urandom(6) + b"\r\n\x00*$" + next(_serial).to_bytes(5, "big")
 
 
 def message(box: bytes = b"box", reads: int | None = None, ttl: int = HOUR) -> Entry:
-    """A message as the service would keep it."""
+    """Return a message as the service would store it."""
     return Entry(locator(), record.pack(reads, time.time_ns() // 1_000_000 + ttl, box), ttl)
 
 
 def receipt(value: bytes = b"ticket", ttl: int = HOUR) -> Entry:
-    """A receipt, or an answer."""
+    """Return a receipt, or an idempotency record."""
     return Entry(locator(), value, ttl + RECEIPT_EXTRA_MS)

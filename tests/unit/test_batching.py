@@ -1,4 +1,4 @@
-"""What one turn of the loop asks is one round trip or one transaction; a lone request goes at once."""
+"""Batching: the operations of one turn share one round trip or transaction; a lone one goes at once."""
 
 import asyncio
 import contextlib
@@ -20,7 +20,7 @@ from tests.support.stores import locator, message, on_store, receipt
 
 
 def test_one_turn_is_one_batch() -> None:
-    """What tasks of one turn submit is handed over together, in order; what comes after it is another batch."""
+    """Operations of one turn form one batch, in order; later ones form another."""
     batches: list[list[int]] = []
 
     def run(batch: list[PendingOperation[int, int]]) -> None:
@@ -31,11 +31,11 @@ def test_one_turn_is_one_batch() -> None:
     async def main() -> None:
         batcher: Batcher[int, int] = Batcher(run)
 
-        async def ask(n: int) -> int:
+        async def double(n: int) -> int:
             return await batcher.submit(n)
 
-        assert await asyncio.gather(*map(ask, range(5))) == [0, 2, 4, 6, 8]
-        assert await ask(7) == 14
+        assert await asyncio.gather(*map(double, range(5))) == [0, 2, 4, 6, 8]
+        assert await double(7) == 14
         behind, ahead = batcher.submit(8), batcher.submit(9, ahead=True)
         assert (await behind, await ahead) == (16, 18)
 
@@ -43,8 +43,8 @@ def test_one_turn_is_one_batch() -> None:
     assert batches == [[0, 1, 2, 3, 4], [7], [9, 8]]
 
 
-def test_several_wait_for_those_of_the_next_turn_and_one_does_not() -> None:
-    """A lone operation goes at once; several go a turn later, with what that turn brings."""
+def test_several_operations_wait_one_turn_and_a_lone_one_does_not() -> None:
+    """A lone operation goes at once; several go one turn later, together with those of that turn."""
     batches: list[list[int]] = []
 
     async def main() -> None:
@@ -63,8 +63,8 @@ def test_several_wait_for_those_of_the_next_turn_and_one_does_not() -> None:
     assert batches == [[1], [2, 3, 4], [5]]
 
 
-def test_whoever_has_gone_disturbs_nobody() -> None:
-    """A cancelled request is settled without a sound; failures reach those who wait."""
+def test_cancelled_caller_does_not_affect_others() -> None:
+    """A cancelled operation is resolved silently; an error reaches only its own caller."""
 
     def run(batch: list[PendingOperation[int, int]]) -> None:
         for pending in batch:
@@ -72,18 +72,18 @@ def test_whoever_has_gone_disturbs_nobody() -> None:
 
     async def main() -> None:
         batcher: Batcher[int, int] = Batcher(run)
-        gone, fine, failed = batcher.submit(0), batcher.submit(0), batcher.submit(1)
-        gone.cancel()
-        assert await fine == 0
+        cancelled, succeeding, failing = batcher.submit(0), batcher.submit(0), batcher.submit(1)
+        cancelled.cancel()
+        assert await succeeding == 0
         with pytest.raises(StoreUnavailable):
-            await failed
+            await failing
 
     asyncio.run(main())
 
 
 @contextlib.contextmanager
 def counting(port: int) -> Iterator[tuple[int, list[int]]]:
-    """A port in front of a Redis, and the sizes of the packets that clients sent through it."""
+    """Proxy a Redis; yield the port, and a list that collects the sizes of the packets that clients send."""
     packets: list[int] = []
 
     def pump(source: socket.socket, target: socket.socket, sizes: list[int]) -> None:
@@ -122,8 +122,8 @@ def counting(port: int) -> Iterator[tuple[int, list[int]]]:
                 one.close()
 
 
-def test_redis_32_at_once_are_one_round_trip(redis_server: RedisServer) -> None:
-    """32 requests of one turn leave in one packet, and a lone one in its own."""
+def test_redis_sends_32_operations_in_one_packet(redis_server: RedisServer) -> None:
+    """32 operations of one turn leave in one packet, and a lone one in its own."""
     with counting(redis_server.port) as (port, packets):
 
         async def work(store: Store) -> None:
@@ -137,8 +137,8 @@ def test_redis_32_at_once_are_one_round_trip(redis_server: RedisServer) -> None:
         on_store(f"redis://127.0.0.1:{port}", work)
 
 
-def test_what_nobody_waits_for_any_more_is_not_sent(redis_server: RedisServer) -> None:
-    """Of what was held back while Redis was slow, only what is still wanted is asked."""
+def test_redis_abandoned_operations_are_not_sent(redis_server: RedisServer) -> None:
+    """Of the operations queued behind a slow Redis, cancelled ones are not sent."""
     assert redis_server.process is not None
     stop, go_on = (partial(redis_server.process.send_signal, how) for how in (signal.SIGSTOP, signal.SIGCONT))
     with counting(redis_server.port) as (port, packets):
@@ -163,7 +163,7 @@ def test_what_nobody_waits_for_any_more_is_not_sent(redis_server: RedisServer) -
         on_store(f"redis://127.0.0.1:{port}", work)
 
 
-def test_sqlite_32_at_once_are_one_transaction(tmp_path: Path) -> None:
+def test_sqlite_32_operations_share_one_transaction(tmp_path: Path) -> None:
     """32 creates of one turn share one transaction, 32 looks one SELECT; a lone create has its own."""
     statements: list[str] = []
 
@@ -171,11 +171,11 @@ def test_sqlite_32_at_once_are_one_transaction(tmp_path: Path) -> None:
         store._writer._database.set_trace_callback(statements.append)  # type: ignore[attr-defined]
         store._reader.set_trace_callback(statements.append)  # type: ignore[attr-defined]
         messages = [message() for _ in range(32)]
-        await asyncio.gather(*(store.create(kept, receipt()) for kept in messages))
+        await asyncio.gather(*(store.create(stored, receipt()) for stored in messages))
         assert statements.count("BEGIN IMMEDIATE") == 1
         assert statements.count("COMMIT") == 1
         statements.clear()
-        assert None not in await asyncio.gather(*(store.look(kept.locator) for kept in messages))
+        assert None not in await asyncio.gather(*(store.look(stored.locator) for stored in messages))
         assert len(statements) == 1
         statements.clear()
         await store.create(message(), receipt())
@@ -184,13 +184,13 @@ def test_sqlite_32_at_once_are_one_transaction(tmp_path: Path) -> None:
     on_store(f"sqlite://{tmp_path}/m.db", work)
 
 
-def test_sqlite_gathers_while_it_commits(tmp_path: Path) -> None:
-    """What comes in during a commit goes into the next one, however many turns it took."""
+def test_sqlite_writes_during_a_commit_share_the_next(tmp_path: Path) -> None:
+    """Writes that arrive during a commit share the next one, even from several turns."""
     statements: list[str] = []
 
     async def work(store: Store) -> None:
         begun, release = threading.Event(), threading.Event()
-        held = store._writes.submit(lambda _: (begun.set(), release.wait(10)))  # type: ignore[attr-defined]
+        blocking = store._writes.submit(lambda _: (begun.set(), release.wait(10)))  # type: ignore[attr-defined]
         await asyncio.to_thread(begun.wait, 10)
         creates = []
         for _ in range(5):
@@ -199,25 +199,25 @@ def test_sqlite_gathers_while_it_commits(tmp_path: Path) -> None:
         await asyncio.sleep(0)
         store._writer._database.set_trace_callback(statements.append)  # type: ignore[attr-defined]
         release.set()
-        await asyncio.gather(held, *creates)
+        await asyncio.gather(blocking, *creates)
         assert statements.count("BEGIN IMMEDIATE") == 1
 
     on_store(f"sqlite://{tmp_path}/m.db", work)
 
 
-def test_sqlite_more_than_fit_one_select(tmp_path: Path) -> None:
-    """A turn with very many looks is answered in full."""
+def test_sqlite_answers_more_looks_than_one_statement_holds(tmp_path: Path) -> None:
+    """A turn with 200 looks gets all results."""
 
     async def work(store: Store) -> None:
         messages = [message() for _ in range(200)]
-        await asyncio.gather(*(store.create(kept, receipt()) for kept in messages))
-        assert None not in await asyncio.gather(*(store.look(kept.locator) for kept in messages))
+        await asyncio.gather(*(store.create(stored, receipt()) for stored in messages))
+        assert None not in await asyncio.gather(*(store.look(stored.locator) for stored in messages))
 
     on_store(f"sqlite://{tmp_path}/m.db", work)
 
 
-def test_sqlite_is_safe_and_forgets(tmp_path: Path) -> None:
-    """WAL, synchronous=FULL, secure_delete; the file is its owner's alone."""
+def test_sqlite_durability_and_permissions(tmp_path: Path) -> None:
+    """The file has WAL, synchronous=FULL and secure_delete, and only its owner can read it."""
 
     async def work(store: Store) -> None:
         database: sqlite3.Connection = store._writer._database  # type: ignore[attr-defined]
@@ -228,19 +228,19 @@ def test_sqlite_is_safe_and_forgets(tmp_path: Path) -> None:
     on_store(f"sqlite://{tmp_path}/m.db", work)
 
 
-def test_sqlite_burned_text_leaves_no_trace(tmp_path: Path) -> None:
-    """What was burned, read out or swept is in neither the file nor its log once the store had a quiet moment."""
+def test_sqlite_removed_text_is_not_in_the_files(tmp_path: Path) -> None:
+    """Text that was burned, read out or swept is in neither the file nor its log after an idle moment."""
     boxes = [b"burned-box" * 500, b"read-box--" * 500, b"expired-box" * 500]
 
     async def work(store: Store) -> None:
         burned, read, expired = message(boxes[0]), message(boxes[1], reads=1), message(boxes[2], ttl=1)
-        for kept in (burned, read, expired):
-            await store.create(kept, receipt())
+        for stored in (burned, read, expired):
+            await store.create(stored, receipt())
         await store.burn(burned.locator)
         await store.take(read.locator)
         while await store.look(expired.locator) is not None:
             await store.sweep()  # type: ignore[attr-defined]
-        await asyncio.to_thread(_quiet, store)
+        await asyncio.to_thread(_wait_for_checkpoint, store)
         files = b"".join(path.read_bytes() for path in tmp_path.iterdir())
         assert len(files) > 4096
         assert [box[:20] in files for box in boxes] == [False] * 3
@@ -248,24 +248,24 @@ def test_sqlite_burned_text_leaves_no_trace(tmp_path: Path) -> None:
     on_store(f"sqlite://{tmp_path}/m.db", work)
 
 
-def _quiet(store: Store) -> None:
+def _wait_for_checkpoint(store: Store) -> None:
     while store._writer._log_in_use:  # type: ignore[attr-defined]
         pass
 
 
-def test_sqlite_sweeps_in_small_steps(tmp_path: Path) -> None:
-    """Many expired rows are removed in several transactions, what has not expired stays."""
+def test_sqlite_sweeps_in_several_transactions(tmp_path: Path) -> None:
+    """Many expired records are removed in several transactions; others stay."""
     statements: list[str] = []
 
     async def work(store: Store) -> None:
-        kept = message()
-        await store.create(kept, receipt())
+        stored = message()
+        await store.create(stored, receipt())
         gone = [message(ttl=1) for _ in range(450)]
         await asyncio.gather(*(store.create(one, receipt()) for one in gone))
         store._writer._database.set_trace_callback(statements.append)  # type: ignore[attr-defined]
         while any(await asyncio.gather(*(store.look(one.locator) for one in gone))):
             await store.sweep()  # type: ignore[attr-defined]
         assert sum(text.startswith("DELETE") for text in statements) >= 3
-        assert await store.look(kept.locator) is not None
+        assert await store.look(stored.locator) is not None
 
     on_store(f"sqlite://{tmp_path}/m.db", work)

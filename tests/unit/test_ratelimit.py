@@ -1,4 +1,4 @@
-"""Limits: what one client is, who passes, what is remembered, and what happens when nobody counts."""
+"""Rate limits: client keys, rejections and their memory, and counters that fail."""
 
 import asyncio
 from collections import Counter
@@ -23,8 +23,8 @@ from messaging_api.errors import LimitReached, StoreError, StoreUnavailable
 ONE, OTHER = client_key("192.0.2.1"), client_key("192.0.2.2")
 
 
-class Counted:
-    """Counters of this process; `left` is ms until every window ends, `error` what they answer instead."""
+class FakeCounters:
+    """Counters of this process; `left` is ms until every window ends, `error` replaces the counts."""
 
     def __init__(self) -> None:
         self.left = WINDOW_MS
@@ -40,8 +40,8 @@ class Counted:
         asyncio.get_running_loop().call_soon(on_counted, self.error or counts, 0)
 
 
-class Hand:
-    """A clock in seconds, set by hand."""
+class ManualClock:
+    """A clock in seconds that a test sets."""
 
     now = 0.0
 
@@ -49,8 +49,8 @@ class Hand:
         return self.now
 
 
-async def passes(permit: RateLimitCheck) -> int | None:
-    """What is left after it."""
+async def remaining_after(permit: RateLimitCheck) -> int | None:
+    """Count a request and return how many are left."""
     permit.start()
     await permit.wait()
     return permit.quota[1] if permit.quota else None
@@ -70,72 +70,72 @@ def run(work: Coroutine[Any, Any, None]) -> None:
         ("", "testclient"),
     ],
 )
-def test_one_client(address: str, same: str) -> None:
-    """An IPv4 address however written, a /64 of IPv6, and all that is no address."""
+def test_client_key_is_the_same_for_one_client(address: str, same: str) -> None:
+    """All spellings of an IPv4 address, a /64 of IPv6, and all texts that are no address, are one client each."""
     assert client_key(address) == client_key(same)
 
 
-def test_different_clients() -> None:
-    """Other addresses and other networks are others, and no key is longer than the counters' places."""
+def test_client_key_differs_for_other_clients() -> None:
+    """Other addresses and networks have other keys, and no key has more than 9 bytes."""
     addresses = ["192.0.2.1", "192.0.2.2", "2001:db8:1:2::1", "2001:db8:1:3::1", "::c000:201", "::", "0.0.0.0", ""]  # noqa: S104
     keys = [client_key(address) for address in addresses]
     assert len(set(keys)) == len(addresses) - 1  # ::c000:201 and :: are in one /64
     assert max(map(len, keys)) == 9
 
 
-def test_exactly_as_many_as_allowed_pass() -> None:
-    """N pass with what is left going down to 0, the next is told when to come back; another client goes on."""
+def test_limit_admits_exactly_n_requests() -> None:
+    """N requests pass and the next is rejected with the time to wait; another client is not affected."""
 
     async def work() -> None:
-        limiter = RateLimiter(RateLimits(create=3), Counted())
-        assert [await passes(limiter.create(ONE)) for _ in range(3)] == [2, 1, 0]
+        limiter = RateLimiter(RateLimits(create=3), FakeCounters())
+        assert [await remaining_after(limiter.create(ONE)) for _ in range(3)] == [2, 1, 0]
         with pytest.raises(LimitReached) as caught:
-            await passes(limiter.create(ONE))
+            await remaining_after(limiter.create(ONE))
         assert (caught.value.kind, caught.value.seconds) == ("create", 60)
-        assert await passes(limiter.create(OTHER)) == 2
+        assert await remaining_after(limiter.create(OTHER)) == 2
 
     run(work())
 
 
-def test_a_refusal_is_remembered_until_it_is_over() -> None:
-    """Further requests are refused without asking the counters, with ever less to wait; then they are asked again."""
+def test_rejection_is_remembered_until_its_window_ends() -> None:
+    """Until its window ends a rejected client is rejected without a count, with less and less time to wait."""
 
     async def work() -> None:
-        clock, counted = Hand(), Counted()
-        limiter = RateLimiter(RateLimits(create=1, read=5), counted, clock=clock)
-        await passes(limiter.create(ONE))
-        counted.left = 10_500
+        clock, counters = ManualClock(), FakeCounters()
+        limiter = RateLimiter(RateLimits(create=1, read=5), counters, clock=clock)
+        await remaining_after(limiter.create(ONE))
+        counters.left = 10_500
         with pytest.raises(LimitReached):
-            await passes(limiter.create(ONE))
-        before = len(counted.requests)
+            await remaining_after(limiter.create(ONE))
+        before = len(counters.requests)
         for now, seconds in ((0.0, 11), (1.0, 10), (10.4, 1)):
             clock.now = now
             with pytest.raises(LimitReached) as caught:
                 limiter.create(ONE).start()
             assert caught.value.seconds == seconds
-        assert len(counted.requests) == before
-        assert await passes(limiter.read(ONE)) == 4
+        assert len(counters.requests) == before
+        assert await remaining_after(limiter.read(ONE)) == 4
         clock.now = 10.5
         limiter.create(ONE).start()
-        assert len(counted.requests) == before + 2
+        assert len(counters.requests) == before + 2
 
     run(work())
 
 
-def test_misses_shut_out() -> None:
-    """With N misses had, nothing more is looked up; the one in flight that finds nothing more is not told so."""
+def test_misses_block_look_ups() -> None:
+    """After N misses look-ups are rejected, and so is a look-up in flight that finds nothing."""
 
     async def work() -> None:
-        limiter = RateLimiter(RateLimits(read=100, miss=2), Counted())
+        limiter = RateLimiter(RateLimits(read=100, miss=2), FakeCounters())
         early = [limiter.read(ONE) for _ in range(4)]
         for permit in early:
-            await passes(permit)
+            await remaining_after(permit)
         await early[0].record_miss()
         assert early[0].quota == ("miss", 1, 60)
         await early[1].record_miss()
-        elsewhere = RateLimiter(RateLimits(read=100, miss=2), early[0]._limiter._counters)
+        other_process = RateLimiter(RateLimits(read=100, miss=2), early[0]._limiter._counters)
         with pytest.raises(LimitReached):
-            await passes(elsewhere.read(ONE))
+            await remaining_after(other_process.read(ONE))
         with pytest.raises(LimitReached):
             await early[2].record_miss()
         assert early[2].quota == ("miss", 0, 60)
@@ -158,59 +158,59 @@ def test_misses_shut_out() -> None:
         (RateLimits(read=9, miss=9), [(ONE, "read", "miss"), (ONE, "miss", None)]),
     ],
 )
-def test_what_is_off_is_not_asked_for(limits: RateLimits, expected: list[CountRequest]) -> None:
-    """0 is no limit, and costs nothing."""
+def test_unlimited_kinds_are_not_counted(limits: RateLimits, expected: list[CountRequest]) -> None:
+    """A limit of 0 is unlimited, and costs no count."""
 
     async def work() -> None:
-        counted = Counted()
-        limiter = RateLimiter(limits, counted)
-        await passes(limiter.create(ONE))
+        counters = FakeCounters()
+        limiter = RateLimiter(limits, counters)
+        await remaining_after(limiter.create(ONE))
         permit = limiter.read(ONE)
-        await passes(permit)
+        await remaining_after(permit)
         await permit.record_miss()
-        assert counted.requests == expected
+        assert counters.requests == expected
 
     run(work())
 
 
-def test_counts_out_of_reach_let_pass() -> None:
-    """Without an answer of the counters a request goes on, and whoever watches hears of it each time."""
+def test_unreachable_counters_admit_requests() -> None:
+    """Without counts every request passes, and `on_failure` is called each time."""
 
     async def work() -> None:
-        counted, heard = Counted(), []
-        counted.error = StoreUnavailable("away")
-        limiter = RateLimiter(RateLimits(create=1, read=1, miss=1), counted, heard.append)
+        counters, errors = FakeCounters(), []
+        counters.error = StoreUnavailable("away")
+        limiter = RateLimiter(RateLimits(create=1, read=1, miss=1), counters, errors.append)
         for _ in range(3):
-            assert await passes(limiter.create(ONE)) is None
+            assert await remaining_after(limiter.create(ONE)) is None
             permit = limiter.read(ONE)
-            assert await passes(permit) is None
+            assert await remaining_after(permit) is None
             await permit.record_miss()
-        assert heard == [counted.error] * 9
+        assert errors == [counters.error] * 9
 
     run(work())
 
 
-def test_memory_of_refusals_is_bounded() -> None:
-    """However many are refused, a process remembers so many of them."""
+def test_remembered_rejections_are_limited() -> None:
+    """A process remembers a limited number of rejected clients."""
 
     async def work() -> None:
-        counted = Counted()
-        limiter = RateLimiter(RateLimits(create=1), counted)
+        counters = FakeCounters()
+        limiter = RateLimiter(RateLimits(create=1), counters)
         for n in range(MAX_REMEMBERED_REJECTIONS + 50):
             client = n.to_bytes(4, "big")
-            await passes(limiter.create(client))
+            await remaining_after(limiter.create(client))
             with pytest.raises(LimitReached):
-                await passes(limiter.create(client))
+                await remaining_after(limiter.create(client))
         assert len(limiter._rejected["create"]) == MAX_REMEMBERED_REJECTIONS
 
     run(work())
 
 
-def test_whoever_went_away_is_told_nothing() -> None:
-    """A request that was given up while it waited for its permit disturbs nobody when the answer comes."""
+def test_cancelled_request_is_not_resolved() -> None:
+    """A request that was cancelled while it waited for its permit ignores the late counts."""
 
     async def work() -> None:
-        permit = RateLimiter(RateLimits(read=1), Counted()).read(ONE)
+        permit = RateLimiter(RateLimits(read=1), FakeCounters()).read(ONE)
         permit.start()
         waiting = asyncio.create_task(permit.wait())
         waiting.cancel()

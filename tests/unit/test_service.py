@@ -1,4 +1,4 @@
-"""The use cases, over a real SQLite store and a clock to turn."""
+"""The use cases, over a real SQLite store and a clock that tests set."""
 
 import asyncio
 import uuid
@@ -17,7 +17,7 @@ DAY = 24 * HOUR
 
 
 class FrozenClock:
-    """Milliseconds since the epoch, as a test sets them."""
+    """A clock in ms since the epoch that a test sets."""
 
     def __init__(self) -> None:
         self.now = Clock()()
@@ -31,7 +31,7 @@ Work = Callable[[Service, FrozenClock, Store], Awaitable[None]]
 
 @pytest.fixture
 def serve(tmp_path: Path) -> Callable[[Work], None]:
-    """Runs work on a service over an empty store."""
+    """Return a function that runs work on a service over an empty store."""
     clock = FrozenClock()
 
     def run(work: Work) -> None:
@@ -42,30 +42,30 @@ def serve(tmp_path: Path) -> Callable[[Work], None]:
     return run
 
 
-def test_expires_to_the_millisecond(serve: Callable[[Work], None]) -> None:
-    """A message can be read until the very millisecond it expires, its receipt for 24 h more."""
+def test_message_expires_to_the_millisecond(serve: Callable[[Work], None]) -> None:
+    """A message can be read until the millisecond of its expiry, its receipt for 24 h more."""
 
     async def work(service: Service, clock: FrozenClock, _store: Store) -> None:
-        posted = await service.post(Draft(b"x", ttl=10))
-        assert posted.expires_at == clock.now + 10_000
+        created = await service.post(Draft(b"x", ttl=10))
+        assert created.expires_at == clock.now + 10_000
         clock.now += 9_999
-        assert (await service.read(posted.message_id, confirmed=False)).text == b"x"
-        assert (await service.receipt(posted.receipt_id)).state == "available"
+        assert (await service.read(created.message_id, confirmed=False)).text == b"x"
+        assert (await service.receipt(created.receipt_id)).state == "available"
         clock.now += 1
         with pytest.raises(MessageNotFound):
-            await service.read(posted.message_id, confirmed=True)
+            await service.read(created.message_id, confirmed=True)
         clock.now += DAY - 1
-        assert (await service.receipt(posted.receipt_id)).state == "expired"
-        assert (await service.burn(posted.receipt_id)).state == "expired"
+        assert (await service.receipt(created.receipt_id)).state == "expired"
+        assert (await service.burn(created.receipt_id)).state == "expired"
         clock.now += 1
         with pytest.raises(MessageNotFound):
-            await service.receipt(posted.receipt_id)
+            await service.receipt(created.receipt_id)
 
     serve(work)
 
 
-def test_states_last_until_the_receipt_ends(serve: Callable[[Work], None]) -> None:
-    """Read and burned stay what they are after the message would have expired."""
+def test_status_lasts_until_the_receipt_expires(serve: Callable[[Work], None]) -> None:
+    """A read or burned message keeps its status after its expiry."""
 
     async def work(service: Service, clock: FrozenClock, _store: Store) -> None:
         read, burned = await service.post(Draft(b"x", ttl=10, reads=1)), await service.post(Draft(b"x", ttl=10))
@@ -78,28 +78,28 @@ def test_states_last_until_the_receipt_ends(serve: Callable[[Work], None]) -> No
     serve(work)
 
 
-def test_a_limited_message_waits_for_a_confirmed_reader(serve: Callable[[Work], None]) -> None:
-    """Unconfirmed readers are refused, looking does not count, and neither spends a read."""
+def test_limited_message_requires_confirmation(serve: Callable[[Work], None]) -> None:
+    """Without confirmation a read is rejected, with `counting=False` it is not counted; neither uses up a read."""
 
     async def work(service: Service, _clock: FrozenClock, _store: Store) -> None:
-        posted = await service.post(Draft(b"x", reads=1))
+        created = await service.post(Draft(b"x", reads=1))
         for _ in range(3):
             with pytest.raises(FormatRequired):
-                await service.read(posted.message_id, confirmed=False)
-            assert (await service.read(posted.message_id, confirmed=True, counting=False)).reads_left == 1
-        assert (await service.read(posted.message_id, confirmed=True)).reads_left == 0
+                await service.read(created.message_id, confirmed=False)
+            assert (await service.read(created.message_id, confirmed=True, counting=False)).reads_left == 1
+        assert (await service.read(created.message_id, confirmed=True)).reads_left == 0
         with pytest.raises(MessageNotFound):
-            await service.read(posted.message_id, confirmed=True)
+            await service.read(created.message_id, confirmed=True)
 
     serve(work)
 
 
-def test_many_readers_at_once(serve: Callable[[Work], None]) -> None:
-    """Those who lose the race find nothing, as if they had come later."""
+def test_simultaneous_readers_get_n_reads(serve: Callable[[Work], None]) -> None:
+    """Of ten simultaneous readers three get a message with three reads; the others get MessageNotFound."""
 
     async def work(service: Service, _clock: FrozenClock, _store: Store) -> None:
-        posted = await service.post(Draft(b"x", reads=3))
-        reads = (service.read(posted.message_id, confirmed=True) for _ in range(10))
+        created = await service.post(Draft(b"x", reads=3))
+        reads = (service.read(created.message_id, confirmed=True) for _ in range(10))
         outcomes = await asyncio.gather(*reads, return_exceptions=True)
         assert sorted(type(outcome).__name__ for outcome in outcomes) == ["MessageNotFound"] * 7 + ["OpenedMessage"] * 3
 
@@ -107,8 +107,8 @@ def test_many_readers_at_once(serve: Callable[[Work], None]) -> None:
 
 
 @pytest.mark.parametrize("name", ["", "x", "\ud800", str(uuid.uuid1()), str(uuid.uuid4()), "a" * 10_000])
-def test_whatever_is_no_id_asks_the_store_all_the_same(serve: Callable[[Work], None], name: str) -> None:
-    """Malformed and unknown ids take the same way: one look each, so time does not tell them apart."""
+def test_malformed_id_is_looked_up_like_an_unknown_one(serve: Callable[[Work], None], name: str) -> None:
+    """Malformed and unknown ids cost one look-up each, so that the time does not tell them apart."""
 
     async def work(service: Service, _clock: FrozenClock, store: Store) -> None:
         statements: list[str] = []
@@ -124,8 +124,8 @@ def test_whatever_is_no_id_asks_the_store_all_the_same(serve: Callable[[Work], N
     serve(work)
 
 
-def test_the_same_key_gives_the_same_answer_for_a_day(serve: Callable[[Work], None]) -> None:
-    """Within 24 h a key repeats its answer; after it, it is a new one."""
+def test_idempotency_key_repeats_its_result_for_a_day(serve: Callable[[Work], None]) -> None:
+    """For 24 h a key repeats its result; later it counts as new."""
 
     async def work(service: Service, clock: FrozenClock, _store: Store) -> None:
         first = await service.post(Draft(b"x", ttl=60, reads=2), b"key")
@@ -138,8 +138,8 @@ def test_the_same_key_gives_the_same_answer_for_a_day(serve: Callable[[Work], No
 
 
 @pytest.mark.parametrize("other", [Draft(b"y"), Draft(b"x", ttl=5), Draft(b"x", reads=1)])
-def test_a_key_stands_for_one_request(serve: Callable[[Work], None], other: Draft) -> None:
-    """Another request under the same key is refused."""
+def test_idempotency_key_rejects_another_request(serve: Callable[[Work], None], other: Draft) -> None:
+    """Another request with the same key is a conflict."""
 
     async def work(service: Service, _clock: FrozenClock, _store: Store) -> None:
         await service.post(Draft(b"x"), b"key")
@@ -150,37 +150,37 @@ def test_a_key_stands_for_one_request(serve: Callable[[Work], None], other: Draf
 
 
 @pytest.mark.parametrize("part", ["reads", "expiry", "box"])
-def test_an_altered_record_does_not_open(serve: Callable[[Work], None], part: str) -> None:
-    """Reads, expiry and text are sealed together: whoever writes to the store cannot lengthen or change a message."""
+def test_altered_record_does_not_open(serve: Callable[[Work], None], part: str) -> None:
+    """Reads, expiry and text are sealed together: write access to the store does not allow to change a message."""
     offset = {"reads": 1, "expiry": 6, "box": -1}[part]
 
     async def work(service: Service, _clock: FrozenClock, store: Store) -> None:
-        posted = await service.post(Draft(b"x" * 50, reads=5))
+        created = await service.post(Draft(b"x" * 50, reads=5))
 
         def alter(database: object) -> None:
             query = "SELECT locator, value FROM records ORDER BY length(value) DESC LIMIT 1"
-            place, value = database.execute(query).fetchone()  # type: ignore[attr-defined]
+            locator, value = database.execute(query).fetchone()  # type: ignore[attr-defined]
             altered = bytearray(value)
             altered[offset] ^= 3
-            database.execute("UPDATE records SET value = ? WHERE locator = ?", (bytes(altered), place))  # type: ignore[attr-defined]
+            database.execute("UPDATE records SET value = ? WHERE locator = ?", (bytes(altered), locator))  # type: ignore[attr-defined]
 
         await store._writes.submit(alter)  # type: ignore[attr-defined]
         with pytest.raises(MessageNotFound):
-            await service.read(posted.message_id, confirmed=True, counting=False)
+            await service.read(created.message_id, confirmed=True, counting=False)
 
     serve(work)
 
 
-def test_an_altered_receipt_does_not_open(serve: Callable[[Work], None]) -> None:
-    """A receipt that was changed is missing."""
+def test_altered_receipt_does_not_open(serve: Callable[[Work], None]) -> None:
+    """An altered receipt is not found."""
 
     async def work(service: Service, _clock: FrozenClock, store: Store) -> None:
-        posted = await service.post(Draft(b"x"))
+        created = await service.post(Draft(b"x"))
         await store._writes.submit(  # type: ignore[attr-defined]
             lambda database: database.execute("UPDATE records SET value = CAST(x'00' || value AS BLOB)")
         )
         with pytest.raises(MessageNotFound):
-            await service.receipt(posted.receipt_id)
+            await service.receipt(created.receipt_id)
 
     serve(work)
 
@@ -198,8 +198,8 @@ def test_an_altered_receipt_does_not_open(serve: Callable[[Work], None]) -> None
         (Draft(b"x", expires_at=1), InvalidRequest),
     ],
 )
-def test_bounds(serve: Callable[[Work], None], draft: Draft, error: type[Exception]) -> None:
-    """What may not be posted is refused, and nothing is kept."""
+def test_invalid_drafts_are_rejected(serve: Callable[[Work], None], draft: Draft, error: type[Exception]) -> None:
+    """An invalid draft raises its error, and nothing is stored."""
 
     async def work(service: Service, _clock: FrozenClock, store: Store) -> None:
         with pytest.raises(error):
