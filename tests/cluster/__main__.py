@@ -93,19 +93,19 @@ HEAD = """\
 
 def line(row: Row, report: Report) -> str:
     """A row of the table."""
-    told = report.verdict
-    cells = [row.what, row.replicas_to_wait, row.times, told.acknowledged]
-    cells += [len(told.lost), len(told.doubled), len(told.back), told.spent, told.refused]
+    verdict = report.verdict
+    cells = [row.what, row.replicas_to_wait, row.times, verdict.acknowledged]
+    cells += [len(verdict.lost), len(verdict.doubled), len(verdict.back), verdict.spent, verdict.refused]
     lasted = f"{statistics.median(report.outages):.1f} s ({max(report.outages):.1f} s)"
     return f"| {' | '.join(map(str, cells))} | {lasted} |\n"
 
 
 def failures(row: Row, report: Report) -> list[str]:
     """What a run must not show."""
-    told = report.verdict
-    found = [f"{row.what}: odd answers: {told.odd}"] if told.odd else []
-    if row.replicas_to_wait and (told.lost or told.doubled or told.back):
-        found.append(f"{row.what}: lost {told.lost}, shown twice {told.doubled}, back {told.back}")
+    verdict = report.verdict
+    found = [f"{row.what}: odd answers: {verdict.odd}"] if verdict.odd else []
+    if row.replicas_to_wait and (verdict.lost or verdict.doubled or verdict.back):
+        found.append(f"{row.what}: lost {verdict.lost}, shown twice {verdict.doubled}, back {verdict.back}")
     if row.replicas_to_wait and row.fate is die and max(report.outages) > MAY_LAST:
         found.append(f"{row.what}: rejections lasted {max(report.outages):.2f} s")
     return found

@@ -1,4 +1,4 @@
-"""What waiting for replicas promises, and what is lost without."""
+"""Writes that wait for replicas, and the losses without."""
 
 import asyncio
 import contextlib
@@ -10,7 +10,7 @@ import pytest
 from messaging_api.core import record
 from messaging_api.core.store import Entry, Store
 from messaging_api.errors import StoreUnavailable
-from tests.cluster.test_topology import PREFIX, messages_on, read_out, works
+from tests.cluster.test_topology import PREFIX, has_one_reader, messages_on, succeeds_soon
 from tests.integration.test_store_faults import refused_in_time
 from tests.support.clusters import Cluster
 from tests.support.redis_server import RedisServer
@@ -20,7 +20,7 @@ from tests.support.stores import HOUR, message, on_store, opened, receipt
 
 @contextlib.contextmanager
 def stopped(server: RedisServer) -> Iterator[None]:
-    """SIGSTOP, as a replica far behind; SIGCONT at the end."""
+    """Stop a server like a replica that lags far behind, and continue it at the end of the block."""
     assert server.process is not None
     server.process.send_signal(signal.SIGSTOP)
     try:
@@ -29,30 +29,30 @@ def stopped(server: RedisServer) -> Iterator[None]:
         server.process.send_signal(signal.SIGCONT)
 
 
-def reads_left(master: RedisServer, kept: Entry) -> int | None:
-    """As the master has it."""
-    return record.unpack(master.client().get(PREFIX + kept.locator)).reads_left
+def reads_left(master: RedisServer, stored: Entry) -> int | None:
+    """Return the reads left in the record on the master."""
+    return record.unpack(master.client().get(PREFIX + stored.locator)).reads_left
 
 
-def test_a_replica_that_hangs(cluster: Cluster) -> None:
-    """Not shown, and but for those on their way not counted either; looks go on; then all works as before."""
+def test_hanging_replica_fails_writes_and_not_reads(cluster: Cluster) -> None:
+    """Without replicas nothing is delivered or counted but the commands in flight, and looks go on."""
     master = cluster.masters()[0]
     (replica,) = cluster.replicas_of(master)
-    kept, burnt = messages_on(cluster, master, 2, reads=100)
+    stored, burnt = messages_on(cluster, master, 2, reads=100)
 
     async def work(store: Store) -> None:
-        for entry in (kept, burnt):
+        for entry in (stored, burnt):
             await store.create(entry, receipt())
         with stopped(replica):
-            await refused_in_time(store.take(kept.locator))
-            left = reads_left(master, kept)
-            await asyncio.gather(*(refused_in_time(store.take(kept.locator)) for _ in range(20)))
+            await refused_in_time(store.take(stored.locator))
+            left = reads_left(master, stored)
+            await asyncio.gather(*(refused_in_time(store.take(stored.locator)) for _ in range(20)))
             await refused_in_time(store.burn(burnt.locator))
-            assert reads_left(master, kept) == left == 99
+            assert reads_left(master, stored) == left == 99
             assert await store.look(burnt.locator) == record.unpack(burnt.value)
             await refused_in_time(store.create(messages_on(cluster, master, 1)[0], receipt()))
-        await works(lambda: store.burn(burnt.locator))
-        taken = await store.take(kept.locator)
+        await succeeds_soon(lambda: store.burn(burnt.locator))
+        taken = await store.take(stored.locator)
         assert taken is not None
         assert taken.reads_left == 99
 
@@ -60,23 +60,23 @@ def test_a_replica_that_hangs(cluster: Cluster) -> None:
     wait_for(cluster.whole)
 
 
-def test_a_burn_that_was_refused_is_not_taken_for_granted(cluster: Cluster) -> None:
-    """Who finds a message burned, or an answer given, by a request that was refused is refused as well."""
+def test_unconfirmed_state_is_not_acknowledged(cluster: Cluster) -> None:
+    """A request that finds the result of an unconfirmed burn or create fails as well."""
     master = cluster.masters()[0]
     (replica,) = cluster.replicas_of(master)
-    (kept,) = messages_on(cluster, master, 1)
+    (stored,) = messages_on(cluster, master, 1)
     (place,) = messages_on(cluster, master, 1)
     elsewhere = messages_on(cluster, cluster.masters()[1], 4)
-    answer = Entry(place.locator, b"answer", HOUR)
+    idempotency = Entry(place.locator, b"record", HOUR)
 
     async def work(store: Store) -> None:
-        await store.create(kept, receipt())
+        await store.create(stored, receipt())
 
         async def other(another: Store) -> None:
             await another.create(message(), receipt())
             with stopped(replica):
-                burns = (store.burn(kept.locator), another.burn(kept.locator))
-                creates = (one.create(*elsewhere[:2], answer) for one in (store, another))
+                burns = (store.burn(stored.locator), another.burn(stored.locator))
+                creates = (one.create(*elsewhere[:2], idempotency) for one in (store, another))
                 await asyncio.gather(*map(refused_in_time, (*burns, *creates)))
 
         async with opened(cluster.url + "#1") as another:
@@ -86,42 +86,44 @@ def test_a_burn_that_was_refused_is_not_taken_for_granted(cluster: Cluster) -> N
     wait_for(cluster.whole)
 
 
-def test_no_replica_at_all(cluster: Cluster) -> None:
-    """A store that begins while there are too few replicas writes nothing; it works once they are there."""
+def test_missing_replica_prevents_writes(cluster: Cluster) -> None:
+    """A store that starts with too few replicas writes nothing, and works once they are there."""
     master = cluster.masters()[0]
     (replica,) = cluster.replicas_of(master)
-    (kept,) = messages_on(cluster, master, 1, reads=1)
-    on_store(cluster.url, lambda store: store.create(kept, receipt()))
+    (stored,) = messages_on(cluster, master, 1, reads=1)
+    on_store(cluster.url, lambda store: store.create(stored, receipt()))
     replica.kill()
 
     async def work(store: Store) -> None:
-        await refused_in_time(store.take(kept.locator))
-        assert reads_left(master, kept) == 1
+        await refused_in_time(store.take(stored.locator))
+        assert reads_left(master, stored) == 1
         replica.start()
         await asyncio.to_thread(wait_for, cluster.whole)
-        await read_out(store, kept)
+        await has_one_reader(store, stored)
 
     on_store(cluster.url + "#1", work)
 
 
 @pytest.mark.parametrize("waits", ["", "#1"])
-def test_failover_to_a_replica_that_was_behind(cluster: Cluster, waits: str) -> None:
-    """Without waiting, what was acknowledged is lost and what was read comes back; with it, nobody was told so."""
+def test_failover_to_a_replica_that_lags(cluster: Cluster, waits: str) -> None:
+    """Without waiting, acknowledged messages are lost and read ones come back; with it, they were not acknowledged."""
     master = cluster.masters()[0]
     (replica,) = cluster.replicas_of(master)
     read, late = messages_on(cluster, master, 2, reads=1)
 
     async def work(store: Store) -> None:
-        await works(lambda: store.create(read, receipt()))
+        await succeeds_soon(lambda: store.create(read, receipt()))
         with stopped(replica):
             master.client().client_kill_filter(_type="replica")  # what is written now will not reach it
-            told = await asyncio.gather(store.take(read.locator), store.create(late, receipt()), return_exceptions=True)
-            assert [isinstance(one, StoreUnavailable) for one in told] == [bool(waits)] * 2
+            outcomes = await asyncio.gather(
+                store.take(read.locator), store.create(late, receipt()), return_exceptions=True
+            )
+            assert [isinstance(one, StoreUnavailable) for one in outcomes] == [bool(waits)] * 2
             master.kill()
         await asyncio.to_thread(wait_for, lambda: replica.client().role()[0] == b"master")
         master.start()
         await asyncio.to_thread(wait_for, cluster.whole)
-        await works(lambda: store.burn(late.locator))
+        await succeeds_soon(lambda: store.burn(late.locator))
         assert await store.look(late.locator) is None
         assert await store.take(read.locator) is not None
 

@@ -1,4 +1,4 @@
-"""A cluster that changes under an open store: slots that move, masters that hand over, nodes that are away."""
+"""Changes of a cluster under an open store: migrated slots, failovers, unreachable nodes."""
 
 import asyncio
 import itertools
@@ -27,30 +27,30 @@ def slot(entry: Entry) -> int:
 
 
 def owner(cluster: Cluster, entry: Entry) -> RedisServer:
-    """The master that serves the entry's slot."""
+    """Return the master that serves the slot of an entry."""
     return next(node for node in cluster.masters() if slot(entry) in cluster.slots_of(node))
 
 
 def messages_on(cluster: Cluster, node: RedisServer, count: int, reads: int | None = None) -> list[Entry]:
-    """Messages whose slots this node serves."""
+    """Return messages in slots of this node."""
     slots = cluster.slots_of(node)
     some = (message(reads=reads) for _ in itertools.count())
-    return list(itertools.islice((kept for kept in some if slot(kept) in slots), count))
+    return list(itertools.islice((stored for stored in some if slot(stored) in slots), count))
 
 
 def beside(entry: Entry, reads: int | None = None) -> Entry:
-    """Another message in the same slot."""
-    while slot(kept := message(reads=reads)) != slot(entry):
+    """Return another message in the same slot."""
+    while slot(stored := message(reads=reads)) != slot(entry):
         pass
-    return kept
+    return stored
 
 
 def node_id(node: RedisServer) -> str:
     return node.client().cluster("myid").decode()
 
 
-async def works(operation: Callable[[], Awaitable[object]]) -> None:
-    """It may be refused for a while, but not for long."""
+async def succeeds_soon(operation: Callable[[], Awaitable[object]]) -> None:
+    """Repeat an operation until it succeeds, for a few seconds at most."""
     deadline = time.monotonic() + 5
     while True:
         try:
@@ -60,86 +60,86 @@ async def works(operation: Callable[[], Awaitable[object]]) -> None:
             assert time.monotonic() < deadline, "the store did not recover"
 
 
-async def read_out(store: Store, kept: Entry) -> None:
-    """The message is there, for exactly one reader."""
-    assert await store.look(kept.locator) == record.unpack(kept.value)
-    assert await store.take(kept.locator) == record.unpack(kept.value)
-    assert await store.take(kept.locator) is None
+async def has_one_reader(store: Store, stored: Entry) -> None:
+    """Check that a message is there, for exactly one reader."""
+    assert await store.look(stored.locator) == record.unpack(stored.value)
+    assert await store.take(stored.locator) == record.unpack(stored.value)
+    assert await store.take(stored.locator) is None
 
 
 @pytest.mark.parametrize("waits", ["", "#1"])
-def test_a_slot_on_its_way(cluster: Cluster, waits: str) -> None:
-    """Half way between two nodes: what is still here is served here, the rest there (ASK); then all there (MOVED)."""
+def test_slot_migration_follows_redirects(cluster: Cluster, waits: str) -> None:
+    """During a migration each key is found at its node (ASK), after it all at the new node (MOVED)."""
     cluster.flush()  # the keys in the slot are counted
     here, gone, fresh, late = (first := message(reads=1)), *(beside(first, reads=1) for _ in range(3))
     source = owner(cluster, here)
     target = next(node for node in cluster.masters() if node is not source)
 
     async def work(store: Store) -> None:
-        for kept in (here, gone):
-            await store.create(kept, receipt())
+        for stored in (here, gone):
+            await store.create(stored, receipt())
         target.client().execute_command("CLUSTER SETSLOT", slot(here), "IMPORTING", node_id(source))
         source.client().execute_command("CLUSTER SETSLOT", slot(here), "MIGRATING", node_id(target))
         source.client().migrate("127.0.0.1", target.port, PREFIX + gone.locator, 0, 1000)
         await store.create(fresh, receipt())
         assert [node.client().cluster("countkeysinslot", slot(here)) for node in (source, target)] == [1, 2]
-        for kept in (gone, fresh, here):
-            await read_out(store, kept)
+        for stored in (gone, fresh, here):
+            await has_one_reader(store, stored)
         source.client().migrate("127.0.0.1", target.port, PREFIX + here.locator, 0, 1000)
         for node in (target, source):
             node.client().execute_command("CLUSTER SETSLOT", slot(here), "NODE", node_id(target))
         await store.create(late, receipt())
-        await read_out(store, late)
+        await has_one_reader(store, late)
         assert await store.take(here.locator) is None
 
     on_store(cluster.url + waits, work)
     wait_for(cluster.whole)
 
 
-def test_a_master_that_hands_over(cluster: Cluster) -> None:
-    """CLUSTER FAILOVER, as before maintenance: of requests without a pause none fails and none is counted twice."""
+def test_manual_failover_fails_no_request(cluster: Cluster) -> None:
+    """CLUSTER FAILOVER, as before maintenance, fails no request under load, and none is counted twice."""
     master = cluster.masters()[0]
     (heir,) = cluster.replicas_of(master)
     here = messages_on(cluster, master, 2000, reads=1)
 
     async def work(store: Store) -> None:
-        await asyncio.gather(*(store.create(kept, receipt()) for kept in here[:1000]))
+        await asyncio.gather(*(store.create(stored, receipt()) for stored in here[:1000]))
         heir.client().execute_command("CLUSTER FAILOVER")
         handed_over, count = False, 0
         while not handed_over or count % 100:
             handed_over = handed_over or heir.client().role()[0] == b"master"
             await store.create(here[1000 + count], receipt())
-            await read_out(store, here[count])
+            await has_one_reader(store, here[count])
             count += 1
-        await asyncio.gather(*(read_out(store, kept) for kept in here[count : 1000 + count]))
+        await asyncio.gather(*(has_one_reader(store, stored) for stored in here[count : 1000 + count]))
 
     on_store(cluster.url, work)
     wait_for(cluster.whole)
 
 
-def test_a_master_that_dies(cluster: Cluster) -> None:
-    """kill -9: its part fails at once and the others do not; its heir is found without a restart, nothing is lost."""
+def test_killed_master_fails_only_its_slots(cluster: Cluster) -> None:
+    """kill -9: only its slots fail; the new master is found without a restart, and nothing is lost."""
     master = cluster.masters()[0]
     lost, other = messages_on(cluster, master, 1, reads=1)[0], messages_on(cluster, cluster.masters()[1], 1, reads=1)[0]
 
     async def work(store: Store) -> None:
-        for kept in (lost, other):
-            await store.create(kept, receipt())
+        for stored in (lost, other):
+            await store.create(stored, receipt())
         failing = asyncio.create_task(asyncio.to_thread(cluster.fail_over, master))
         await asyncio.to_thread(wait_for, lambda: master.process is None or master.process.poll() is not None)
         await refused_in_time(store.take(lost.locator))
         await store.ping()
-        await read_out(store, other)
+        await has_one_reader(store, other)
         await failing
         await asyncio.to_thread(wait_for, cluster.whole)
-        await works(lambda: store.create(beside(lost), receipt()))
-        await read_out(store, lost)
+        await succeeds_soon(lambda: store.create(beside(lost), receipt()))
+        await has_one_reader(store, lost)
 
     on_store(cluster.url + "#1", work)
 
 
-def test_a_master_that_hangs(cluster: Cluster) -> None:
-    """SIGSTOP: what was sent to it fails in time and is not sent again; when it goes on it is used again."""
+def test_hanging_master_fails_in_time(cluster: Cluster) -> None:
+    """SIGSTOP: commands fail in time and are not retried; after SIGCONT the master is used again."""
     master = cluster.masters()[0]
 
     async def work(store: Store) -> None:
@@ -160,8 +160,8 @@ def test_a_master_that_hangs(cluster: Cluster) -> None:
     wait_for(cluster.whole)
 
 
-def test_nobody_there() -> None:
-    """An address where no node listens: every operation fails in time."""
+def test_unreachable_cluster_fails_in_time() -> None:
+    """If no node listens at the address, every operation fails in time."""
 
     async def work(store: Store) -> None:
         await asyncio.gather(
@@ -174,34 +174,34 @@ def test_nobody_there() -> None:
     on_store(f"redis+cluster://127.0.0.1:{steady_port()}", work)
 
 
-def test_one_node_of_the_address_is_enough(cluster: Cluster) -> None:
-    """Dead nodes in the address hold nobody up."""
+def test_one_reachable_node_of_the_address_is_enough(cluster: Cluster) -> None:
+    """Dead nodes in the address delay nothing."""
     dead = ",".join(f"127.0.0.1:{steady_port()}" for _ in range(2))
     on_store(f"redis+cluster://{dead},127.0.0.1:{cluster.nodes[3].port}", lambda store: store.ping())
 
 
-def test_not_a_cluster(redis_server: RedisServer) -> None:
-    """A Redis that is no cluster is told from one that is."""
+def test_redis_without_cluster_mode_is_rejected(redis_server: RedisServer) -> None:
+    """A Redis without cluster mode makes operations fail in time."""
     on_store(redis_server.url.replace("redis:", "redis+cluster:"), lambda store: refused_in_time(store.ping()))
 
 
-def test_scripts_are_forgotten(cluster: Cluster) -> None:
-    """SCRIPT FLUSH everywhere: the next call brings the script along, and is waited for like any other."""
+def test_flushed_scripts_are_sent_again(cluster: Cluster) -> None:
+    """After SCRIPT FLUSH the next call sends the text of the script, and waits for replicas as usual."""
 
     async def work(store: Store) -> None:
         for _ in range(2):
-            kept, answer = message(reads=1), Entry(locator(), b"answer", HOUR)
-            assert await store.create(kept, receipt(), answer) is None
-            assert await store.create(message(), receipt(), answer) == b"answer"
-            await read_out(store, kept)
+            stored, idempotency = message(reads=1), Entry(locator(), b"record", HOUR)
+            assert await store.create(stored, receipt(), idempotency) is None
+            assert await store.create(message(), receipt(), idempotency) == b"record"
+            await has_one_reader(store, stored)
             for node in cluster.masters():
                 node.client().script_flush()
 
     on_store(cluster.url + "#1", work)
 
 
-def test_a_create_that_fails_leaves_nothing(tmp_path: Path) -> None:
-    """One node is full: whatever of a create went to the others is removed, with or without an answer."""
+def test_failed_create_leaves_no_records(tmp_path: Path) -> None:
+    """If one node is full, the records of a create on other nodes are removed, with and without idempotency record."""
     with cluster_running(tmp_path, "--maxmemory-policy", "noeviction") as cluster:
         full, *others = cluster.masters()
 
@@ -219,8 +219,8 @@ def test_a_create_that_fails_leaves_nothing(tmp_path: Path) -> None:
         on_store(cluster.url, work)
 
 
-def test_figures_are_those_of_all_nodes(cluster: Cluster) -> None:
-    """Records and bytes are added up."""
+def test_stats_add_up_all_nodes(cluster: Cluster) -> None:
+    """Stats are the sums of all nodes."""
     cluster.flush()
 
     async def work(store: Store) -> None:

@@ -1,8 +1,8 @@
-"""A steady load on a service, by a checker that writes down what it was promised and holds the service to it.
+"""A steady load on a service, with a check of what the service acknowledged.
 
-Writers post messages for one reader, messages for all, and messages that they burn; readers read some of them at once.
-In the end every message that was acknowledged is asked for again: one that nobody has read must be there, one that was
-shown or burned must not.
+Writers post messages with one read, messages with unlimited reads, and messages that they burn; readers read some of
+them at once. In the end every acknowledged message is requested again: an unread one must be there, one that was shown
+or burned must not.
 """
 
 import contextlib
@@ -18,14 +18,14 @@ from typing import Literal, NamedTuple
 from urllib.parse import urlsplit
 
 PACE = 0.004
-"""Seconds that each thread rests between two requests: a load that is steady, not the most there could be."""
+"""Seconds that each thread pauses between two requests: a steady load, not the highest possible one."""
 WRITERS = READERS = 3
 
 Kind = Literal["once", "many", "burnt"]
 
 
 class Answer(NamedTuple):
-    """What a request came to: its end, in monotonic seconds; the status, 0 for a connection that broke."""
+    """A response: its end in monotonic seconds, and its status, 0 for a broken connection."""
 
     at: float
     status: int
@@ -35,7 +35,7 @@ class Answer(NamedTuple):
 
 @dataclass
 class Message:
-    """One that was acknowledged. `doubted`: a request for it was answered 503, and may have been carried out."""
+    """An acknowledged message. `doubted`: a request for it got 503, and may have been carried out."""
 
     kind: Kind
     text: str
@@ -48,7 +48,7 @@ class Message:
 
 @dataclass
 class Verdict:
-    """What the checker found. `spent` are once-only messages whose one read went to a request that was told 503."""
+    """The result of the check. `spent` are messages whose only read was used by a request that got 503."""
 
     acknowledged: int = 0
     shown: int = 0
@@ -62,14 +62,14 @@ class Verdict:
 
 
 class Client:
-    """One connection, opened again when it broke."""
+    """A client with one connection, which it reopens after a failure."""
 
     def __init__(self, url: str) -> None:
         self._netloc = urlsplit(url).netloc
         self._connection = http.client.HTTPConnection(self._netloc, timeout=10)
 
     def ask(self, method: str, path: str, body: object = None, **headers: str) -> Answer:
-        """Send a request and wait for its answer."""
+        """Send a request and return its response."""
         payload = None if body is None else json.dumps(body)
         fields = {"accept": "application/json", "content-type": "application/json", **headers}
         try:
@@ -82,12 +82,12 @@ class Client:
         return Answer(time.monotonic(), response.status, told, response.headers["retry-after"])
 
     def close(self) -> None:
-        """Let go of the connection; another request opens it again."""
+        """Close the connection; the next request reopens it."""
         self._connection.close()
 
 
 class Load:
-    """Begins at once; `finish` ends it and gives the verdict. `rejections` are the times of answers with 503."""
+    """A load that starts at once; `finish` returns the verdict. `rejections` are the times of responses with 503."""
 
     def __init__(self, url: str) -> None:
         self._url = url
@@ -104,11 +104,11 @@ class Load:
 
     @property
     def acknowledged(self) -> int:
-        """How many messages were acknowledged so far."""
+        """The number of messages acknowledged so far."""
         return len(self._messages)
 
     def finish(self) -> Verdict:
-        """Stop, then ask for every message that was acknowledged."""
+        """Stop the load, then request every acknowledged message."""
         self._enough.set()
         for thread in self._threads:
             thread.join()
@@ -173,7 +173,7 @@ class Load:
                 self.odd.append(f"{answer.status} {answer.body.get('title')}")
 
     def _settled(self, client: Client, message: Message) -> Answer:
-        """What a request for the message gives now that nothing is broken any more."""
+        """Return the response to a request for the message after all failures are repaired."""
         while (answer := client.ask("GET", f"/msg/{message.message_id}")).status == 503:
             time.sleep(0.05)
         return answer

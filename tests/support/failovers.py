@@ -1,4 +1,4 @@
-"""Failovers under load, one after the other, and what they cost."""
+"""Failovers under load, one after the other, and their effects."""
 
 import itertools
 import time
@@ -11,12 +11,12 @@ from tests.support.redis_server import RedisServer
 from tests.support.service import wait_for
 
 CALM = 0.5
-"""Seconds of load between a cluster that is whole again and the next failover."""
+"""Seconds of load between the recovery of a cluster and the next failover."""
 
 
 @dataclass
 class Report:
-    """For each kill -9, the seconds from it to the last 503 (0: there was none), and until all was whole again."""
+    """For each kill, the seconds until the last 503 (0: there was none), and until the cluster had recovered."""
 
     outages: list[float] = field(default_factory=list)
     whole: list[float] = field(default_factory=list)
@@ -26,7 +26,7 @@ class Report:
 def each_in_turn(
     cluster: Cluster, kill: Callable[[Cluster, RedisServer], None] = Cluster.fail_over
 ) -> Callable[[], None]:
-    """Fails over one master after the other: always the one that was spared the longest."""
+    """Return a function that fails over the master that was spared the longest."""
     last: dict[int, int] = {}
     count = itertools.count()
 
@@ -45,7 +45,7 @@ def run(
     times: int,
     halfway: Callable[[], object] = lambda: None,
 ) -> Report:
-    """Fail over this many times while the service at `url` is under load, and do something else `halfway`."""
+    """Fail over so many times while the service at `url` is under load; call `halfway` in the middle."""
     report = Report()
     load = Load(url)
     try:
@@ -66,7 +66,7 @@ def run(
 
 
 def calm(load: Load) -> None:
-    """Wait until a while has passed in which messages were acknowledged and none was refused."""
+    """Wait for a while in which messages are acknowledged and none is rejected."""
     since, reached, refused = time.monotonic(), load.acknowledged, -1
 
     def quiet() -> bool:
