@@ -1,7 +1,7 @@
-"""A real Redis Cluster and a real Sentinel trio on loopback: started, broken and mended by the tests.
+"""A real Redis Cluster and a real Sentinel trio on loopback: started, broken and repaired by the tests.
 
-Ports lie below those that the system gives to outgoing connections: a server that comes back finds its port free, and
-nobody who knocks at a dead one meets himself.
+Ports are below those of outgoing connections: a restarted server finds its port free, and a connection to a dead server
+cannot reach itself.
 """
 
 import contextlib
@@ -24,7 +24,7 @@ NAME = "messages"
 
 
 def steady_port() -> int:
-    """A port nobody listens on, which no outgoing connection will be given."""
+    """Return a free port that no outgoing connection will get."""
     while True:
         port = random.randint(10_000, 30_000)
         with contextlib.suppress(OSError), socket.create_server(("127.0.0.1", port)):
@@ -32,12 +32,12 @@ def steady_port() -> int:
 
 
 def hosts(*servers: RedisServer) -> str:
-    """As in the address of a store."""
+    """Return the hosts as in the address of a store."""
     return ",".join(f"127.0.0.1:{server.service_port}" for server in servers)
 
 
 def start_node(folder: Path, *options: str) -> RedisServer:
-    """A redis-server with its files in `folder`."""
+    """Start a redis-server with its files in `folder`."""
     folder.mkdir(parents=True, exist_ok=True)
     tls = ("--tls-port", str(steady_port())) if "--tls-cert-file" in options else ()
     server = RedisServer(folder, steady_port(), (*options, *tls))
@@ -47,51 +47,51 @@ def start_node(folder: Path, *options: str) -> RedisServer:
 
 @dataclass
 class Cluster:
-    """Masters and as many replicas, of which each server is one. `nodes` are all of them."""
+    """A cluster with one replica for each master. `nodes` are all servers."""
 
     nodes: list[RedisServer]
 
     @property
     def url(self) -> str:
-        """The address for our stores: any two of its nodes."""
+        """The address of the store: two of the nodes."""
         return f"redis+cluster://{hosts(self.nodes[0], self.nodes[-1])}"
 
     def masters(self) -> list[RedisServer]:
-        """Those that are masters and own slots, as the nodes that live see it themselves."""
+        """Return the running nodes that see themselves as masters with slots."""
         return [node for node in self.nodes if _serves(node)]
 
     def replicas(self) -> list[RedisServer]:
-        """Those that follow a master and have its data."""
+        """Return the nodes that follow a master and are connected to it."""
         return [node for node in self.nodes if _follows(node)]
 
     def replicas_of(self, master: RedisServer) -> list[RedisServer]:
-        """Those that follow this one."""
+        """Return the replicas of a master."""
         return [node for node in self.nodes if _info(node, "replication").get("master_port") == master.port]
 
     def slots_of(self, master: RedisServer) -> set[int]:
-        """The slots that it serves."""
+        """Return the slots of a master."""
         view = master.client().execute_command("CLUSTER SLOTS")
         return {
             slot for first, last, (_, port, *_), *_ in view if port == master.port for slot in range(first, last + 1)
         }
 
     def whole(self) -> bool:
-        """Whether every node lives, agrees that all slots are served, and every replica confirms all there is."""
+        """Tell whether all nodes run and see all slots served, and every replica confirms all writes."""
         return (
             len(self.replicas()) * 2 == len(self.nodes)
             and all(map(_content, self.nodes))
             and all(node.client().wait(1, 100) == 1 for node in self.masters())
         )
 
-    def fail_over(self, master: RedisServer, patience: float = 20) -> None:
-        """kill -9; wait until its replica has taken its place; start it again, which makes it a replica."""
+    def fail_over(self, master: RedisServer, timeout: float = 20) -> None:
+        """Kill a master with SIGKILL, wait until its replica has replaced it, and restart it as a replica."""
         heirs = [node.client() for node in self.replicas_of(master)]
         master.kill()
-        wait_for(lambda: any(heir.role()[0] == b"master" for heir in heirs), patience)
+        wait_for(lambda: any(heir.role()[0] == b"master" for heir in heirs), timeout)
         master.start()
 
     def move_slots(self, count: int) -> None:
-        """Move this many slots from the first master to the next while both serve (redis-cli --cluster reshard)."""
+        """Move slots from the first master to the second while both serve (redis-cli --cluster reshard)."""
         source, target = (node.client().cluster("myid").decode() for node in self.masters()[:2])
         command = ["redis-cli", "--cluster", "reshard", f"127.0.0.1:{self.nodes[0].port}", "--cluster-yes"]
         command += ["--cluster-from", source, "--cluster-to", target, "--cluster-slots", str(count)]
@@ -99,12 +99,12 @@ class Cluster:
         assert moved.returncode == 0, moved.stdout[-2000:] + moved.stderr
 
     def flush(self) -> None:
-        """Remove all that is kept."""
+        """Remove all keys."""
         for node in self.masters():
             node.client().flushall()
 
     def stop(self) -> None:
-        """End all of it."""
+        """Kill all nodes."""
         for node in self.nodes:
             node.kill()
 
@@ -138,7 +138,7 @@ def _content(node: RedisServer) -> bool:
 
 @contextlib.contextmanager
 def cluster_running(folder: Path, *options: str, masters: int = 3, timeout: int = 1000) -> Iterator[Cluster]:
-    """A cluster of twice as many nodes as `masters`; a node counts as failed after `timeout` ms."""
+    """Run a cluster of `masters` and as many replicas; a node counts as failed after `timeout` ms."""
     nodes = []
     try:
         for n in range(2 * masters):
@@ -174,30 +174,30 @@ class Trio:
 
     @property
     def url(self) -> str:
-        """The address for our stores."""
+        """The address of the store."""
         return f"redis+sentinel://{hosts(*self.sentinels)}/{NAME}"
 
     def master(self) -> RedisServer:
-        """The one that the sentinels name."""
+        """Return the master that the sentinels report."""
         _, port = self.sentinels[0].client().sentinel_get_master_addr_by_name(NAME)
         return next(server for server in self.servers if server.service_port == port)
 
     def whole(self) -> bool:
-        """Whether all sentinels know each other and the replicas, and every replica is in step."""
+        """Tell whether all sentinels know each other and the replicas, and every replica is connected."""
         return len(list(filter(_follows, self.servers))) == len(self.servers) - 1 and all(
             (state["num-other-sentinels"], state["num-slaves"], state["flags"]) == (2, len(self.servers) - 1, "master")
             for state in (one.client().sentinel_master(NAME) for one in self.sentinels)
         )
 
-    def fail_over(self, patience: float = 20) -> None:
-        """kill -9 of the master; wait until the sentinels name another; start it again, which makes it a replica."""
+    def fail_over(self) -> None:
+        """Kill the master with SIGKILL, wait until the sentinels report another, and restart it as a replica."""
         master = self.master()
         master.kill()
         wait_for(lambda: self.master().port != master.port and _info(self.master(), "replication")["role"] == "master")
         master.start()
 
     def flush(self) -> None:
-        """Remove all that is kept."""
+        """Remove all keys."""
         self.master().client().flushall()
 
 
@@ -205,7 +205,7 @@ class Trio:
 def trio_running(
     folder: Path, *options: str, sentinel: tuple[str, ...] = (), replicas: int = 1, timeout: int = 1000
 ) -> Iterator[Trio]:
-    """A master with replicas and three sentinels, which have options of their own; failed after `timeout` ms."""
+    """Run a master, replicas and three sentinels, which have the options `sentinel`; `timeout` is in ms."""
     started: list[RedisServer] = []
 
     def start(name: str, kind: tuple[str, ...], *lines: str) -> RedisServer:

@@ -13,7 +13,7 @@ import redis
 
 
 def free_port() -> int:
-    """A port nobody listens on."""
+    """Return a free port."""
     with socket.create_server(("127.0.0.1", 0)) as listener:
         port: int = listener.getsockname()[1]
         return port
@@ -21,7 +21,7 @@ def free_port() -> int:
 
 @dataclass
 class RedisServer:
-    """A redis-server of our own; `options` are those of its command line, which may begin with a configuration file."""
+    """A redis-server of a test; `options` are those of its command line, which may begin with a configuration file."""
 
     folder: Path
     port: int
@@ -30,32 +30,32 @@ class RedisServer:
 
     @property
     def url(self) -> str:
-        """The address for our stores."""
+        """The address of the store."""
         return f"redis://127.0.0.1:{self.port}"
 
     def option(self, name: str) -> str | None:
-        """What `name` says on its command line."""
+        """Return the value of an option on the command line."""
         return self.options[self.options.index(name) + 1] if name in self.options else None
 
     @property
     def service_port(self) -> int:
-        """Where it serves those who are not the tests themselves: its TLS port, where it has one."""
+        """The port for stores: the TLS port if there is one."""
         return int(self.option("--tls-port") or self.port)
 
     def client(self) -> redis.Redis:
-        """A client of its own, to look behind the store."""
+        """Return a client that looks at the data behind the store."""
         return redis.Redis(port=self.port)
 
     def listen(self) -> tuple[str, ...]:
-        """The options that say where."""
+        """Return the options for the port."""
         return "--port", str(self.port)
 
     def flush(self) -> None:
-        """Remove all that is kept."""
+        """Remove all keys."""
         self.client().flushall()
 
     def start(self) -> None:
-        """Start and wait until it answers."""
+        """Start the server and wait until it answers."""
         program = shutil.which("redis-server")
         assert program, "the tests need redis-server: apt-get install redis-server"
         command = [program, *self.options, *self.listen(), "--dir", str(self.folder), "--save", ""]
@@ -67,7 +67,7 @@ class RedisServer:
             time.sleep(0.01)
 
     def kill(self) -> None:
-        """kill -9."""
+        """Kill the server with SIGKILL."""
         if self.process is not None:
             self.process.kill()
             self.process.wait()
@@ -83,7 +83,7 @@ class RedisServer:
 
 @contextlib.contextmanager
 def redis_running(folder: Path, *options: str) -> Iterator[RedisServer]:
-    """A redis-server with its files in `folder`."""
+    """Run a redis-server with its files in `folder`."""
     server = RedisServer(folder, free_port(), options)
     server.start()
     try:

@@ -1,4 +1,4 @@
-"""A TCP relay that keeps every byte a browser sends, so that what it holds can be searched for secrets."""
+"""A TCP relay that records every byte that a browser sends, to search them for secrets."""
 
 import socket
 import socketserver
@@ -11,7 +11,7 @@ from typing import Any
 
 @dataclass
 class Relay:
-    """Listens at `url`. `sent` is all that came from browsers so far, connections one after the other."""
+    """A relay that listens at `url`. `streams` holds the bytes of each connection from a browser."""
 
     url: str
     streams: list[bytearray] = field(default_factory=list)
@@ -38,7 +38,7 @@ def _pump(source: socket.socket, target: socket.socket, keep: bytearray) -> None
 
 @contextmanager
 def relaying(host: str, port: int) -> Iterator[Relay]:
-    """A relay to the server there."""
+    """Run a relay to a server."""
 
     class Handler(socketserver.BaseRequestHandler):
         def handle(self) -> None:
@@ -54,7 +54,7 @@ def relaying(host: str, port: int) -> Iterator[Relay]:
         daemon_threads = True
 
         def handle_error(self, request: Any, client_address: Any) -> None:
-            """A server that is away is what some tests make."""
+            """Ignore a server that is unreachable, as in some tests."""
 
     with Server(("127.0.0.1", 0), Handler) as server:
         relay = Relay(f"http://127.0.0.1:{server.server_address[1]}")

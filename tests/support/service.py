@@ -17,14 +17,14 @@ import httpx
 from prometheus_client.parser import text_string_to_metric_families
 
 NO_LIMITS = ("--limit-create", "0", "--limit-read", "0", "--limit-miss", "0")
-"""Tests ask faster than a client may; those of the limits turn them on."""
+"""Tests send requests faster than a client may; tests of the limits enable them."""
 
 COMMAND = str(Path(sys.executable).with_name("messaging-api"))
 
 
 @dataclass(frozen=True)
 class Running:
-    """A service that serves. `log` is its log file, `console` what it wrote to the console."""
+    """A running service. `log` is its log file, `console` the file with its console output."""
 
     process: subprocess.Popen[str]
     url: str
@@ -33,23 +33,23 @@ class Running:
     console: Path
 
     def stop(self, how: signal.Signals = signal.SIGTERM) -> int:
-        """End it and wait; its exit code."""
+        """Stop the service, wait, and return its exit code."""
         self.process.send_signal(how)
         return self.process.wait(timeout=40)
 
     def workers(self) -> list[int]:
-        """The ids of its child processes."""
+        """Return the ids of the child processes."""
         return children(self.process.pid)
 
 
 def children(pid: int) -> list[int]:
-    """The ids of the processes that `pid` started."""
+    """Return the ids of the child processes of `pid`."""
     text = Path(f"/proc/{pid}/task/{pid}/children").read_text()
     return [int(child) for child in text.split()]
 
 
 def wait_for(condition: Callable[[], object], seconds: float = 20.0, every: float = 0.01) -> None:
-    """Come back when `condition` holds, asked `every` so many seconds; fail when it does not in time."""
+    """Wait until `condition` holds, which is checked `every` so many seconds; fail after `seconds`."""
     deadline = time.monotonic() + seconds
     while not condition():
         assert time.monotonic() < deadline, "the condition did not come true in time"
@@ -57,7 +57,7 @@ def wait_for(condition: Callable[[], object], seconds: float = 20.0, every: floa
 
 
 def sample(ops_url: str, name: str, **labels: str) -> float | None:
-    """The value of one sample of /metrics."""
+    """Return the value of a sample of /metrics, None if absent."""
     for family in text_string_to_metric_families(httpx.get(f"{ops_url}/metrics").text):
         for one in family.samples:
             if one.name == name and one.labels == labels:
@@ -67,7 +67,7 @@ def sample(ops_url: str, name: str, **labels: str) -> float | None:
 
 
 def answers(url: str) -> bool:
-    """Whether `url` gives 200."""
+    """Tell whether `url` returns 200."""
     try:
         return httpx.get(url, timeout=5).status_code == 200
     except httpx.TransportError:
@@ -75,7 +75,7 @@ def answers(url: str) -> bool:
 
 
 def ask_at_once(service: Running, request: bytes, count: int) -> list[bytes]:
-    """The first bytes of the answers to requests that a process finds waiting on as many connections when it wakes."""
+    """Send a request on many connections while the workers are stopped; return the first bytes of the responses."""
     address = urlsplit(service.url)
     sockets = [socket.create_connection((address.hostname, address.port)) for _ in range(count)]
     for each in sockets:  # one answer each: they have been accepted, of which there is one in a turn
@@ -96,9 +96,9 @@ def ask_at_once(service: Running, request: bytes, count: int) -> list[bytes]:
 
 @contextlib.contextmanager
 def serving(folder: Path, store: str | None, *options: str, ready: bool = True, **environ: str) -> Iterator[Running]:
-    """The service on free ports, with its files in `folder`; ended with all its processes when the block ends.
+    """Run the service on free ports, with its files in `folder`, and stop all its processes at the end of the block.
 
-    Without `store` nothing but the ports is set for it: all else is for `environ` to say.
+    Without `store` only the ports are set; `environ` has to set everything else.
     """
     folder.mkdir(parents=True, exist_ok=True)
     console, logs = folder / "console.txt", folder / "logs"

@@ -1,4 +1,4 @@
-"""What was turned away is told without a flood, and nothing is lost silently."""
+"""The audit log aggregates repeated events and loses none."""
 
 import json
 from pathlib import Path
@@ -23,15 +23,15 @@ def audit(tmp_path: Path, metrics: ProcessMetrics) -> AuditLog:
 
 
 def lines(folder: Path) -> list[dict[str, Any]]:
-    """What the log holds, without times."""
-    told = [json.loads(line) for line in (folder / NAME).read_text().splitlines()]
-    return [{name: value for name, value in line.items() if name != "time"} for line in told]
+    """Return the lines of the log, without times."""
+    entries = [json.loads(line) for line in (folder / NAME).read_text().splitlines()]
+    return [{name: value for name, value in line.items() if name != "time"} for line in entries]
 
 
-def test_the_first_is_told_at_once_and_the_rest_as_one(
+def test_first_event_is_logged_at_once_and_the_rest_together(
     tmp_path: Path, audit: AuditLog, metrics: ProcessMetrics
 ) -> None:
-    """A line for the first, one for the 999 that follow within the second, then it begins anew."""
+    """The first event has a line, the 999 that follow within a second have one together, then it starts again."""
     for n in range(1000):
         token = request_id.set(f"id{n}")
         audit.rejected("limit_read", "192.0.2.1", route="/msg", status=n)
@@ -49,23 +49,23 @@ def test_the_first_is_told_at_once_and_the_rest_as_one(
     assert metrics.get("messaging_refusals", "limit_read") == 1001
 
 
-def test_clients_reasons_and_events_are_told_apart(tmp_path: Path, audit: AuditLog) -> None:
-    """Each has its own first line."""
+def test_clients_reasons_and_events_are_separate(tmp_path: Path, audit: AuditLog) -> None:
+    """Each client, reason and event has its own first line."""
     for client in ("192.0.2.1", "192.0.2.2"):
         for reason in ("token", "invalid"):
             audit.rejected(reason, client)
             audit.failed("store_failed", "full", client, detail="x")
-    told = [(line["event"], line["level"], line["reason"], line["client"]) for line in lines(tmp_path)]
-    assert len(told) == len(set(told)) == 6
-    assert {level for event, level, *_ in told if event == "store_failed"} == {"error"}
+    entries = [(line["event"], line["level"], line["reason"], line["client"]) for line in lines(tmp_path)]
+    assert len(entries) == len(set(entries)) == 6
+    assert {level for event, level, *_ in entries if event == "store_failed"} == {"error"}
 
 
-def test_a_flood_from_everywhere_is_told_as_one(tmp_path: Path, audit: AuditLog) -> None:
-    """From more clients than can be told apart: memory and log are bounded, and the number is right."""
+def test_flood_from_many_clients_is_one_line(tmp_path: Path, audit: AuditLog) -> None:
+    """Events of very many clients are aggregated: memory and log are limited, and the number is correct."""
     for n in range(3 * MAX_DISTINCT):
         audit.rejected("limit_miss", f"client {n}")
     audit.report()
-    told = lines(tmp_path)
-    assert len(told) == MAX_DISTINCT + 2
-    assert [line["count"] for line in told if line["client"] == MANY_CLIENTS] == [1, 2 * MAX_DISTINCT - 1]
-    assert sum(line["count"] for line in told) == 3 * MAX_DISTINCT
+    entries = lines(tmp_path)
+    assert len(entries) == MAX_DISTINCT + 2
+    assert [line["count"] for line in entries if line["client"] == MANY_CLIENTS] == [1, 2 * MAX_DISTINCT - 1]
+    assert sum(line["count"] for line in entries) == 3 * MAX_DISTINCT

@@ -34,8 +34,8 @@ with FairLock(sys.argv[1]).hold():
 """
 
 
-def test_those_who_wait_take_turns(tmp_path: Path) -> None:
-    """Two processes that want the resource all the time get it by turns, not one of them many times in a row."""
+def test_waiting_processes_alternate(tmp_path: Path) -> None:
+    """Two processes that always want the lock alternate; neither gets it many times in a row."""
     path = tmp_path / "queue"
     both = [subprocess.Popen([sys.executable, "-c", WORK, str(path), name, str(TURNS)]) for name in "ab"]
     assert [one.wait(60) for one in both] == [0, 0]
@@ -45,8 +45,8 @@ def test_those_who_wait_take_turns(tmp_path: Path) -> None:
     assert changes > len(contested) / 2
 
 
-def test_a_process_that_dies_leaves_the_queue(tmp_path: Path) -> None:
-    """kill -9 in the middle of a turn: the next one gets in."""
+def test_killed_holder_releases_the_lock(tmp_path: Path) -> None:
+    """After SIGKILL of the holder the next process gets the lock."""
     path = tmp_path / "queue"
     with subprocess.Popen([sys.executable, "-c", HOLD, str(path)], stdout=subprocess.PIPE) as holder:
         assert holder.stdout

@@ -10,7 +10,7 @@ from messaging_api.observability.metrics import SharedMetrics
 from messaging_api.runtime import application as bootstrap
 
 
-def test_beats_on_when_the_loop_wakes_early(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_early_wake_up_is_no_lag(monkeypatch: pytest.MonkeyPatch) -> None:
     """A sleep that ends before its time is no lag, and the heart goes on."""
     row = SharedMetrics(1).workers[0]
     server: Any = SimpleNamespace(server_state=SimpleNamespace(connections=(), tasks=()))

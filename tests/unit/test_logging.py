@@ -1,4 +1,4 @@
-"""Logs: midnight, retention, forging, failing; with the clock in hand."""
+"""Logs: rotation at midnight, retention, forged lines and failed writes, with a clock that tests set."""
 
 import json
 import logging
@@ -21,8 +21,8 @@ def names(folder: Path) -> set[str]:
     return {path.name for path in folder.iterdir()}
 
 
-def test_midnight_puts_the_day_aside(tmp_path: Path) -> None:
-    """The last line before midnight and the first after it lie in different files."""
+def test_midnight_rotates_the_file(tmp_path: Path) -> None:
+    """The last line before midnight and the first one after it are in different files."""
     file = DailyFile(str(tmp_path), 400)
     file.write(b"before\n", MIDNIGHT - 0.001)
     yesterday(tmp_path)
@@ -33,7 +33,7 @@ def test_midnight_puts_the_day_aside(tmp_path: Path) -> None:
 
 
 def yesterday(folder: Path) -> None:
-    """The file was last written a moment before midnight, as the clock in hand says."""
+    """Set the modification time of the file to one second before midnight."""
     os.utime(folder / NAME, (MIDNIGHT - 1, MIDNIGHT - 1))
 
 
@@ -64,8 +64,8 @@ def test_midnight_with_many_processes(tmp_path: Path) -> None:
         assert sorted(lines) == sorted(f"{name} {word} {n}" for name in range(4) for n in range(100))
 
 
-def test_a_clock_set_back_loses_nothing(tmp_path: Path) -> None:
-    """When the day's name is taken already, what is put aside is appended to it."""
+def test_clock_set_back_loses_no_line(tmp_path: Path) -> None:
+    """If the archive of the day exists, the lines are appended to it."""
     (tmp_path / f"{NAME}.291231").write_bytes(b"first\n")
     (tmp_path / NAME).write_bytes(b"second\n")
     yesterday(tmp_path)
@@ -75,8 +75,8 @@ def test_a_clock_set_back_loses_nothing(tmp_path: Path) -> None:
     assert (tmp_path / f"{NAME}.291231").read_bytes() == b"first\nsecond\n"
 
 
-def test_old_days_are_forgotten(tmp_path: Path) -> None:
-    """What is older than the days to keep is deleted at the turn of a day, and nothing else is."""
+def test_old_files_are_deleted(tmp_path: Path) -> None:
+    """Archives older than the retention are deleted at midnight, and nothing else is."""
     for name in ("281126", "281127", "291230", "notes", "1234567"):
         (tmp_path / f"{NAME}.{name}").touch()
     file = DailyFile(str(tmp_path), 400)
@@ -85,7 +85,7 @@ def test_old_days_are_forgotten(tmp_path: Path) -> None:
     assert names(tmp_path) == {NAME, *(f"{NAME}.{name}" for name in ("281127", "291230", "notes", "1234567"))}
 
 
-def test_nothing_a_client_sent_can_forge_a_line(tmp_path: Path) -> None:
+def test_client_cannot_forge_a_line(tmp_path: Path) -> None:
     """Newlines and control characters are escaped."""
     logger = JsonLogger(DailyFile(str(tmp_path), 400), console=-1)
     logger.event("request", client='x\n{"event":"forged"}\r\x1b[2J\u2028')
@@ -94,8 +94,8 @@ def test_nothing_a_client_sent_can_forge_a_line(tmp_path: Path) -> None:
     assert b"\x1b" not in line
 
 
-def test_the_request_id_is_ambient(tmp_path: Path) -> None:
-    """Every line written while a request is served carries its id."""
+def test_lines_have_the_request_id(tmp_path: Path) -> None:
+    """Every line written during a request has its id."""
     logger = JsonLogger(DailyFile(str(tmp_path), 400), console=-1)
     token = request_id.set("abc")
     logger.event("one")
@@ -105,8 +105,8 @@ def test_the_request_id_is_ambient(tmp_path: Path) -> None:
     assert [json.loads(line)["request_id"] for line in lines] == ["abc", None]
 
 
-def test_a_folder_that_cannot_be_written_stops_nothing(tmp_path: Path, capfd: pytest.CaptureFixture[str]) -> None:
-    """The console says so once, each failure is counted, and writing begins again when it can."""
+def test_failed_writes_are_counted_and_reported_once(tmp_path: Path, capfd: pytest.CaptureFixture[str]) -> None:
+    """The console reports it once, each failure is counted, and writing resumes when it can."""
     (tmp_path / "file").touch()
     failures: list[None] = []
     logger = JsonLogger(DailyFile(str(tmp_path / "file" / "logs"), 400), on_failure=lambda: failures.append(None))
@@ -119,7 +119,7 @@ def test_a_folder_that_cannot_be_written_stops_nothing(tmp_path: Path, capfd: py
     assert "two" in (tmp_path / "file" / "logs" / NAME).read_text()
 
 
-def test_libraries_write_into_the_same_journal(tmp_path: Path) -> None:
+def test_library_records_become_events(tmp_path: Path) -> None:
     """Warnings and errors of libraries become events; of an exception its class and place, not its text."""
     logger = JsonLogger(DailyFile(str(tmp_path), 400), console=-1)
     before = logging.root.handlers[:]

@@ -16,37 +16,41 @@ EXPIRIES = st.integers(0, 2**64 - 1)
 
 
 @given(KEYS, st.binary(), st.binary())
-def test_what_is_sealed_opens(key: bytes, plain: bytes, bound: bytes) -> None:
-    """The same key and bound bytes give the text back; the box does not hold it and is never the same twice."""
-    box = seal(key, plain, bound)
-    assert unseal(key, box, bound) == plain
-    assert box != seal(key, plain, bound)
+def test_seal_round_trip(key: bytes, plain: bytes, data: bytes) -> None:
+    """The same key and associated data return the text; the box does not contain it and is never the same twice."""
+    box = seal(key, plain, data)
+    assert unseal(key, box, data) == plain
+    assert box != seal(key, plain, data)
     assert len(box) == len(plain) + 28
 
 
 @given(KEYS, st.binary(min_size=1), st.binary(), st.data())
-def test_one_changed_bit_breaks_the_seal(key: bytes, plain: bytes, bound: bytes, data: st.DataObject) -> None:
-    """Another key, other bound bytes, a changed or shortened box: none opens."""
-    box = bytearray(seal(key, plain, bound))
-    bit = data.draw(st.integers(0, len(box) * 8 - 1))
+def test_altered_box_does_not_open(key: bytes, plain: bytes, data: bytes, chosen: st.DataObject) -> None:
+    """Another key, other associated data, and an altered or shortened box do not open."""
+    box = bytearray(seal(key, plain, data))
+    bit = chosen.draw(st.integers(0, len(box) * 8 - 1))
     other_key = bytes([key[0] ^ 1]) + key[1:]
-    for attempt in ((other_key, bytes(box), bound), (key, bytes(box), bound + b"x"), (key, bytes(box[:-1]), bound)):
+    for attempt in (
+        (other_key, bytes(box), data),
+        (key, bytes(box), data + b"x"),
+        (key, bytes(box[:-1]), data),
+    ):
         with pytest.raises(DecryptionError):
             unseal(*attempt)
     box[bit // 8] ^= 1 << bit % 8
     with pytest.raises(DecryptionError):
-        unseal(key, bytes(box), bound)
+        unseal(key, bytes(box), data)
 
 
 @pytest.mark.parametrize("box", [b"", b"x", b"x" * 12, b"x" * 27])
-def test_what_is_no_box_does_not_open(box: bytes) -> None:
-    """Too short to be a box is a broken seal like any other."""
+def test_short_box_does_not_open(box: bytes) -> None:
+    """Bytes that are too short for a box raise the same error."""
     with pytest.raises(DecryptionError):
         unseal(bytes(32), box, b"")
 
 
 def test_derivation_is_fixed() -> None:
-    """One personalised BLAKE2b-384 split in two: changing it would lose every message, so it is written down here."""
+    """Derivation is one personalised BLAKE2b-384 split in two; a change would lose every message."""
     secret = bytes(range(16))
     for purpose, person in (
         (MESSAGE, b"msgapi/message/1"),
@@ -57,8 +61,8 @@ def test_derivation_is_fixed() -> None:
         assert derive(secret, purpose) == (digest[:16], digest[16:])
 
 
-def test_purposes_do_not_meet() -> None:
-    """The same secret has another place and key for each purpose."""
+def test_purposes_yield_different_keys() -> None:
+    """A secret has another locator and another key for each purpose."""
     derived = [derive(bytes(16), purpose) for purpose in (MESSAGE, RECEIPT, IDEMPOTENCY)]
     assert len({part for keyring in derived for part in keyring}) == 6
 
@@ -73,21 +77,21 @@ def test_ids_are_uuid4() -> None:
 
 
 @given(st.uuids(version=4))
-def test_ids_are_read_as_they_are_written(value: uuid.UUID) -> None:
-    """The text form is the standard's, in either case."""
+def test_id_round_trip(value: uuid.UUID) -> None:
+    """The text form is that of the standard, in either case."""
     assert format_id(value.bytes) == str(value)
     assert parse_id(str(value)) == parse_id(str(value).upper()) == value.bytes
 
 
 @given(st.text() | st.uuids(version=1).map(str) | st.uuids(version=4).map(lambda value: value.hex))
-def test_nothing_else_is_an_id(text: str) -> None:
-    """Other versions, other forms and odd text are none."""
+def test_other_texts_are_no_ids(text: str) -> None:
+    """Other versions, other forms and odd texts are no ids."""
     assert parse_id(text) is None
 
 
 @given(st.integers(1, 1000), EXPIRIES, st.binary(min_size=1))
-def test_counting_down(reads: int, expires_at: int, box: bytes) -> None:
-    """A record counts down to its head alone; burning leaves the reads that were left."""
+def test_reads_count_down(reads: int, expires_at: int, box: bytes) -> None:
+    """A record counts down to its head; a burn keeps the reads that were left."""
     value = record.pack(reads, expires_at, box)
     assert record.unpack(record.tombstone(value)) == (reads, reads, expires_at, b"")
     for left in range(reads - 1, -1, -1):
@@ -97,8 +101,8 @@ def test_counting_down(reads: int, expires_at: int, box: bytes) -> None:
 
 
 @given(st.integers(1, 1000), EXPIRIES, st.binary(min_size=1))
-def test_unread(reads: int, expires_at: int, box: bytes) -> None:
-    """What expires unread is a message for few of which no read was counted, no trace, nothing that lives longer."""
+def test_unread_messages(reads: int, expires_at: int, box: bytes) -> None:
+    """Only a message with limited reads and no read is unread, not a tombstone, nor a record that lives longer."""
     value = record.pack(reads, expires_at, box)
     assert record.unread(value, expires_at + 5)
     assert record.unread(value[: record.HEAD + 1], expires_at)
@@ -109,18 +113,18 @@ def test_unread(reads: int, expires_at: int, box: bytes) -> None:
 
 
 @given(st.binary(max_size=record.HEAD), EXPIRIES)
-def test_what_is_too_short_was_no_message(value: bytes, expires_at: int) -> None:
-    """A receipt may have any length."""
+def test_short_record_is_not_unread(value: bytes, expires_at: int) -> None:
+    """A receipt of any length is no unread message."""
     assert not record.unread(value, expires_at)
 
 
 @given(EXPIRIES, st.binary(min_size=1))
-def test_unlimited(expires_at: int, box: bytes) -> None:
-    """Without a limit there is nothing to count."""
+def test_unlimited_reads_are_not_unread(expires_at: int, box: bytes) -> None:
+    """A message with unlimited reads is never unread."""
     assert record.unpack(record.pack(None, expires_at, box)) == (None, None, expires_at, box)
 
 
 @pytest.mark.parametrize("value", [None, b"", b"x" * 11])
-def test_what_is_no_record_is_nothing(value: bytes | None) -> None:
-    """An empty place and something too short to be a message are the same."""
+def test_absent_and_short_records_are_none(value: bytes | None) -> None:
+    """An absent record and one that is too short are both None."""
     assert record.parse(value) is None
