@@ -17,7 +17,7 @@ from messaging_api.stores.batching import StoreHooks
 from messaging_api.stores.redis.connection import Command, Reply
 from messaging_api.stores.redis.node import Node, connect
 from messaging_api.stores.redis.replication import ReplicatedChannel
-from messaging_api.stores.redis.router import Router
+from messaging_api.stores.redis.router import ClusterRouter
 from messaging_api.stores.redis.scripts import Script
 from messaging_api.stores.redis.stats import parse_info, total
 from messaging_api.stores.redis.store import RedisStore
@@ -37,8 +37,8 @@ class ClusterStore(RedisStore):
         open_shard = partial(_shard, address, timeout * _ATTEMPT_SHARE, hooks, replicas)
         self._topology = ClusterTopology(address.hosts, timeout * _REFRESH_SHARE, open_shard)
         self._retry_timeout = timeout * _RETRY_SHARE
-        self._router = Router(self._topology, lambda shard: shard.writes, self._retry_timeout)
-        reads = Router(self._topology, lambda shard: shard.reads, self._retry_timeout)
+        self._router = ClusterRouter(self._topology, lambda shard: shard.writes, self._retry_timeout)
+        reads = ClusterRouter(self._topology, lambda shard: shard.reads, self._retry_timeout)
         super().__init__(reads, self._router, address.prefix)
 
     async def create(self, message: Entry, receipt: Entry, idempotency_record: Entry | None = None) -> bytes | None:

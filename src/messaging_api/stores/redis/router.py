@@ -15,7 +15,7 @@ from messaging_api.stores.redis.scripts import as_eval
 from messaging_api.stores.redis.topology import ClusterTopology, Shard
 
 
-class Router:
+class ClusterRouter:
     """A CommandChannel to whichever node serves the key of a command; it follows the redirects of the nodes.
 
     `pick` chooses one of the channels of a shard. `retry_timeout`, in seconds, bounds all retries of a command.
