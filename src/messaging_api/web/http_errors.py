@@ -31,7 +31,7 @@ class HeadTooLarge(MessagingError):
 
 
 class BodyTooLong(MessagingError):
-    """The body is longer than its handler takes."""
+    """The body is longer than its handler takes. The handler answers with an error of its own."""
 
 
 class UnsupportedContentEncoding(MessagingError):

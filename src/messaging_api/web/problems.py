@@ -67,7 +67,6 @@ TABLE: dict[type[Exception], ProblemType] = {
     ),
     http_errors.MethodNotAllowed: ProblemType(405, "method-not-allowed", "This address does not have this method"),
     http_errors.HeadTooLarge: ProblemType(431, "head-too-large", "The head of the request is too large", close=True),
-    http_errors.BodyTooLong: ProblemType(413, "too-large", "The body is too long", "Send less.", close=True),
     http_errors.UnsupportedContentEncoding: ProblemType(
         415, "content-encoding", "The body is compressed", "Send it as it is, without Content-Encoding."
     ),
