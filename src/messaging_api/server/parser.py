@@ -46,11 +46,10 @@ class RequestParser:
             self._parser.feed_data(data)
         except httptools.HttpParserUpgrade as upgrade:
             self._feed_without_upgrade(data[upgrade.args[0] :])
-        except httptools.HttpParserCallbackError as error:
+        except httptools.HttpParserError as error:
+            if self.ended:  # what follows the last request does not matter
+                return
             raise _rejection(error) from None
-        except httptools.HttpParserError:
-            if not self.ended:  # what follows the last request does not matter
-                raise Rejection(InvalidRequest("This is not HTTP/1.1 as in RFC 9112."), "malformed") from None
         if self.in_head:
             self._head_size += len(data)
             if self._head_size > MAX_HEAD:
@@ -69,6 +68,8 @@ class RequestParser:
 
     def on_message_begin(self) -> None:
         """See `httptools.HTTPProtocol` for this and the methods below."""
+        if self.ended:
+            raise InvalidRequest("No request can follow.")
         self.started = self.in_head = True
         self._url = b""
         self._headers = {}
@@ -135,8 +136,10 @@ class RequestParser:
         return Body(self._load, declared, self._listener.body_awaited, self._listener.body_continued)
 
 
-def _rejection(error: httptools.HttpParserCallbackError) -> Rejection:
-    """Return why one of the methods above stopped the parser. An error that is none of ours is raised again."""
+def _rejection(error: httptools.HttpParserError) -> Rejection:
+    """Return why the parser stopped. An error of a method above that is none of ours is raised again."""
+    if not isinstance(error, httptools.HttpParserCallbackError):
+        return Rejection(InvalidRequest("This is not HTTP/1.1 as in RFC 9112."), "malformed")
     match error.__context__:
         case Rejection() as rejection:
             return rejection
