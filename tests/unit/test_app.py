@@ -1,7 +1,9 @@
-"""Pieces of the web room that have facts of their own."""
+"""The application, its table of problems, content negotiation and times."""
 
 import asyncio
 import inspect
+import json
+from collections.abc import Awaitable, Callable
 from typing import Any
 
 import pytest
@@ -9,24 +11,35 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from messaging_api import errors
+from messaging_api.core.message import MessageLimits
+from messaging_api.core.pending import Driver, Pending
 from messaging_api.core.ratelimit import RateLimiter, RateLimits
-from messaging_api.errors import InvalidRequest, MessagingError
+from messaging_api.errors import (
+    InvalidRequest,
+    MessageNotFound,
+    MessagingError,
+    SettingsError,
+    StoreFull,
+    StoreUnavailable,
+)
 from messaging_api.observability.audit import AuditLog
 from messaging_api.observability.logging import JsonLogger
-from messaging_api.observability.metrics import METHODS, ROUTES, STATUSES, SharedMetrics
-from messaging_api.observability.timestamps import format_milliseconds, format_time
-from messaging_api.web import problems
+from messaging_api.observability.metrics import METHODS, ROUTES, STATUSES, ProcessMetrics, SharedMetrics
 from messaging_api.web.admission import Admission
 from messaging_api.web.app import App
 from messaging_api.web.client_address import ClientAddresses
-from messaging_api.web.negotiation import media_type, wanted
-from messaging_api.web.problems import INTERNAL, TABLE, problem
-from messaging_api.web.timestamps import parse_time
+from messaging_api.web.cors import Cors
+from messaging_api.web.handlers import Handlers
+from messaging_api.web.http_errors import BodyTooLong
+from messaging_api.web.negotiation import accepted_format, media_type
+from messaging_api.web.pages.pages import Pages
+from messaging_api.web.problems import TABLE, as_json, problem_of
+from messaging_api.web.responses import Response
+from messaging_api.web.timestamps import format_time, parse_time
 from messaging_api.web.tokens import Tokens
-from messaging_api.web.types import WHOLE
+from tests.support.requests import FakeCounters, header_fields, request_to
 
-OPEN = Admission(RateLimiter(RateLimits(), None), Tokens(), ClientAddresses(), None)  # type: ignore[arg-type]
-"""Lets everybody through."""
+NO_LIMITS = RateLimits()
 
 
 def leaves(kind: type[Exception]) -> set[type[Exception]]:
@@ -36,8 +49,11 @@ def leaves(kind: type[Exception]) -> set[type[Exception]]:
 
 
 def test_every_error_has_its_row() -> None:
-    """Each error that can reach a client has a row of its own; no row is for an error that is gone."""
-    assert leaves(MessagingError) - set(INTERNAL) == set(TABLE) - {Exception}
+    """Each error that can reach a client has a row of its own; no row is for an error that is gone.
+
+    SettingsError ends the start; the handler that reads a body answers BodyTooLong with an error of its own.
+    """
+    assert leaves(MessagingError) - {SettingsError, BodyTooLong} == set(TABLE) - {Exception}
 
 
 def test_every_status_is_counted() -> None:
@@ -56,50 +72,139 @@ def test_the_nearest_row_tells() -> None:
     class Odd(InvalidRequest):
         pass
 
-    assert problem(Odd("x")).status == 400
-    assert problem(ZeroDivisionError("secret")).status == 500
-    assert b"secret" not in problem(ZeroDivisionError("secret")).body
-    assert problems.UnknownAddress.__doc__
+    assert as_json(problem_of(Odd("x"))).status == 400
+    unexpected = as_json(problem_of(ZeroDivisionError("secret")))
+    assert unexpected.status == 500
+    assert b"secret" not in unexpected.body
 
 
-class Broken:
-    """Handlers that fail in a way nobody thought of."""
+class BrokenService:
+    """A service whose look-ups do what the test gives it."""
 
-    def refused(self, _request: object, refusal: Any) -> Any:
-        return refusal
+    limits = MessageLimits()
 
-    def __getattr__(self, name: str) -> Any:
-        async def fail(*_: object) -> None:
-            raise ZeroDivisionError("the message itself")
+    def __init__(self, find: Callable[[], Awaitable[Any]]) -> None:
+        self._find = find
 
-        return fail
+    async def find(self, _message_id: str) -> Any:
+        return await self._find()
+
+
+def app_over(
+    find: Callable[[], Awaitable[Any]], *, cors: Cors | None = None, limits: RateLimits = NO_LIMITS
+) -> tuple[App, ProcessMetrics]:
+    """Return the application over a service that does `find`, and its metrics. It logs to the console."""
+    logger, row = JsonLogger(None), SharedMetrics(1).rows[0]
+    admission = Admission(RateLimiter(limits, FakeCounters()), Tokens())
+    app = App(
+        handlers=Handlers(BrokenService(find), Pages(MessageLimits()), admission, ""),  # type: ignore[arg-type]
+        admission=admission,
+        clients=ClientAddresses(),
+        cors=cors,
+        audit=AuditLog(logger, row),
+        logger=logger,
+        metrics=row,
+    )
+    return app, row
+
+
+async def fail() -> None:
+    raise ZeroDivisionError("the message itself")
 
 
 def test_an_unexpected_error_is_answered_and_logged_without_its_text(capfd: pytest.CaptureFixture[str]) -> None:
     """500 as a problem with all headers; the log names class and place, and not what the error said."""
-    sent: list[tuple[int, bytes, bytes]] = []
-
-    async def whole(*answer: Any) -> None:
-        sent.append(answer)
-
-    async def unused(*_: Any) -> Any:
-        raise AssertionError
-
-    async def main() -> None:
-        logger, row = JsonLogger(None), SharedMetrics(1).workers[0]
-        app = App(Broken(), OPEN, AuditLog(logger, row), logger, row)  # type: ignore[arg-type]
-        scope = {"method": "GET", "path": "/", "query_string": b"", "headers": [], "scheme": "https", "client": None}
-        await app({**scope, "extensions": {WHOLE: whole}}, unused, unused)
-
-    asyncio.run(main())
-    ((status, lines, _),) = sent
-    assert status == 500
-    headers = dict(line.split(b": ") for line in lines.splitlines())
+    app, metrics = app_over(fail)
+    response = asyncio.run(app(request_to("/msg/x", headers={b"accept": b"application/json"})))
+    assert response.status == 500
+    headers = header_fields(response.block.secure + response.lines)
     assert headers[b"content-type"] == b"application/problem+json"
     assert headers[b"strict-transport-security"].startswith(b"max-age=")
     logged = capfd.readouterr().err
     assert '"error":"ZeroDivisionError","at":"test_app.py:' in logged
+    assert '"request_id":"0123456789abcdef"' in logged
     assert "the message itself" not in logged
+    assert metrics.get("messaging_requests", "/msg", "GET", "500") == 1
+    assert metrics.get("messaging_refusals", "unexpected") == 1
+
+
+def test_errors_of_the_store_are_counted_and_logged(capfd: pytest.CaptureFixture[str]) -> None:
+    """An outage gives 503 with Retry-After, a full store 507, each with its reason in metrics and log."""
+    for error, status, reason in ((StoreUnavailable("away"), 503, "unavailable"), (StoreFull("no room"), 507, "full")):
+
+        async def find(error: Exception = error) -> None:
+            raise error
+
+        app, metrics = app_over(find)
+        response = asyncio.run(app(request_to("/msg/x", headers={b"accept": b"application/json"})))
+        assert response.status == status
+        assert (b"retry-after: 1\r\n" in response.lines) == (status == 503)
+        assert metrics.get("messaging_store_failures", reason) == 1
+        logged = [json.loads(line) for line in capfd.readouterr().err.splitlines()]
+        (failed,) = (line for line in logged if line["event"] == "store_failed")
+        assert (failed["reason"], failed["detail"], failed["client"]) == (reason, str(error), "192.0.2.1")
+
+
+def test_a_client_that_is_gone_is_logged_with_its_request(capfd: pytest.CaptureFixture[str]) -> None:
+    """When its connection ends, the request is counted as client_gone, and not as answered."""
+
+    async def never() -> None:
+        await Pending()
+
+    app, metrics = app_over(never)
+    serving = app(request_to("/msg/x", headers={b"accept": b"application/json"}))
+    driver: Driver[Response] = Driver()
+    driver.run(serving, pytest.fail)
+    driver.close()
+    (gone,) = (json.loads(line) for line in capfd.readouterr().err.splitlines())
+    assert gone["reason"] == "client_gone"
+    assert (gone["method"], gone["route"], gone["request_id"]) == ("GET", "/msg", "0123456789abcdef")
+    assert metrics.get("messaging_refusals", "client_gone") == 1
+    assert metrics.get("messaging_requests", "/msg", "GET", "200") == 0
+
+
+def test_quota_and_cors_lines_are_on_every_response() -> None:
+    """Also on the problems: what is left to the client, and what a page of an allowed origin may see."""
+
+    async def find() -> None:
+        raise MessageNotFound
+
+    app, _ = app_over(find, cors=Cors(["*"]), limits=RateLimits(read=5, miss=2))
+
+    async def ask() -> Response:
+        asked = {b"accept": b"application/json", b"origin": b"https://a.example"}
+        return await app(request_to("/msg/x", headers=asked))
+
+    async def main() -> list[Response]:
+        return [await ask() for _ in range(4)]
+
+    responses = asyncio.run(main())
+    assert [response.status for response in responses] == [404, 404, 429, 429]
+    told = [header_fields(response.lines) for response in responses]
+    assert [fields[b"ratelimit"] for fields in told] == [
+        b'"miss";r=1;t=60',
+        b'"miss";r=0;t=60',
+        b'"miss";r=0;t=60',
+        b'"miss";r=0;t=60',
+    ]
+    assert {fields[b"ratelimit-policy"] for fields in told} == {b'"read";q=5;w=60, "miss";q=2;w=60'}
+    assert {fields[b"access-control-allow-origin"] for fields in told} == {b"*"}
+
+
+def test_options_names_the_methods() -> None:
+    """OPTIONS * concerns the server as a whole; on an address it is served only if there are allowed origins."""
+    origin = {b"origin": b"https://a.example"}
+    plain, _ = app_over(fail)
+    open_to_all, _ = app_over(fail, cors=Cors(["*"]))
+
+    def ask(app: App, path: str) -> tuple[int, bytes | None]:
+        response = asyncio.run(app(request_to(path, "OPTIONS", origin)))
+        return response.status, header_fields(response.lines).get(b"allow")
+
+    assert ask(plain, "*") == (200, b"GET, HEAD, POST, DELETE")
+    assert ask(plain, "/msg/x") == (405, b"GET, HEAD")
+    assert ask(open_to_all, "/receipt/x") == (200, b"GET, DELETE, HEAD")
+    assert ask(open_to_all, "/nothing") == (404, None)
 
 
 @pytest.mark.parametrize(
@@ -122,13 +227,13 @@ def test_an_unexpected_error_is_answered_and_logged_without_its_text(capfd: pyte
 )
 def test_negotiation(accept: str, expected: tuple[str, bool]) -> None:
     """The weightiest of our formats; named only by its own name."""
-    assert tuple(wanted(accept.encode())) == expected
+    assert tuple(accepted_format(accept.encode())) == expected
 
 
 @given(st.binary(max_size=600))
 def test_negotiation_takes_anything(header: bytes) -> None:
     """Whatever bytes a header holds, there is a format."""
-    assert wanted(header).format in {"json", "text", "html"}
+    assert accepted_format(header).format in {"json", "text", "html"}
 
 
 @pytest.mark.parametrize(

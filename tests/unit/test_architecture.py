@@ -1,4 +1,4 @@
-"""The shape of the house: imports point down, four walls stand, nothing happens at import."""
+"""The layers of the package, its dependency rules, and that an import has no effects."""
 
 import ast
 import subprocess
@@ -11,7 +11,7 @@ import pytest
 import messaging_api
 
 ROOT = Path(messaging_api.__file__).parent
-LADDER = [
+LAYERS = [
     ["cli"],
     ["runtime"],
     ["observability.tracing"],
@@ -20,7 +20,7 @@ LADDER = [
     ["core", "client", "observability"],
     ["errors", "urls"],
 ]
-"""From top to bottom; a room may use those below it, and those of its own step only inside itself."""
+"""From top to bottom. A package may import from the layers below its own, and from itself."""
 
 DRIVERS = {"sqlite3", "hiredis", "redis"}
 
@@ -31,7 +31,7 @@ def name_of(path: Path) -> str:
 
 
 def imports(path: Path) -> set[str]:
-    """What a module imports, wherever in it, ours by their name below messaging_api."""
+    """Return what a module imports, at any place; modules of this package without the prefix messaging_api."""
     found = set()
     for node in ast.walk(ast.parse(path.read_text())):
         if isinstance(node, ast.Import):
@@ -47,47 +47,74 @@ MODULES = set(PATHS)
 GRAPH = {name: imports(path) for name, path in PATHS.items()}
 
 
-def room(module: str) -> str:
+def package(module: str) -> str:
     first = module.split(".", maxsplit=1)[0]
     return module if module == "observability.tracing" else first
 
 
-def test_every_room_has_its_step() -> None:
-    """A new room is put on the ladder on purpose."""
-    assert {room(name) for name in MODULES} - {"", "__main__"} <= {name for step in LADDER for name in step}
+def test_every_package_has_a_layer() -> None:
+    """A new package is added to a layer on purpose, and one that is gone is removed."""
+    assert {package(name) for name in MODULES} - {"", "__main__"} == {name for layer in LAYERS for name in layer}
 
 
 @pytest.mark.parametrize("module", sorted(MODULES - {"", "__main__"}))
 def test_imports_point_down(module: str) -> None:
-    """A module imports from lower rooms or from its own only."""
-    step = {name: n for n, names in enumerate(LADDER) for name in names}
-    ours = {room(name) for name in GRAPH[module] if name in MODULES} - {room(module)}
-    assert {name for name in ours if step[name] <= step[room(module)]} == set()
+    """A module imports from lower layers or from its own package only."""
+    layer = {name: n for n, names in enumerate(LAYERS) for name in names}
+    imported = {package(name) for name in GRAPH[module] if name in MODULES} - {package(module)}
+    assert {name for name in imported if layer[name] <= layer[package(module)]} == set()
 
 
-def test_no_knots() -> None:
-    """The modules can be put in one line, typing-only imports included."""
+def test_no_import_cycles() -> None:
+    """The modules can be put in an order in which each imports earlier ones only, imports for types included."""
     TopologicalSorter({name: found & MODULES for name, found in GRAPH.items()}).prepare()
 
 
-def test_walls() -> None:
-    """Drivers stay in the stores; neither web nor stores know each other; stores do not know the service."""
-    outside = {name: found & DRIVERS for name, found in GRAPH.items() if room(name) != "stores"}
-    assert {name for name, found in outside.items() if found} == set()
-    rooms = {name: {room(one) for one in found} for name, found in GRAPH.items()}
-    assert [name for name in rooms if room(name) == "web" and "stores" in rooms[name]] == []
-    assert [name for name in rooms if room(name) == "stores" and "web" in rooms[name]] == []
-    assert [name for name in GRAPH if room(name) == "stores" and "core.service" in GRAPH[name]] == []
+def importers(*targets: str) -> set[str]:
+    """Return the modules that import one of `targets`, or a module below it."""
+    return {
+        name
+        for name, found in GRAPH.items()
+        if any(one == target or one.startswith(f"{target}.") for one in found for target in targets)
+    }
 
 
-def test_only_the_command_reads_the_environment() -> None:
-    """os.environ and os.getenv occur in the command's room alone."""
+def test_database_drivers_stay_in_the_stores() -> None:
+    """No other package knows which databases there are."""
+    users = importers(*DRIVERS)
+    assert {package(name) for name in users} == {"stores"}
+
+
+@pytest.mark.parametrize(
+    ("importer", "imported"),
+    [
+        ("web", "stores"),
+        ("stores", "web"),
+        ("stores", "core.service"),
+        ("web", "server"),
+        ("client", "core"),
+        ("core", "client"),
+    ],
+)
+def test_dependency_rules(importer: str, imported: str) -> None:
+    """These packages do not know those modules, also where the layers would allow it."""
+    assert [name for name in importers(imported) if package(name) == importer] == []
+
+
+@pytest.mark.parametrize("library", ["uvicorn", "yaml"])
+def test_libraries_that_are_not_imported(library: str) -> None:
+    """The HTTP server is our own, and YAML is read when the package is built, not when it runs."""
+    assert importers(library) == set()
+
+
+def test_only_settings_and_commands_read_the_environment() -> None:
+    """os.environ and os.getenv occur nowhere else."""
     readers = {name for name, path in PATHS.items() if "os.environ" in path.read_text() or "getenv" in path.read_text()}
-    assert {room(name) for name in readers} <= {"cli", "settings"}
+    assert {package(name) for name in readers} == {"cli", "settings"}
 
 
-def test_nothing_happens_at_import() -> None:
-    """Importing all of it opens no socket, starts no thread and no process, and writes no file."""
+def test_import_has_no_effects() -> None:
+    """Importing all modules opens no socket, starts no thread and no process, and writes no file."""
     watch = f"""
 import sys
 seen = []

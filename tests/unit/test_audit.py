@@ -7,7 +7,7 @@ from typing import Any
 import pytest
 
 from messaging_api.observability.audit import MANY_CLIENTS, MAX_DISTINCT, AuditLog
-from messaging_api.observability.logging import JsonLogger, request_id
+from messaging_api.observability.logging import JsonLogger
 from messaging_api.observability.metrics import ProcessMetrics, SharedMetrics
 from messaging_api.observability.rotating_file import NAME, DailyFile
 
@@ -33,9 +33,7 @@ def test_first_event_is_logged_at_once_and_the_rest_together(
 ) -> None:
     """The first event has a line, the 999 that follow within a second have one together, then it starts again."""
     for n in range(1000):
-        token = request_id.set(f"id{n}")
-        audit.rejected("limit_read", "192.0.2.1", route="/msg", status=n)
-        request_id.reset(token)
+        audit.rejected("limit_read", "192.0.2.1", request_id=f"id{n}", route="/msg", status=n)
     same = {"level": "warning", "event": "refused", "route": "/msg", "reason": "limit_read", "client": "192.0.2.1"}
     first = {**same, "request_id": "id0", "status": 0, "count": 1}
     assert lines(tmp_path) == [first]

@@ -24,9 +24,9 @@ def test_one_turn_is_one_batch() -> None:
     batches: list[list[int]] = []
 
     def run(batch: list[PendingOperation[int, int]]) -> None:
-        batches.append([pending.operation for pending in batch])
-        for pending in batch:
-            pending.resolve(pending.operation * 2)
+        batches.append([ticket.operation for ticket in batch])
+        for ticket in batch:
+            ticket.resolve(ticket.operation * 2)
 
     async def main() -> None:
         batcher: Batcher[int, int] = Batcher(run)
@@ -48,7 +48,7 @@ def test_several_operations_wait_one_turn_and_a_lone_one_does_not() -> None:
     batches: list[list[int]] = []
 
     async def main() -> None:
-        batcher: Batcher[int, int] = Batcher(lambda batch: batches.append([pending.operation for pending in batch]))
+        batcher: Batcher[int, int] = Batcher(lambda batch: batches.append([ticket.operation for ticket in batch]))
         batcher.submit(1)
         await asyncio.sleep(0)
         assert batches == [[1]]
@@ -67,14 +67,16 @@ def test_cancelled_caller_does_not_affect_others() -> None:
     """A cancelled operation is resolved silently; an error reaches only its own caller."""
 
     def run(batch: list[PendingOperation[int, int]]) -> None:
-        for pending in batch:
-            pending.resolve(StoreUnavailable("x") if pending.operation else 0)
+        for ticket in batch:
+            ticket.resolve(StoreUnavailable("x") if ticket.operation else 0)
 
     async def main() -> None:
         batcher: Batcher[int, int] = Batcher(run)
         cancelled, succeeding, failing = batcher.submit(0), batcher.submit(0), batcher.submit(1)
-        cancelled.cancel()
+        cancelled.abandon()
         assert await succeeding == 0
+        with pytest.raises(asyncio.CancelledError):
+            await cancelled
         with pytest.raises(StoreUnavailable):
             await failing
 
@@ -190,7 +192,12 @@ def test_sqlite_writes_during_a_commit_share_the_next(tmp_path: Path) -> None:
 
     async def work(store: Store) -> None:
         begun, release = threading.Event(), threading.Event()
-        blocking = store._writes.submit(lambda _: (begun.set(), release.wait(10)))  # type: ignore[attr-defined]
+
+        def wait(_: object) -> None:
+            begun.set()
+            release.wait(10)
+
+        blocking = store._writes.submit(wait)  # type: ignore[attr-defined]
         await asyncio.to_thread(begun.wait, 10)
         creates = []
         for _ in range(5):

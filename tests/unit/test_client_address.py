@@ -1,26 +1,25 @@
 """Who is asking: believed is only what a trusted proxy wrote."""
 
 from ipaddress import ip_network
-from typing import Any
 
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
 from messaging_api.core.ratelimit import client_key
+from messaging_api.server import head
 from messaging_api.web.client_address import ClientAddresses
 
 PROXY = "10.0.0.1"
 TRUSTING = ClientAddresses([ip_network("10.0.0.0/8"), ip_network("2001:db8:aa::/48")])
 
 
-def told(*headers: tuple[str, str], peer: str | None = PROXY, clients: ClientAddresses = TRUSTING) -> str:
+def told(*headers: tuple[str, str], peer: str = PROXY, clients: ClientAddresses = TRUSTING) -> str:
     """The address of the client of a request with these headers."""
-    scope: dict[str, Any] = {
-        "client": None if peer is None else (peer, 1),
-        "headers": [(name.lower().encode(), value.encode("latin-1")) for name, value in headers],
-    }
-    client = clients.of(scope)
+    received: head.Headers = {}
+    for name, value in headers:
+        head.add(received, name.lower().encode(), value.encode("latin-1"))
+    client = clients.of(peer, received)
     assert client.key == client_key(client.address)
     return client.address
 
@@ -105,7 +104,7 @@ def test_a_trusted_peer_may_be_written_as_ipv6() -> None:
 
 def test_a_local_socket_has_no_address() -> None:
     """All its peers are one client."""
-    assert told(*xff("203.0.113.7"), peer=None) == ""
+    assert told(*xff("203.0.113.7"), peer="") == ""
 
 
 @given(

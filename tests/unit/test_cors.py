@@ -2,26 +2,20 @@
 
 import pytest
 
-from messaging_api.core.ratelimit import client_key
 from messaging_api.web.cors import Cors
-from messaging_api.web.types import ClientAddress, Request
+from messaging_api.web.types import Request
+from tests.support.requests import header_fields, request_to
 
 HERE = "https://app.example"
 
 
 def request(origin: str | None) -> Request:
-    headers = [] if origin is None else [(b"origin", origin.encode("latin-1"))]
-    scope = {"method": "GET", "path": "/", "query_string": b"", "headers": headers}
-
-    async def receive() -> dict[str, object]:
-        return {}
-
-    return Request(scope, receive, "id", ClientAddress("192.0.2.1", client_key("192.0.2.1")))
+    return request_to("/", headers={} if origin is None else {b"origin": origin.encode("latin-1")})
 
 
 def test_an_origin_on_the_list() -> None:
     """It is named, what scripts may see is listed, and caches are told that the answer depends on it."""
-    told = dict(Cors([HERE, "https://b.example"]).fields(request(HERE)))
+    told = header_fields(Cors([HERE, "https://b.example"]).lines(request(HERE)))
     assert told[b"access-control-allow-origin"] == HERE.encode()
     assert b"ratelimit" in told[b"access-control-expose-headers"]
     assert told[b"vary"] == b"origin"
@@ -34,20 +28,20 @@ def test_an_origin_on_the_list() -> None:
 )
 def test_any_other_origin(origin: str | None) -> None:
     """Whatever is not on the list letter by letter gets nothing but Vary."""
-    assert Cors([HERE]).fields(request(origin)) == ((b"vary", b"origin"),)
+    assert Cors([HERE]).lines(request(origin)) == b"vary: origin\r\n"
 
 
 def test_everybody() -> None:
     """With * every origin gets the same answer."""
-    told = dict(Cors(["*"]).fields(request("https://anywhere.example")))
+    told = header_fields(Cors(["*"]).lines(request("https://anywhere.example")))
     assert told[b"access-control-allow-origin"] == b"*"
     assert b"vary" not in told
-    assert Cors(["*"]).fields(request(None)) == ()
+    assert Cors(["*"]).lines(request(None)) == b""
 
 
 def test_preflight() -> None:
     """It names the methods of the address and the headers that our requests have; to others only Allow."""
-    told = dict(Cors([HERE]).preflight(request(HERE), ["GET", "POST"]).headers)
+    told = header_fields(Cors([HERE]).preflight(request(HERE), ["GET", "POST"]).lines)
     assert told[b"access-control-allow-methods"] == told[b"allow"] == b"GET, POST"
     assert b"idempotency-key" in told[b"access-control-allow-headers"]
-    assert Cors([HERE]).preflight(request("https://evil.example"), ["GET"]).headers == ((b"allow", b"GET"),)
+    assert Cors([HERE]).preflight(request("https://evil.example"), ["GET"]).lines == b"allow: GET\r\n"

@@ -1,19 +1,21 @@
-"""The sign of life that each worker gives once a second."""
+"""The heartbeat that each worker writes once a second."""
 
 import asyncio
-from types import SimpleNamespace
-from typing import Any
+from typing import cast
 
 import pytest
 
+from messaging_api.observability.audit import AuditLog
 from messaging_api.observability.metrics import SharedMetrics
-from messaging_api.runtime import application as bootstrap
+from messaging_api.runtime import heartbeat
+from messaging_api.server.load import ServedConnection, WorkerLoad
 
 
-def test_early_wake_up_is_no_lag(monkeypatch: pytest.MonkeyPatch) -> None:
-    """A sleep that ends before its time is no lag, and the heart goes on."""
-    row = SharedMetrics(1).workers[0]
-    server: Any = SimpleNamespace(server_state=SimpleNamespace(connections=(), tasks=()))
+def test_heartbeat_goes_on_when_the_loop_wakes_early(monkeypatch: pytest.MonkeyPatch) -> None:
+    """A sleep that ends before its time is no lag, and the heartbeat goes on; it holds the figures of the load."""
+    row = SharedMetrics(1).rows[0]
+    load = WorkerLoad(cast("AuditLog", None), 10, 10, 100, in_flight=3)
+    load.connections |= {cast("ServedConnection", name) for name in ("one", "other")}
     beats = 0
 
     async def too_short(_: float) -> None:
@@ -22,8 +24,11 @@ def test_early_wake_up_is_no_lag(monkeypatch: pytest.MonkeyPatch) -> None:
         if beats == 3:
             raise asyncio.CancelledError
 
-    monkeypatch.setattr(bootstrap.asyncio, "sleep", too_short)
+    monkeypatch.setattr(heartbeat.asyncio, "sleep", too_short)
     with pytest.raises(asyncio.CancelledError):
-        asyncio.run(bootstrap._beat(row, server))
+        asyncio.run(heartbeat.beat(row, load))
     assert beats == 3
     assert row.get("lag_us") == 0
+    assert (row.get("connections"), row.get("in_flight")) == (2, 3)
+    assert row.get("heartbeat") > 0
+    assert row.get("resident_bytes") > 1_000_000

@@ -10,7 +10,7 @@ from pathlib import Path
 
 import pytest
 
-from messaging_api.observability.logging import JsonLogger, LibraryLogHandler, capture_logging, request_id
+from messaging_api.observability.logging import JsonLogger, LibraryLogHandler, capture_logging
 from messaging_api.observability.rotating_file import NAME, DailyFile
 
 MIDNIGHT = 1_893_456_000.0  # 2030-01-01T00:00:00Z
@@ -94,15 +94,14 @@ def test_client_cannot_forge_a_line(tmp_path: Path) -> None:
     assert b"\x1b" not in line
 
 
-def test_lines_have_the_request_id(tmp_path: Path) -> None:
-    """Every line written during a request has its id."""
+def test_lines_have_the_request_id_or_null(tmp_path: Path) -> None:
+    """An event that concerns a request has its id, any other has null; the line of a request has its own id."""
     logger = JsonLogger(DailyFile(str(tmp_path), 400), console=-1)
-    token = request_id.set("abc")
-    logger.event("one")
-    request_id.reset(token)
+    logger.event("one", request_id="abc")
     logger.event("two")
+    logger.request("def", '"status":200')
     lines = (tmp_path / NAME).read_text().splitlines()
-    assert [json.loads(line)["request_id"] for line in lines] == ["abc", None]
+    assert [json.loads(line)["request_id"] for line in lines] == ["abc", None, "def"]
 
 
 def test_failed_writes_are_counted_and_reported_once(tmp_path: Path, capfd: pytest.CaptureFixture[str]) -> None:
@@ -125,11 +124,11 @@ def test_library_records_become_events(tmp_path: Path) -> None:
     before = logging.root.handlers[:]
     capture_logging(logger)
     try:
-        logging.getLogger("uvicorn.error").info("not worth it")
+        logging.getLogger("asyncio").info("not worth it")
         try:
-            {}["secret"]
+            {"other": 1}["secret"]
         except KeyError:
-            logging.getLogger("uvicorn.error").exception("failed")
+            logging.getLogger("asyncio").exception("failed")
         with warnings.catch_warnings():
             warnings.simplefilter("always")
             warnings.warn("old", DeprecationWarning, stacklevel=1)

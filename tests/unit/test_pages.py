@@ -10,12 +10,15 @@ from typing import Any
 import pytest
 
 from messaging_api.core.message import MessageLimits
+from messaging_api.web.http_errors import MethodNotAllowed
 from messaging_api.web.negotiation import accepts
 from messaging_api.web.negotiation import language as best_language
 from messaging_api.web.pages import assets
 from messaging_api.web.pages.pages import Pages
 from messaging_api.web.pages.words import words
-from messaging_api.web.problems import TABLE, MethodNotAllowed, problem
+from messaging_api.web.problems import TABLE, problem_of
+from messaging_api.web.responses import Response
+from tests.support.requests import header_fields
 
 STATIC = Path(assets.__file__).with_name("static")
 NAMES = ("index", "reader", "receipt")
@@ -41,6 +44,11 @@ class Links(HTMLParser):
                 self.ids.append(value or "")
             if name.startswith("on") or name == "style" or tag == "style":
                 self.inline.append(name)
+
+
+def sent(response: Response) -> dict[bytes, bytes]:
+    """The header fields that a response brings."""
+    return header_fields(response.block.plain + response.lines)
 
 
 def body(name: str, **headers: str) -> str:
@@ -123,7 +131,7 @@ def test_page_has_no_inline_code(name: str) -> None:
     text = body(name)
     assert Links(text).inline == []
     assert not re.search(r'<script(?! type="(module" src=|application/json" id=))', text)
-    policy = dict(PAGES.page(name, {}).headers)[b"content-security-policy"].decode()
+    policy = sent(PAGES.page(name, {}))[b"content-security-policy"].decode()
     assert policy.startswith("default-src 'none';")
     assert "unsafe" not in policy
     assert "http" not in policy
@@ -148,10 +156,10 @@ def test_encoding_follows_accept_encoding() -> None:
         assert zipped
         assert packed
         assert plain.body == content == gzip.decompress(zipped.body)
-        assert dict(zipped.headers)[b"content-encoding"] == b"gzip"
-        assert dict(packed.headers)[b"content-encoding"] == b"br", "not generated: make install"
+        assert sent(zipped)[b"content-encoding"] == b"gzip"
+        assert sent(packed)[b"content-encoding"] == b"br", "not packed: make install"
         assert len(packed.body) <= len(zipped.body)
-        assert b"immutable" in dict(plain.headers)[b"cache-control"]
+        assert b"immutable" in sent(plain)[b"cache-control"]
     assert PAGES.asset("style.css", {}) is None
 
 
@@ -174,9 +182,9 @@ def test_offered_lifetimes_follow_the_settings() -> None:
     assert data["limits"] == {"max_message_bytes": 1000, "max_ttl": 5400}
 
 
-def test_response_to_a_form_without_javascript() -> None:
-    """It contains the link and the receipt, escaped, in the language of the browser, and is not compressed."""
-    page = PAGES.posted(
+def test_the_answer_to_a_plain_form() -> None:
+    """It holds link and receipt, escaped, is not compressed, and is told in the language of the browser."""
+    page = PAGES.created(
         "http://h/msg/<1>", "http://h/receipt/2", "2026-12-01T08:00:00.000Z", 3, {b"accept-language": b"de"}
     )
     text = page.body.decode()
@@ -184,18 +192,18 @@ def test_response_to_a_form_without_javascript() -> None:
     assert 'href="http://h/receipt/2"' in text
     assert "2026-12-01 08:00 UTC" in text
     assert "3-mal" in text
-    assert b"content-encoding" not in dict(page.headers)
+    assert b"content-encoding" not in sent(page)
 
 
-def test_problem_as_a_page() -> None:
-    """It has the status, headers and escaped text of the problem, and a link to the start page."""
-    response = problem(MethodNotAllowed("<GET>"))
-    page = PAGES.refused(response, "/msg/x", {b"accept-language": b"de"})
+def test_a_refusal_as_a_page() -> None:
+    """It tells what the problem tells, escaped, with its status and headers, in a page that leads home."""
+    refusal = problem_of(MethodNotAllowed("<GET>"))
+    page = PAGES.problem(refusal, "/msg/x", {b"accept-language": b"de"})
     text = page.body.decode()
     assert page.status == 405
-    assert page.extra == response.extra
-    assert page.reason == response.reason
-    assert dict(page.headers)[b"content-type"].startswith(b"text/html")
+    assert page.lines == refusal.lines == b"allow: <GET>\r\n"
+    assert page.reason == refusal.reason
+    assert sent(page)[b"content-type"].startswith(b"text/html")
     assert "This address has &lt;GET&gt;." in text
     assert '<html lang="de">' in text
     assert 'class="brand" href="/"' in text

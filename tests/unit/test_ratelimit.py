@@ -1,7 +1,6 @@
 """Rate limits: client keys, rejections and their memory, and counters that fail."""
 
 import asyncio
-from collections import Counter
 from collections.abc import Coroutine
 from typing import Any
 
@@ -9,35 +8,16 @@ import pytest
 
 from messaging_api.core.ratelimit import (
     MAX_REMEMBERED_REJECTIONS,
-    WINDOW_MS,
     CountRequest,
-    OnCounted,
     RateLimitCheck,
     RateLimiter,
     RateLimits,
-    WindowCounts,
     client_key,
 )
-from messaging_api.errors import LimitReached, StoreError, StoreUnavailable
+from messaging_api.errors import LimitReached, MessageNotFound, StoreError, StoreUnavailable
+from tests.support.requests import FakeCounters
 
 ONE, OTHER = client_key("192.0.2.1"), client_key("192.0.2.2")
-
-
-class FakeCounters:
-    """Counters of this process; `left` is ms until every window ends, `error` replaces the counts."""
-
-    def __init__(self) -> None:
-        self.left = WINDOW_MS
-        self.error: StoreError | None = None
-        self.requests: list[CountRequest] = []
-        self._counts: Counter[tuple[bytes, str | None]] = Counter()
-
-    def count(self, request: CountRequest, on_counted: OnCounted) -> None:
-        self.requests.append(request)
-        client, add, look = request
-        self._counts[client, add] += 1
-        counts = WindowCounts(self._counts[client, add], self.left, self._counts[client, look], self.left)
-        asyncio.get_running_loop().call_soon(on_counted, self.error or counts, 0)
 
 
 class ManualClock:
@@ -49,11 +29,26 @@ class ManualClock:
         return self.now
 
 
-async def remaining_after(permit: RateLimitCheck) -> int | None:
+async def remaining_after(check: RateLimitCheck) -> int | None:
     """Count a request and return how many are left."""
-    permit.start()
-    await permit.wait()
-    return permit.quota[1] if permit.quota else None
+    async with check:
+        await check.wait()
+    return check.quota[1] if check.quota else None
+
+
+async def miss_after(check: RateLimitCheck, event: asyncio.Event) -> None:
+    """Count a request that finds nothing, once `event` is set. Raises MessageNotFound, LimitReached."""
+    async with check:
+        await check.wait()
+        await event.wait()
+        raise MessageNotFound
+
+
+async def miss(check: RateLimitCheck) -> None:
+    """Count a request that finds nothing. Raises MessageNotFound, LimitReached."""
+    async with check:
+        await check.wait()
+        raise MessageNotFound
 
 
 def run(work: Coroutine[Any, Any, None]) -> None:
@@ -114,7 +109,7 @@ def test_rejection_is_remembered_until_its_window_ends() -> None:
                 limiter.create(ONE).start()
             assert caught.value.seconds == seconds
         assert len(counters.requests) == before
-        assert await remaining_after(limiter.read(ONE)) == 4
+        assert await remaining_after(limiter.lookup(ONE)) == 4
         clock.now = 10.5
         limiter.create(ONE).start()
         assert len(counters.requests) == before + 2
@@ -126,24 +121,24 @@ def test_misses_block_look_ups() -> None:
     """After N misses look-ups are rejected, and so is a look-up in flight that finds nothing."""
 
     async def work() -> None:
-        limiter = RateLimiter(RateLimits(read=100, miss=2), FakeCounters())
-        early = [limiter.read(ONE) for _ in range(4)]
-        for permit in early:
-            await remaining_after(permit)
-        await early[0].record_miss()
-        assert early[0].quota == ("miss", 1, 60)
-        await early[1].record_miss()
-        other_process = RateLimiter(RateLimits(read=100, miss=2), early[0]._limiter._counters)
+        counters = FakeCounters()
+        limiter = RateLimiter(RateLimits(read=100, miss=2), counters)
+        checks = [limiter.lookup(ONE) for _ in range(4)]
+        in_flight = asyncio.Event()
+        looking = [asyncio.create_task(miss_after(check, in_flight)) for check in checks]
+        while not all(check.quota for check in checks):
+            await asyncio.sleep(0)
+        assert [check.quota for check in checks] == [("read", remaining, 60) for remaining in (99, 98, 97, 96)]
+        in_flight.set()
+        outcomes = await asyncio.gather(*looking, return_exceptions=True)
+        assert [type(outcome) for outcome in outcomes] == [MessageNotFound] * 2 + [LimitReached] * 2
+        assert [check.quota for check in checks] == [("miss", remaining, 60) for remaining in (1, 0, 0, 0)]
+        other_process = RateLimiter(RateLimits(read=100, miss=2), counters)
         with pytest.raises(LimitReached):
-            await remaining_after(other_process.read(ONE))
-        with pytest.raises(LimitReached):
-            await early[2].record_miss()
-        assert early[2].quota == ("miss", 0, 60)
+            await remaining_after(other_process.lookup(ONE))
         with pytest.raises(LimitReached) as caught:
-            limiter.read(ONE).start()
+            limiter.lookup(ONE).start()
         assert caught.value.kind == "miss"
-        with pytest.raises(LimitReached):
-            await early[3].record_miss()
 
     run(work())
 
@@ -165,9 +160,8 @@ def test_unlimited_kinds_are_not_counted(limits: RateLimits, expected: list[Coun
         counters = FakeCounters()
         limiter = RateLimiter(limits, counters)
         await remaining_after(limiter.create(ONE))
-        permit = limiter.read(ONE)
-        await remaining_after(permit)
-        await permit.record_miss()
+        with pytest.raises(MessageNotFound):
+            await miss(limiter.lookup(ONE))
         assert counters.requests == expected
 
     run(work())
@@ -177,14 +171,16 @@ def test_unreachable_counters_admit_requests() -> None:
     """Without counts every request passes, and `on_failure` is called each time."""
 
     async def work() -> None:
-        counters, errors = FakeCounters(), []
+        counters = FakeCounters()
+        errors: list[StoreError] = []
         counters.error = StoreUnavailable("away")
         limiter = RateLimiter(RateLimits(create=1, read=1, miss=1), counters, errors.append)
         for _ in range(3):
             assert await remaining_after(limiter.create(ONE)) is None
-            permit = limiter.read(ONE)
-            assert await remaining_after(permit) is None
-            await permit.record_miss()
+            check = limiter.lookup(ONE)
+            with pytest.raises(MessageNotFound):
+                await miss(check)
+            assert check.quota is None
         assert errors == [counters.error] * 9
 
     run(work())
@@ -207,16 +203,16 @@ def test_remembered_rejections_are_limited() -> None:
 
 
 def test_cancelled_request_is_not_resolved() -> None:
-    """A request that was cancelled while it waited for its permit ignores the late counts."""
+    """A request that was cancelled while it waited for its check ignores the late counts."""
 
     async def work() -> None:
-        permit = RateLimiter(RateLimits(read=1), FakeCounters()).read(ONE)
-        permit.start()
-        waiting = asyncio.create_task(permit.wait())
+        check = RateLimiter(RateLimits(read=1), FakeCounters()).lookup(ONE)
+        check.start()
+        waiting = asyncio.create_task(check.wait())
         waiting.cancel()
         await asyncio.gather(waiting, return_exceptions=True)
         await asyncio.sleep(0)
         assert waiting.cancelled()
-        assert permit.quota is None
+        assert check.quota is None
 
     run(work())

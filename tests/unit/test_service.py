@@ -1,19 +1,20 @@
 """The use cases, over a real SQLite store and a clock that tests set."""
 
 import asyncio
-import uuid
 from collections.abc import Awaitable, Callable
 from pathlib import Path
 
 import pytest
 
 from messaging_api.core.message import Draft, MessageLimits
-from messaging_api.core.service import IDEMPOTENCY_TTL_MS, Service
+from messaging_api.core.service import IDEMPOTENCY_TTL_MS, OpenedMessage, ReceiptStatus, Service
 from messaging_api.core.store import Store
 from messaging_api.errors import FormatRequired, IdempotencyConflict, InvalidRequest, MessageNotFound, MessageTooLarge
 from tests.support.stores import HOUR, Clock, on_store
 
 DAY = 24 * HOUR
+VERSION_1, VERSION_4 = "c232ab00-9414-11ec-b3c8-9f6bdeced846", "919108f7-52d1-4320-9bac-f847db4148a8"
+"""The examples of RFC 9562, appendix A: one that cannot be a message id, and one that names no message."""
 
 
 class FrozenClock:
@@ -24,6 +25,18 @@ class FrozenClock:
 
     def __call__(self) -> int:
         return self.now
+
+
+async def read(service: Service, message_id: str, *, confirmed: bool, consume: bool = True) -> OpenedMessage:
+    return await service.open(await service.find(message_id), confirmed=confirmed, consume=consume)
+
+
+async def status(service: Service, receipt_id: str) -> ReceiptStatus:
+    return await service.status(await service.find_receipt(receipt_id))
+
+
+async def burn(service: Service, receipt_id: str) -> ReceiptStatus:
+    return await service.burn(await service.find_receipt(receipt_id))
 
 
 Work = Callable[[Service, FrozenClock, Store], Awaitable[None]]
@@ -49,17 +62,17 @@ def test_message_expires_to_the_millisecond(serve: Callable[[Work], None]) -> No
         created = await service.post(Draft(b"x", ttl=10))
         assert created.expires_at == clock.now + 10_000
         clock.now += 9_999
-        assert (await service.read(created.message_id, confirmed=False)).text == b"x"
-        assert (await service.receipt(created.receipt_id)).state == "available"
+        assert (await read(service, created.message_id, confirmed=False)).text == b"x"
+        assert (await status(service, created.receipt_id)).state == "available"
         clock.now += 1
         with pytest.raises(MessageNotFound):
-            await service.read(created.message_id, confirmed=True)
+            await read(service, created.message_id, confirmed=True)
         clock.now += DAY - 1
-        assert (await service.receipt(created.receipt_id)).state == "expired"
-        assert (await service.burn(created.receipt_id)).state == "expired"
+        assert (await status(service, created.receipt_id)).state == "expired"
+        assert (await burn(service, created.receipt_id)).state == "expired"
         clock.now += 1
         with pytest.raises(MessageNotFound):
-            await service.receipt(created.receipt_id)
+            await status(service, created.receipt_id)
 
     serve(work)
 
@@ -68,28 +81,28 @@ def test_status_lasts_until_the_receipt_expires(serve: Callable[[Work], None]) -
     """A read or burned message keeps its status after its expiry."""
 
     async def work(service: Service, clock: FrozenClock, _store: Store) -> None:
-        read, burned = await service.post(Draft(b"x", ttl=10, reads=1)), await service.post(Draft(b"x", ttl=10))
-        await service.read(read.message_id, confirmed=True)
-        await service.burn(burned.receipt_id)
+        readable, burned = await service.post(Draft(b"x", ttl=10, reads=1)), await service.post(Draft(b"x", ttl=10))
+        await read(service, readable.message_id, confirmed=True)
+        await burn(service, burned.receipt_id)
         clock.now += DAY
-        assert (await service.receipt(read.receipt_id)).state == "read"
-        assert (await service.receipt(burned.receipt_id)).state == "burned"
+        assert (await status(service, readable.receipt_id)).state == "read"
+        assert (await status(service, burned.receipt_id)).state == "burned"
 
     serve(work)
 
 
 def test_limited_message_requires_confirmation(serve: Callable[[Work], None]) -> None:
-    """Without confirmation a read is rejected, with `counting=False` it is not counted; neither uses up a read."""
+    """Without confirmation a read is rejected, with `consume=False` it is not counted; neither uses up a read."""
 
     async def work(service: Service, _clock: FrozenClock, _store: Store) -> None:
         created = await service.post(Draft(b"x", reads=1))
         for _ in range(3):
             with pytest.raises(FormatRequired):
-                await service.read(created.message_id, confirmed=False)
-            assert (await service.read(created.message_id, confirmed=True, counting=False)).reads_left == 1
-        assert (await service.read(created.message_id, confirmed=True)).reads_left == 0
+                await read(service, created.message_id, confirmed=False)
+            assert (await read(service, created.message_id, confirmed=True, consume=False)).reads_left == 1
+        assert (await read(service, created.message_id, confirmed=True)).reads_left == 0
         with pytest.raises(MessageNotFound):
-            await service.read(created.message_id, confirmed=True)
+            await read(service, created.message_id, confirmed=True)
 
     serve(work)
 
@@ -99,14 +112,14 @@ def test_simultaneous_readers_get_n_reads(serve: Callable[[Work], None]) -> None
 
     async def work(service: Service, _clock: FrozenClock, _store: Store) -> None:
         created = await service.post(Draft(b"x", reads=3))
-        reads = (service.read(created.message_id, confirmed=True) for _ in range(10))
+        reads = (read(service, created.message_id, confirmed=True) for _ in range(10))
         outcomes = await asyncio.gather(*reads, return_exceptions=True)
         assert sorted(type(outcome).__name__ for outcome in outcomes) == ["MessageNotFound"] * 7 + ["OpenedMessage"] * 3
 
     serve(work)
 
 
-@pytest.mark.parametrize("name", ["", "x", "\ud800", str(uuid.uuid1()), str(uuid.uuid4()), "a" * 10_000])
+@pytest.mark.parametrize("name", ["", "x", "\ud800", VERSION_1, VERSION_4, "a" * 10_000])
 def test_malformed_id_is_looked_up_like_an_unknown_one(serve: Callable[[Work], None], name: str) -> None:
     """Malformed and unknown ids cost one look-up each, so that the time does not tell them apart."""
 
@@ -114,11 +127,11 @@ def test_malformed_id_is_looked_up_like_an_unknown_one(serve: Callable[[Work], N
         statements: list[str] = []
         store._reader.set_trace_callback(statements.append)  # type: ignore[attr-defined]
         with pytest.raises(MessageNotFound):
-            await service.read(name, confirmed=True)
+            await read(service, name, confirmed=True)
         with pytest.raises(MessageNotFound):
-            await service.receipt(name)
+            await status(service, name)
         with pytest.raises(MessageNotFound):
-            await service.burn(name)
+            await burn(service, name)
         assert len([one for one in statements if "FROM records" in one]) == 3
 
     serve(work)
@@ -166,7 +179,7 @@ def test_altered_record_does_not_open(serve: Callable[[Work], None], part: str) 
 
         await store._writes.submit(alter)  # type: ignore[attr-defined]
         with pytest.raises(MessageNotFound):
-            await service.read(created.message_id, confirmed=True, counting=False)
+            await read(service, created.message_id, confirmed=True, consume=False)
 
     serve(work)
 
@@ -180,7 +193,7 @@ def test_altered_receipt_does_not_open(serve: Callable[[Work], None]) -> None:
             lambda database: database.execute("UPDATE records SET value = CAST(x'00' || value AS BLOB)")
         )
         with pytest.raises(MessageNotFound):
-            await service.receipt(created.receipt_id)
+            await status(service, created.receipt_id)
 
     serve(work)
 

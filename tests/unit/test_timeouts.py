@@ -1,6 +1,6 @@
 """Deadlines on a clock that the test turns."""
 
-from messaging_api.server.timeouts import Phase, State, Timeouts
+from messaging_api.server.timeouts import ConnectionState, Phase, Timeouts
 
 
 class Connection:
@@ -11,7 +11,7 @@ class Connection:
         self.about: object = None
         self.ended: list[Phase] = []
 
-    def state(self) -> State:
+    def state(self) -> ConnectionState:
         return self.phase, self.about
 
     def expire(self, phase: Phase) -> None:
@@ -24,14 +24,13 @@ def test_a_phase_ends_when_its_time_is_over() -> None:
     deadlines = Timeouts({Phase.HEAD: 10, Phase.BODY: 30}, lambda: now)
     one, other = Connection(), Connection()
     other.phase = Phase.BODY
-    deadlines.look([one, other])
+    deadlines.check([one, other])
     now = 9.9
-    deadlines.look([one, other])
+    deadlines.check([one, other])
     assert (one.ended, other.ended) == ([], [])
     now = 10.0
-    deadlines.look([one, other])
+    deadlines.check([one, other])
     assert (one.ended, other.ended) == ([Phase.HEAD], [])
-    assert deadlines.waiting == 1
 
 
 def test_time_counts_anew_when_something_else_begins() -> None:
@@ -39,16 +38,16 @@ def test_time_counts_anew_when_something_else_begins() -> None:
     now = 0.0
     deadlines = Timeouts({Phase.HEAD: 10, Phase.BODY: 10}, lambda: now)
     one = Connection()
-    deadlines.look([one])
+    deadlines.check([one])
     now, one.phase = 6.0, Phase.BODY
-    deadlines.look([one])
+    deadlines.check([one])
     now, one.about = 12.0, "another request"
-    deadlines.look([one])
+    deadlines.check([one])
     now = 21.0
-    deadlines.look([one])
+    deadlines.check([one])
     assert one.ended == []
     now = 22.0
-    deadlines.look([one])
+    deadlines.check([one])
     assert one.ended == [Phase.BODY]
 
 
@@ -58,7 +57,7 @@ def test_phases_without_a_deadline_last() -> None:
     deadlines = Timeouts({Phase.HEAD: 10}, lambda: now)
     one = Connection()
     one.phase = Phase.WORK
-    deadlines.look([one])
+    deadlines.check([one])
     now = 1e9
-    deadlines.look([one])
+    deadlines.check([one])
     assert one.ended == []
