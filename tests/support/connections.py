@@ -24,7 +24,7 @@ def worker_load(
     max_connections: int = 10, max_in_flight: int = 10, max_held: int = 1 << 20
 ) -> tuple[WorkerLoad, ProcessMetrics]:
     """Return limits of a worker, and the metrics that its rejections are counted in."""
-    metrics = SharedMetrics(1).rows[0]
+    metrics = SharedMetrics(1).workers[0]
     return WorkerLoad(
         AuditLog(JsonLogger(None, console=-1), metrics), max_connections, max_in_flight, max_held
     ), metrics

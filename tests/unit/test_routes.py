@@ -1,0 +1,108 @@
+"""The table of addresses, against the contract and the labels of the metrics."""
+
+import asyncio
+from importlib.resources import files
+from typing import Any
+
+import pytest
+import yaml
+
+from messaging_api.observability.metrics import METHODS, ROUTES
+from messaging_api.web.handlers import Handlers
+from messaging_api.web.http_errors import MethodNotAllowed, UnknownAddress
+from messaging_api.web.responses import HeaderBlock, Response
+from messaging_api.web.routes import ADDRESSES, LABELS, OTHER, Router
+from messaging_api.web.types import Request
+from tests.support.requests import request_to
+
+CONTRACT = yaml.safe_load(files("messaging_api.web").joinpath("openapi.yaml").read_text(encoding="utf-8"))
+HTTP_METHODS = {"get", "post", "put", "patch", "delete", "head", "options", "trace"}
+
+
+class NamedHandlers(Handlers):
+    """Handlers whose responses tell which of them served, and the name in the address."""
+
+    def __init__(self) -> None:
+        """Need nothing."""
+
+
+def served(name: str) -> Any:
+    async def handle(_self: Handlers, _request: Request, argument: str) -> Response:
+        return Response(200, HeaderBlock(), f"{name} {argument}".encode())
+
+    return handle
+
+
+def test_every_operation_of_the_contract_is_in_the_table_and_the_reverse() -> None:
+    """Each address of openapi.yaml with each of its methods."""
+    contract = {path: {name.upper() for name in HTTP_METHODS & set(item)} for path, item in CONTRACT["paths"].items()}
+    assert {address.path: set(address.methods) for address in ADDRESSES} == contract
+    assert len(ADDRESSES) == len(contract)
+
+
+def test_labels_are_those_of_the_metrics() -> None:
+    """A label without counters would fail after each response; counters without an address would stay 0."""
+    assert LABELS == ROUTES
+    assert len(set(LABELS)) == len(LABELS)
+    assert {method for address in ADDRESSES for method in address.methods} | {"HEAD", "other"} == set(METHODS)
+
+
+@pytest.mark.parametrize(
+    ("path", "label", "name"),
+    [
+        ("/", "/", ""),
+        ("/docs", "/docs", ""),
+        ("/openapi.json", "/openapi.json", ""),
+        ("/msg/x", "/msg", "x"),
+        ("/msg/", "/msg", ""),
+        ("/receipt/a.b", "/receipt", "a.b"),
+        ("/assets/style.css", "/assets", "style.css"),
+        ("/msg", OTHER, "msg"),
+        ("/msg/x/y", OTHER, "y"),
+        ("//msg/x", OTHER, "x"),
+        ("/docs/", OTHER, ""),
+        ("", OTHER, ""),
+        ("*", OTHER, "*"),
+        ("/MSG/x", OTHER, "x"),
+        ("/other/x", OTHER, "x"),
+    ],
+)
+def test_find(path: str, label: str, name: str) -> None:
+    """An address is found letter by letter; the name is what stands behind its last slash."""
+    route, found = Router(NamedHandlers()).find(path)
+    assert (route.label, found) == (label, name)
+    assert bool(route.handlers) == (label != OTHER)
+
+
+def test_handlers_are_those_of_the_table(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Each method of each address calls its handler with the name in the address; HEAD calls that of GET."""
+    for address in ADDRESSES:
+        for method, handle in address.methods.items():
+            route, name = Router(NamedHandlers()).find(address.path.replace("{", "").replace("}", ""))
+            handler = route.handler(method)
+            assert handler.__func__ is handle  # type: ignore[attr-defined]
+            assert name == ("" if "{" not in address.path else address.path.split("{")[1].rstrip("}"))
+        if "GET" in address.methods:
+            assert route.handler("HEAD") == route.handler("GET")
+        else:
+            with pytest.raises(MethodNotAllowed):
+                route.handler("HEAD")
+    table = [address._replace(methods={name: served(name) for name in address.methods}) for address in ADDRESSES]
+    monkeypatch.setattr("messaging_api.web.routes.ADDRESSES", table)
+    route, name = Router(NamedHandlers()).find("/receipt/x")
+    response = asyncio.run(route.handler("DELETE")(request_to("/receipt/x", "DELETE"), name))  # type: ignore[arg-type]
+    assert response.body == b"DELETE x"
+
+
+def test_methods_that_are_not_there() -> None:
+    """405 names the methods of the address; an address that does not exist has none."""
+    router = Router(NamedHandlers())
+    with pytest.raises(MethodNotAllowed) as caught:
+        router.find("/receipt/x")[0].handler("POST")
+    assert caught.value.allow == "GET, DELETE, HEAD"
+    for method in ("POST", "get", "OPTIONS"):
+        with pytest.raises(MethodNotAllowed):
+            router.find("/docs")[0].handler(method)
+    for method in ("GET", "POST", "OPTIONS"):
+        with pytest.raises(UnknownAddress):
+            router.find("/nothing")[0].handler(method)
