@@ -8,7 +8,7 @@ import time
 from multiprocessing.queues import SimpleQueue
 from pathlib import Path
 
-from messaging_api.core.ratelimit import WINDOW_MS, CountRequest, WindowCounts
+from messaging_api.core.ratelimit import WINDOW_MS, CountRequest, PendingCount, WindowCounts
 from messaging_api.core.store import Store
 from messaging_api.errors import StoreError, StoreUnavailable
 from messaging_api.stores.sqlite.shared_counters import LOCK_TIMEOUT, PROBES, SharedCounters
@@ -33,15 +33,13 @@ async def count(store: Store, request: CountRequest, times: int = 1) -> list[Win
 
 async def count_once(store: Store, request: CountRequest) -> WindowCounts | StoreError:
     """Count one request and return its counts, or the error."""
-    future: asyncio.Future[WindowCounts | StoreError] = asyncio.get_running_loop().create_future()
-
-    def on_counted(counts: WindowCounts | StoreError, behind: int) -> None:
-        future.set_result(
-            counts._replace(added=counts.added - behind) if isinstance(counts, WindowCounts) and request[1] else counts
-        )
-
-    store.count(request, on_counted)
-    return await future
+    pending = PendingCount(request)
+    store.count(pending)
+    try:
+        counts, behind = await pending
+    except StoreError as error:
+        return error
+    return counts._replace(added=counts.added - behind) if request[1] else counts
 
 
 def test_requests_of_one_turn_are_counted_one_by_one(store_url: str) -> None:

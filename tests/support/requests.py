@@ -4,8 +4,7 @@ import asyncio
 from collections import Counter
 from collections.abc import Mapping
 
-from messaging_api.core.pending import Pending
-from messaging_api.core.ratelimit import WINDOW_MS, Counted, CountRequest, WindowCounts
+from messaging_api.core.ratelimit import WINDOW_MS, CountRequest, PendingCount, WindowCounts
 from messaging_api.errors import IncompleteBody, StoreError
 from messaging_api.web.http_errors import BodyTooLong
 from messaging_api.web.types import Request
@@ -35,14 +34,13 @@ class FakeCounters:
         self.requests: list[CountRequest] = []
         self._counts: Counter[tuple[bytes, str | None]] = Counter()
 
-    def count(self, request: CountRequest) -> Pending[Counted]:
-        self.requests.append(request)
-        client, add, look = request
+    def count(self, pending: PendingCount) -> None:
+        """Count at once, and give the counts in the next turn."""
+        self.requests.append(pending.request)
+        client, add, look = pending.request
         self._counts[client, add] += 1
         counts = WindowCounts(self._counts[client, add], self.left, self._counts[client, look], self.left)
-        pending: Pending[Counted] = Pending()
         asyncio.get_running_loop().call_soon(pending.resolve, self.error or (counts, 0))
-        return pending
 
 
 def request_to(

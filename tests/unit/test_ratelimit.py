@@ -31,24 +31,25 @@ class ManualClock:
 
 async def remaining_after(check: RateLimitCheck) -> int | None:
     """Count a request and return how many are left."""
-    async with check:
-        await check.wait()
+    check.start()
+    await check
     return check.quota[1] if check.quota else None
 
 
 async def miss_after(check: RateLimitCheck, event: asyncio.Event) -> None:
     """Count a request that finds nothing, once `event` is set. Raises MessageNotFound, LimitReached."""
-    async with check:
-        await check.wait()
-        await event.wait()
-        raise MessageNotFound
+    check.start()
+    await check
+    await event.wait()
+    await check.record_miss()
+    raise MessageNotFound
 
 
 async def miss(check: RateLimitCheck) -> None:
     """Count a request that finds nothing. Raises MessageNotFound, LimitReached."""
-    async with check:
-        await check.wait()
-        raise MessageNotFound
+    check.start()
+    await check.record_miss()
+    raise MessageNotFound
 
 
 def run(work: Coroutine[Any, Any, None]) -> None:
@@ -208,7 +209,7 @@ def test_cancelled_request_is_not_resolved() -> None:
     async def work() -> None:
         check = RateLimiter(RateLimits(read=1), FakeCounters()).lookup(ONE)
         check.start()
-        waiting = asyncio.create_task(check.wait())
+        waiting = asyncio.ensure_future(check.as_future())
         waiting.cancel()
         await asyncio.gather(waiting, return_exceptions=True)
         await asyncio.sleep(0)

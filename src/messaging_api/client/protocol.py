@@ -14,7 +14,7 @@ from messaging_api.client.errors import ClientError
 from messaging_api.client.links import Link
 from messaging_api.client.results import Message, Receipt, Sent, ServerLimits
 
-Body = TypeVar("Body")
+Parsed = TypeVar("Parsed")
 
 _COMMON = {"accept-encoding": "identity", "user-agent": f"messaging-api/{__version__}"}
 _JSON = {"accept": "application/json", **_COMMON}
@@ -168,7 +168,7 @@ def retry_after(response: HttpResponse) -> float | None:
     return max(delay.total_seconds(), 0)
 
 
-def _parse_body(response: HttpResponse, kind: type[Body]) -> Body:
+def _parse_body(response: HttpResponse, kind: type[Parsed]) -> Parsed:
     if response.status != 200:
         _raise_problem(response)
     try:

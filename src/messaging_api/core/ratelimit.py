@@ -175,11 +175,12 @@ class RateLimitCheck(PendingCount):
     passes.
     """
 
-    __slots__ = ("_limiter", "quota")
+    __slots__ = ("_enforced", "_limiter", "quota")
 
     def __init__(self, limiter: RateLimiter, request: CountRequest) -> None:
         super().__init__(request)
         self._limiter = limiter
+        self._enforced = False
         self.quota: Quota | None = None
 
     def start(self) -> None:
@@ -195,9 +196,14 @@ class RateLimitCheck(PendingCount):
         """Hold the counts against the limits. Raises LimitReached."""
         outcome = self.outcome()
         if isinstance(outcome, StoreError):
-            self._limiter.on_failure(outcome)
+            if not self._enforced:
+                self._limiter.on_failure(outcome)
+            self._enforced = True
             return WindowCounts(), 0
         counted = super().result()
+        if self._enforced:
+            return counted
+        self._enforced = True
         try:
             self.quota = self._limiter.enforce(self.request, *counted)
         except LimitReached as error:

@@ -19,8 +19,14 @@ _SINGLE = frozenset(
 """Header fields with one value. A second one is rejected: which of them counts would be a guess."""
 
 
-def merge(headers: Headers, name: bytes, value: bytes) -> None:
-    """Join a repeated field to the earlier ones as one list. Raises InvalidRequest if the field has one value only."""
+def add(headers: Headers, name: bytes, value: bytes) -> None:
+    """Add a field; a repeated one is joined to the earlier ones as one list.
+
+    Raises InvalidRequest for a second value of a field that has one value only.
+    """
+    if name not in headers:
+        headers[name] = value
+        return
     if name in _SINGLE:
         raise InvalidRequest(f"The header {name.decode()} was sent twice.")
     headers[name] = b"%b%b%b" % (headers[name], b"; " if name == b"cookie" else b", ", value)
@@ -89,9 +95,9 @@ def check_transfer_coding(headers: Headers, *, modern: bool) -> None:
 def without_upgrade(method: bytes, target: bytes, headers: Headers) -> bytes:
     """Return the head of a request again, without its offer to switch protocols (RFC 9110, section 7.8)."""
     options = [option.strip() for option in headers.get(b"connection", b"").split(b",")]
-    kept = b", ".join(option for option in options if option.lower() != b"upgrade")
+    remaining = b", ".join(option for option in options if option.lower() != b"upgrade")
     rest = {name: value for name, value in headers.items() if name not in (b"upgrade", b"connection")}
-    if kept:
-        rest[b"connection"] = kept
+    if remaining:
+        rest[b"connection"] = remaining
     lines = b"".join(b"%b: %b\r\n" % field for field in rest.items())
     return b"%b %b HTTP/1.1\r\n%b\r\n" % (method, target, lines)

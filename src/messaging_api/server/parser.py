@@ -86,7 +86,7 @@ class RequestParser:
             raise HeadTooLarge(MAX_HEAD, MAX_HEADER_LINES)
         if name in headers:
             self._repeated += 1
-            head.merge(headers, name, value.rstrip(b" \t"))
+            head.add(headers, name, value.rstrip(b" \t"))
         else:
             headers[name] = value.rstrip(b" \t")
 

@@ -16,7 +16,6 @@ from messaging_api.web.admission import Admission
 from messaging_api.web.client_address import ClientAddresses
 from messaging_api.web.cors import Cors
 from messaging_api.web.handlers import Handlers
-from messaging_api.web.http_errors import MethodNotAllowed, UnknownAddress
 from messaging_api.web.problems import problem_of
 from messaging_api.web.responses import HeaderBlock, Response, lines
 from messaging_api.web.routes import Route, Router
@@ -52,11 +51,10 @@ class App:
         request.client = self._clients.of(request.peer, request.headers)
         route, name = self.router.find(request.path)
         try:
-            handler = route.handlers.get(request.method)
-            if handler is not None:
-                response = await handler(request, name)
+            if request.method == "OPTIONS" and (options := self._options(request, route)) is not None:
+                response = options
             else:
-                response = self._without_handler(request, route)
+                response = await route.handler(request.method)(request, name)
         except MessagingError as error:
             response = self._failed(request, error)
         except Exception as error:  # noqa: BLE001 the outermost edge: the client gets a response whatever the error is
@@ -72,13 +70,10 @@ class App:
         self._record(request, route, response, time.perf_counter() - begin)
         return response
 
-    def _without_handler(self, request: Request, route: Route) -> Response:
-        if request.method == "OPTIONS":
-            if request.path == "*":  # RFC 9110, section 9.3.7: the server as a whole
-                return Response(200, _EMPTY, b"", lines=lines([(b"allow", b"GET, HEAD, POST, DELETE")]))
-            if self._cors is not None and route.handlers:
-                return self._cors.preflight(request, route.handlers)
-        raise MethodNotAllowed(", ".join(route.handlers)) if route.handlers else UnknownAddress
+    def _options(self, request: Request, route: Route) -> Response | None:
+        if request.path == "*":  # the server as a whole (RFC 9110, section 9.3.7)
+            return Response(200, _EMPTY, b"", lines=lines([(b"allow", b"GET, HEAD, POST, DELETE")]))
+        return self._cors.preflight(request, route.handlers) if self._cors is not None and route.handlers else None
 
     def _failed(self, request: Request, error: MessagingError) -> Response:
         if isinstance(error, StoreError):

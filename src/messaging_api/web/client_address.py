@@ -15,7 +15,7 @@ from messaging_api.core.ratelimit import client_key
 from messaging_api.web.types import ClientAddress
 
 Network = IPv4Network | IPv6Network
-Address = IPv4Address | IPv6Address
+IPAddress = IPv4Address | IPv6Address
 
 _CACHED = 256
 """Longest header that is remembered, so that nobody fills the memory with long ones."""
@@ -55,14 +55,14 @@ class ClientAddresses:
     def _hops(self, name: bytes, value: bytes) -> ClientAddress | None:
         """The rightmost hop that is not trusted, or the first of all; None when a hop up to there is no address."""
         text = value.decode("latin-1")
-        address: Address | None = None
+        address: IPAddress | None = None
         for hop in reversed(_forwarded(text) if name == b"forwarded" else text.split(",")):
             address = _address(hop)
             if address is None or not self._is_trusted(address):
                 break
         return None if address is None else _client(str(address))
 
-    def _is_trusted(self, address: Address) -> bool:
+    def _is_trusted(self, address: IPAddress) -> bool:
         mapped = address.ipv4_mapped if isinstance(address, IPv6Address) else None
         return any((mapped or address) in network for network in self._trusted)
 
@@ -71,7 +71,7 @@ def _client(address: str) -> ClientAddress:
     return ClientAddress(address, client_key(address))
 
 
-def _address(hop: str) -> Address | None:
+def _address(hop: str) -> IPAddress | None:
     """An address, without the port that may follow it. IPv6 with a port has brackets."""
     found = _HOP.fullmatch(hop.strip(" \t"))
     if found is None:

@@ -39,8 +39,8 @@ class Handlers:
         self._admission = admission
         self._public_url = public_url
         limits = service.limits
-        bounds = ServiceLimits(limits.max_bytes, limits.max_ttl, limits.default_ttl, MAX_READS)
-        self._description = _encode(DescriptionBody(200, "messaging_api", __version__, "/docs", bounds))
+        body = ServiceLimits(limits.max_bytes, limits.max_ttl, limits.default_ttl, MAX_READS)
+        self._description = _encode(DescriptionBody(200, "messaging_api", __version__, "/docs", body))
 
     async def describe(self, request: Request, _name: str) -> Response:
         """GET /"""

@@ -131,10 +131,10 @@ def _by_worker(name: str, meaning: str) -> GaugeMetricFamily:
 
 
 def _fill(
-    family: HistogramMetricFamily, board: SharedMetrics, bounds: Iterable[float], *key: str, unit: float = 1
+    family: HistogramMetricFamily, board: SharedMetrics, upper_limits: Iterable[float], *key: str, unit: float = 1
 ) -> None:
     """Add the histogram that lies at `key`, its last element being the label's value if there is one."""
-    names = [*map(str, bounds), "+Inf"]
+    names = [*map(str, upper_limits), "+Inf"]
     counts = [board.total(*key, str(bucket)) for bucket in range(len(names))]
     buckets = list(zip(names, map(float, itertools.accumulate(counts)), strict=True))
     family.add_metric(list(key[1:]), buckets, board.total(*key, "sum") * unit)

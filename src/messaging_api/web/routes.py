@@ -4,6 +4,7 @@ from collections.abc import Awaitable, Callable, Mapping
 from typing import NamedTuple
 
 from messaging_api.web.handlers import Handlers
+from messaging_api.web.http_errors import MethodNotAllowed, UnknownAddress
 from messaging_api.web.responses import Response
 from messaging_api.web.types import Request
 
@@ -41,6 +42,13 @@ class Route(NamedTuple):
 
     label: str
     handlers: Mapping[str, Handler]
+
+    def handler(self, method: str) -> Handler:
+        """Return the handler of `method`. Raises UnknownAddress, MethodNotAllowed."""
+        handler = self.handlers.get(method)
+        if handler is None:
+            raise MethodNotAllowed(", ".join(self.handlers)) if self.handlers else UnknownAddress
+        return handler
 
 
 class Router:

@@ -25,6 +25,6 @@ def _holds(relation: str, number: int) -> bool:
     operand, modulus, comparison, ranges = parts.groups()
     value = number if operand in "ni" else 0  # the other operands describe fractions and exponents
     value = value % int(modulus) if modulus else value
-    bounds = (each.partition("..") for each in ranges.split(","))
-    inside = any(int(low) <= value <= int(high or low) for low, _, high in bounds)
+    limits = (each.partition("..") for each in ranges.split(","))
+    inside = any(int(low) <= value <= int(high or low) for low, _, high in limits)
     return inside == (comparison == "=")
