@@ -152,11 +152,13 @@ def test_without_traces_nothing_of_it_is_there() -> None:
     check = """
 import sys
 from messaging_api import cli
-from messaging_api.runtime import application as bootstrap
+from messaging_api.runtime import application, worker
+from messaging_api.runtime.tracing_hooks import tracing
 from messaging_api.stores.batching import Batcher
-watching = bootstrap._tracing("")()
-assert watching.wrap("the app") == "the app"
-assert watching.batcher is Batcher
+hooks = tracing("")()
+assert hooks.wrap("the app") == "the app"
+assert hooks.batcher is Batcher
+assert hooks.close() is None
 assert not [name for name in sys.modules if name.startswith("opentelemetry")]
 """
     subprocess.run([sys.executable, "-c", check], check=True)
