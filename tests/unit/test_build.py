@@ -1,23 +1,17 @@
 """What the build of the package generates: the contract and the page /docs."""
 
-import ast
 import json
-from collections.abc import Iterator
-from pathlib import Path
-from typing import Any
 
 import jsonschema
 import msgspec
 import pytest
 
-import messaging_api
 from messaging_api.web import schemas
 from messaging_api.web.pages.assets import generated
 from scripts.api_docs import api_docs
 from scripts.contract import contract, contract_json
 
 SCHEMAS = contract()["components"]["schemas"]
-SOURCES = sorted(Path(messaging_api.__file__).parent.rglob("*.py"))
 
 
 def test_generated_files_are_current() -> None:
@@ -53,29 +47,3 @@ def test_references_resolve() -> None:
         found = contract()
         for step in path.split("/"):
             found = found[step]
-
-
-def nulls(node: Any, path: str = "") -> Iterator[str]:
-    """Yield the path of each null in a part of the contract, except for defaults."""
-    if isinstance(node, dict | list):
-        for key, value in node.items() if isinstance(node, dict) else enumerate(node):
-            yield from nulls(value, f"{path}/{key}")
-    elif node is None and not path.endswith("/default"):
-        yield path
-
-
-def test_no_description_is_cut_off() -> None:
-    """An unquoted text between braces ends at a comma in YAML; the rest becomes a key without a value."""
-    assert list(nulls(contract())) == []
-
-
-@pytest.mark.parametrize("path", SOURCES, ids=lambda path: path.stem)
-def test_no_module_imports_yaml(path: Path) -> None:
-    """PyYAML is needed by the build only."""
-    imported = {
-        name.name.split(".")[0]
-        for node in ast.walk(ast.parse(path.read_text()))
-        if isinstance(node, ast.Import | ast.ImportFrom)
-        for name in ([ast.alias(node.module or "")] if isinstance(node, ast.ImportFrom) else node.names)
-    }
-    assert "yaml" not in imported
