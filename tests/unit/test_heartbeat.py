@@ -24,7 +24,7 @@ def test_heartbeat_goes_on_when_the_loop_wakes_early(monkeypatch: pytest.MonkeyP
         if beats == 3:
             raise asyncio.CancelledError
 
-    monkeypatch.setattr(heartbeat.asyncio, "sleep", too_short)
+    monkeypatch.setattr(asyncio, "sleep", too_short)
     with pytest.raises(asyncio.CancelledError):
         asyncio.run(heartbeat.beat(row, load))
     assert beats == 3

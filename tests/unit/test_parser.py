@@ -5,7 +5,7 @@ import itertools
 from dataclasses import dataclass, field
 
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from messaging_api.server.early_responses import Rejection
@@ -113,6 +113,7 @@ def test_requests_on_one_connection() -> None:
     assert (parsed.parser.receiving, parsed.held) == (None, 0)
 
 
+@settings(deadline=None)  # a busy machine
 @given(st.lists(st.integers(0, len(PIPELINE)), max_size=12))
 def test_split_does_not_matter(points: list[int]) -> None:
     """However the bytes are split, the requests are the same."""
@@ -213,7 +214,8 @@ def test_state_of_the_parser() -> None:
     assert parser.receiving is not None
     assert parser.receiving.body.size == 1
     parser.feed(b"bc")
-    assert (parser.in_head, parser.requests, parser.receiving, parser.ended) == (False, 1, None, False)
+    assert (parser.in_head, parser.requests, parser.ended) == (False, 1, False)
+    assert parser.receiving is None
     parser.close()
 
 
@@ -229,6 +231,7 @@ def test_errors_of_the_listener_are_not_hidden() -> None:
         parser.feed(b"GET / HTTP/1.1\r\nHost: x\r\n\r\n")
 
 
+@settings(deadline=None)
 @given(st.binary(max_size=300) | st.lists(st.sampled_from(PIPELINE.split(b"\r\n"))).map(b"\r\n".join))
 def test_any_bytes_are_parsed_or_rejected(data: bytes) -> None:
     """No bytes raise anything but a rejection."""

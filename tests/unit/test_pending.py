@@ -280,25 +280,28 @@ async def test_driven_coroutine_resumes_another() -> None:
 
 @in_loop
 async def test_driver_may_be_used_again_from_its_end() -> None:
-    """The end of one coroutine may begin the next one."""
+    """The end of one coroutine may begin the next one, whether that waits or not."""
     driver: Driver[int] = Driver()
     outcomes: list[object] = []
-    gate: Pending[int] = Pending()
+    gates: list[Pending[int]] = [Pending(), Pending()]
 
     async def give(value: int) -> int:
         return value
 
-    def next_one(outcome: object) -> None:
+    async def wait(gate: int) -> int:
+        return await gates[gate]
+
+    def begin_next(outcome: object) -> None:
         outcomes.append(outcome)
-        if len(outcomes) < 3:
-            driver.run(give(len(outcomes)), next_one)
+        if len(outcomes) < 4:
+            driver.run(wait(1) if len(outcomes) == 2 else give(len(outcomes)), begin_next)
 
-    async def wait() -> int:
-        return await gate
-
-    driver.run(wait(), next_one)
-    gate.resolve(0)
-    assert outcomes == [0, 1, 2]
+    driver.run(wait(0), begin_next)
+    gates[0].resolve(0)
+    assert outcomes == [0, 1]
+    assert driver.busy
+    gates[1].resolve(2)
+    assert outcomes == [0, 1, 2, 3]
     assert not driver.busy
 
 
