@@ -172,7 +172,7 @@ def test_without_upgrade(connection: bytes, kept: bytes | None) -> None:
             parsed.append((name, value))
 
     parser = httptools.HttpRequestParser(Seen())
-    parser.feed_data(head.without_upgrade(b"POST", b"/x?y", headers) + b"ab")
+    parser.feed_data(head.without_upgrade(b"POST", b"/x?y", "1.1", headers) + b"ab")
     assert parser.get_method() == b"POST"
     assert parser.get_http_version() == "1.1"
     expected = [(b"host", b"a"), (b"content-length", b"2")]

@@ -407,8 +407,11 @@ async def test_continue_is_sent_when_the_body_is_awaited() -> None:
     assert statuses(transport.written) == [100]
     connection.data_received(b"ab")
     assert statuses(transport.written) == [100, 200]
-    connection.data_received(expecting % 2 + b"ab")
-    assert statuses(transport.written) == [100, 200, 200]
+    for chunks in ((b"ab",), (b"a", b"b")):
+        connection.data_received(expecting % 2 + chunks[0])
+        for chunk in chunks[1:]:
+            connection.data_received(chunk)
+    assert statuses(transport.written) == [100, 200, 200, 200]
     unread, its_transport = connected(ok)
     unread.data_received(expecting % 2)
     assert statuses(its_transport.written) == [200]

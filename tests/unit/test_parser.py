@@ -170,6 +170,24 @@ def test_rejected_requests(data: bytes, reason: str) -> None:
         assert str(parsed.rejection) == reason
 
 
+@pytest.mark.parametrize("lines", [b"", b"Host: a/b\r\n", b"Host: x\r\nTransfer-Encoding: gzip, chunked\r\n"])
+def test_rejected_requests_with_an_offer_to_switch_protocols(lines: bytes) -> None:
+    """They are rejected for the same reasons as without it."""
+    parsed = parse(b"POST / HTTP/1.1\r\nConnection: Upgrade\r\nUpgrade: h2c\r\n" + lines + b"\r\n")
+    assert parsed.rejection is not None
+    assert parsed.rejection.reason == ("transfer_coding" if b"gzip" in lines else "malformed")
+    assert parsed.requests == []
+
+
+def test_offers_to_switch_protocols_are_ignored() -> None:
+    """Also several at once, and in HTTP/1.0, which stays HTTP/1.0 (RFC 9110, section 7.8)."""
+    offer = b"GET /%d HTTP/1.1\r\nHost: x\r\nConnection: Upgrade\r\nUpgrade: h2c\r\n\r\n"
+    parsed = parse(offer % 1 + offer % 2 + b"GET /3 HTTP/1.0\r\nConnection: Upgrade\r\nUpgrade: x\r\n\r\n")
+    assert parsed.rejection is None
+    assert [(request[1], request[7]) for request in parsed.requests] == [("/1", True), ("/2", True), ("/3", False)]
+    assert parsed.parser.ended
+
+
 def test_data_after_the_last_request_does_not_matter() -> None:
     """After Connection: close nothing is parsed, so nothing is rejected."""
     last = b"GET / HTTP/1.1\r\nHost: x\r\nConnection: close\r\n\r\n"

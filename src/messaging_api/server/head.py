@@ -92,7 +92,7 @@ def check_transfer_coding(headers: Headers, *, modern: bool) -> None:
         raise UnsupportedTransferCoding
 
 
-def without_upgrade(method: bytes, target: bytes, headers: Headers) -> bytes:
+def without_upgrade(method: bytes, target: bytes, version: str, headers: Headers) -> bytes:
     """Return the head of a request again, without its offer to switch protocols (RFC 9110, section 7.8)."""
     options = [option.strip() for option in headers.get(b"connection", b"").split(b",")]
     remaining = b", ".join(option for option in options if option.lower() != b"upgrade")
@@ -100,4 +100,4 @@ def without_upgrade(method: bytes, target: bytes, headers: Headers) -> bytes:
     if remaining:
         rest[b"connection"] = remaining
     lines = b"".join(b"%b: %b\r\n" % field for field in rest.items())
-    return b"%b %b HTTP/1.1\r\n%b\r\n" % (method, target, lines)
+    return b"%b %b HTTP/%b\r\n%b\r\n" % (method, target, version.encode(), lines)

@@ -16,6 +16,8 @@ from messaging_api.web.types import Request
 MAX_HEAD = 65_536
 """Bytes of a request's head."""
 MAX_HEADER_LINES = 128
+CHUNK_FRAMING = 16
+"""Bytes that each chunk of a body may have around its data; more is counted as extensions and trailers."""
 
 
 class RequestParser:
@@ -34,6 +36,10 @@ class RequestParser:
         self._url = b""
         self._headers: head.Headers = {}
         self._head_size = self._repeated = 0
+        self._framing = 0
+        """Bytes of a chunked body that are not its data."""
+        self._message_ended = False
+        """Whether what is parsed now began with the end of an earlier request."""
         self.requests = 0
         """How many heads are complete."""
         self.started = self.in_head = False
@@ -42,29 +48,39 @@ class RequestParser:
 
     def feed(self, data: bytes) -> None:
         """Parse `data`. Raises Rejection; nothing must be fed after that."""
-        try:
-            self._parser.feed_data(data)
-        except httptools.HttpParserUpgrade as upgrade:
-            self._feed_without_upgrade(data[upgrade.args[0] :])
-        except httptools.HttpParserError as error:
-            if self.ended:  # what follows the last request does not matter
-                return
-            raise _rejection(error) from None
-        if self.in_head:
+        self._message_ended = False
+        rest: bytes | None = data
+        while rest is not None:
+            rest = self._parse(rest)
+        if self.in_head and not self._message_ended:
             self._head_size += len(data)
             if self._head_size > MAX_HEAD:
                 raise Rejection(HeadTooLarge(MAX_HEAD, MAX_HEADER_LINES), "head_too_large")
+        elif self.receiving is not None:
+            self._framing += len(data)
+            if self._framing > MAX_HEAD:  # httptools keeps a trailer until it is complete
+                raise Rejection(InvalidRequest("The chunk extensions and trailers are too long."), "malformed")
+
+    def _parse(self, data: bytes) -> bytes | None:
+        """Parse `data`; return what must be parsed next if a request in it offers to switch protocols."""
+        try:
+            self._parser.feed_data(data)
+        except httptools.HttpParserUpgrade as upgrade:
+            return self._without_upgrade() + data[upgrade.args[0] :]
+        except httptools.HttpParserError as error:
+            if not self.ended:  # what follows the last request does not matter
+                raise _rejection(error) from None
+        return None
 
     def close(self) -> None:
         """Let go of what holds this parser in turn, so that it does not wait for the garbage collector."""
         del self._parser, self._listener
         self.receiving = None
 
-    def _feed_without_upgrade(self, rest: bytes) -> None:
-        """Parse a request again without its offer to switch protocols, with which httptools skips the body."""
-        again = head.without_upgrade(self._parser.get_method(), self._url, self._headers)
-        self._parser = httptools.HttpRequestParser(self)
-        self.feed(again + rest)
+    def _without_upgrade(self) -> bytes:
+        """Return the head of a request without its offer to switch protocols, with which httptools skips the body."""
+        parser, self._parser = self._parser, httptools.HttpRequestParser(self)
+        return head.without_upgrade(parser.get_method(), self._url, parser.get_http_version(), self._headers)
 
     def on_message_begin(self) -> None:
         """See `httptools.HTTPProtocol` for this and the methods below."""
@@ -116,6 +132,7 @@ class RequestParser:
         exchange = Exchange(request, body, keep_alive, expects_continue)
         self._listener.exchange_begun(exchange)
         self.in_head = False
+        self._framing = 0
         self.requests += 1
         if body is EMPTY:
             self.ended = not keep_alive
@@ -123,11 +140,13 @@ class RequestParser:
             self.receiving = exchange
 
     def on_body(self, chunk: bytes) -> None:
+        self._framing -= len(chunk) + CHUNK_FRAMING
         if self.receiving is not None:
             self.receiving.body.feed(chunk)
 
     def on_message_complete(self) -> None:
         exchange, self.receiving = self.receiving, None
+        self._message_ended = True
         if exchange is not None:
             self.ended = not exchange.keep_alive
             exchange.body.finish()
