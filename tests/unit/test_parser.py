@@ -221,6 +221,30 @@ def test_head_of_many_lines() -> None:
     assert too_many.rejection.reason == "head_too_large"
 
 
+CHUNKED = b"POST / HTTP/1.1\r\nHost: x\r\nTransfer-Encoding: chunked\r\n\r\n"
+
+
+@pytest.mark.parametrize("begin", [b"0\r\nX: ", b"1;x=", b"a" * 8 + b";", b"2\r\nab\r\n0\r\nX: "])
+def test_trailers_and_chunk_extensions_are_limited(begin: bytes) -> None:
+    """Like a head: a client could make the worker copy a trailer again and again, or keep it busy with nothing."""
+    parsed = parse(CHUNKED + begin, *[b"a" * 16_000] * 12)
+    assert parsed.rejection is not None
+    assert parsed.rejection.reason == "head_too_large"
+
+
+@pytest.mark.parametrize("size", [1, 2, 100, 20_000])
+def test_chunks_of_any_size(size: int) -> None:
+    """A body may come in chunks as small as one byte, and have trailers after it."""
+    body = bytes(range(256)) * 512
+    chunks = [body[start : start + size] for start in range(0, len(body), size)]
+    framed = b"".join(b"%x\r\n%b\r\n" % (len(chunk), chunk) for chunk in chunks)
+    data = CHUNKED + framed + b"0\r\nX: " + b"a" * 60_000 + b"\r\n\r\n"
+    parsed = parse(*(data[start : start + 16_384] for start in range(0, len(data), 16_384)))
+    assert parsed.rejection is None
+    assert parsed.requests[0][5] == body
+    assert parsed.requests[0][6] is True
+
+
 def test_state_of_the_parser() -> None:
     """Whether anything came, whether a head has begun, and which request still gets its body."""
     parser = parse().parser
