@@ -5,6 +5,7 @@ from collections.abc import Iterator
 import pytest
 
 from messaging_api.core.pending import Driver
+from messaging_api.errors import IncompleteBody
 from messaging_api.server.body import LARGE_BODY, Body
 from messaging_api.server.early_responses import Rejection
 from messaging_api.server.load import WorkerLoad
@@ -94,6 +95,7 @@ def test_dropped_body_holds_nothing(reading: Reading) -> None:
     reading.body.drop()
     assert (reading.load.held, reading.body.size) == (0, 0)
     reading.body.feed(b"def")
+    assert (reading.load.held, reading.body.size) == (0, 0)
     reading.body.finish()
     reading.body.drop()
     assert (reading.load.held, reading.body.size) == (0, 0)
@@ -121,6 +123,15 @@ def test_large_bodies_are_rejected_when_the_worker_holds_too_much() -> None:
     large.body.drop()
     small.body.drop()
     assert load.held == 0
+
+
+def test_body_that_will_not_be_complete(reading: Reading) -> None:
+    """A handler that begins to read it gets the error at once, instead of waiting for a timeout."""
+    error = IncompleteBody()
+    reading.body.feed(b"a")
+    reading.body.fail(error)
+    reading.read()
+    assert reading.events == [error]
 
 
 def test_handler_that_is_gone_waits_no_more(reading: Reading) -> None:

@@ -10,7 +10,7 @@ import pytest
 import uvloop
 
 from messaging_api.core.pending import Pending, TaskResult
-from messaging_api.errors import IncompleteBody
+from messaging_api.errors import IncompleteBody, InvalidRequest
 from messaging_api.server import http1
 from messaging_api.server.http1 import MAX_PIPELINED, READ_AHEAD, HttpConnection
 from messaging_api.server.load import WorkerLoad
@@ -398,6 +398,35 @@ async def test_request_whose_body_broke_is_answered_by_its_handler() -> None:
     assert (load.in_flight, load.held) == (0, 0)
 
 
+@pytest.mark.parametrize(("rest", "status"), [(b"", 408), (b"x\r\n", 400)])
+def test_handler_that_reads_a_broken_body_later_gets_the_error(rest: bytes, status: int) -> None:
+    """A handler that waited for something else while the body broke answers as soon as it reads the body."""
+    admitted: Pending[None] = Pending()
+
+    async def later(request: Request) -> Response:
+        await admitted
+        try:
+            return await echo(request)
+        except InvalidRequest as error:
+            return as_json(problem_of(error))
+
+    async def main() -> None:
+        load, _ = worker_load()
+        connection, transport = connected(later, load)
+        connection.data_received(b"POST / HTTP/1.1\r\nHost: x\r\nTransfer-Encoding: chunked\r\n\r\n")
+        if rest:
+            connection.data_received(rest)
+        else:
+            assert connection.eof_received() is True
+        assert transport.written == b""
+        admitted.resolve(None)
+        assert statuses(transport.written) == [status]
+        assert b"connection: close" in transport.written
+        assert (load.in_flight, load.held) == (0, 0)
+
+    asyncio.run(main())
+
+
 @in_loop
 async def test_continue_is_sent_when_the_body_is_awaited() -> None:
     """100 (Continue) comes when the handler asks for a body none of which came (RFC 9110, section 10.1.1)."""
@@ -570,9 +599,13 @@ def test_idle_connection_is_closed_a_while_after_the_stop(monkeypatch: pytest.Mo
         busy.data_received(GET)
         idle.shut_down()
         busy.shut_down()
+        late, late_transport = connected(application)
+        late.shut_down()
+        late.data_received(GET)
         while not its_transport.closing:
             await asyncio.sleep(0)
-        assert not transport.closing
+        await settled()
+        assert (transport.closing, late_transport.closing) == (False, False)
         application.pending[0].resolve(b"")
         assert b"\r\nconnection: close\r\n" in transport.written
         busy.abort()

@@ -3,7 +3,7 @@
 from collections.abc import Callable
 
 from messaging_api.core.pending import Pending
-from messaging_api.errors import Overloaded
+from messaging_api.errors import MessagingError, Overloaded
 from messaging_api.server.early_responses import Rejection
 from messaging_api.server.load import WorkerLoad
 from messaging_api.web.http_errors import BodyTooLong
@@ -42,7 +42,18 @@ class Body:
     `on_wait` is called when the handler begins to wait for the rest, `on_continue` when it goes on.
     """
 
-    __slots__ = ("_chunks", "_declared", "_limit", "_load", "_on_continue", "_on_wait", "_rest", "complete", "size")
+    __slots__ = (
+        "_chunks",
+        "_declared",
+        "_error",
+        "_limit",
+        "_load",
+        "_on_continue",
+        "_on_wait",
+        "_rest",
+        "complete",
+        "size",
+    )
 
     def __init__(
         self, load: WorkerLoad, declared: int, on_wait: Callable[[], None], on_continue: Callable[[], None]
@@ -52,6 +63,7 @@ class Body:
         self._on_wait = on_wait
         self._on_continue = on_continue
         self._chunks: list[bytes] | None = []
+        self._error: MessagingError | None = None
         self._limit = 0
         self._rest: Pending[None] | None = None
         self.size = 0
@@ -66,6 +78,8 @@ class Body:
         """Return all of it; see `web.types.RequestBody`."""
         if self.size > limit or self._declared > limit:
             raise BodyTooLong
+        if self._error is not None:
+            raise self._error
         if not self.complete:
             self._limit, self._rest = limit, Pending()
             self._on_wait()
@@ -87,6 +101,10 @@ class Body:
             raise Rejection(Overloaded(), "bodies")
         if self._rest is not None and self.size > self._limit:
             self._rest.resolve(BodyTooLong())
+
+    def fail(self, error: MessagingError) -> None:
+        """Note that the rest will not come: whoever begins to read gets `error`."""
+        self._error = error
 
     def finish(self) -> None:
         """Note that all of it is there."""

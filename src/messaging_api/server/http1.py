@@ -198,6 +198,7 @@ class HttpConnection(asyncio.Protocol):
         if broken is not None and broken is self._serving:
             if not broken.body.awaited:  # it has not asked for its body, so it is answered by itself
                 self._record(rejection.reason)
+                broken.body.fail(rejection.error)
                 return
             self._driver.close()
             self._end_exchange()
