@@ -11,7 +11,7 @@ import uvloop
 
 from messaging_api.core.pending import Pending, TaskResult
 from messaging_api.errors import IncompleteBody, InvalidRequest
-from messaging_api.server import http1
+from messaging_api.server import http1, rejected
 from messaging_api.server.http1 import MAX_PIPELINED, READ_AHEAD, HttpConnection
 from messaging_api.server.load import WorkerLoad
 from messaging_api.server.timeouts import Phase
@@ -274,6 +274,30 @@ async def test_too_many_connections_are_rejected() -> None:
     first.data_received(GET)
     assert statuses(its_transport.written) == [200]
     assert its_transport.protocol is None
+
+
+def test_rejected_connections_are_limited(monkeypatch: pytest.MonkeyPatch) -> None:
+    """As many as are served are told why; others are cut at once. A silent one is cut later, unless it has ended."""
+    monkeypatch.setattr(rejected, "LINGER", 0.0)
+
+    async def main() -> None:
+        load, _ = worker_load(max_connections=1)
+        connected(ok, load)
+        (_, told), (_, cut) = connected(ok, load), connected(ok, load)
+        assert (told.aborted, cut.aborted) == (False, True)
+        assert isinstance(cut.protocol, asyncio.Protocol)
+        cut.protocol.connection_lost(None)
+        while not told.aborted:
+            await asyncio.sleep(0)
+        assert isinstance(told.protocol, asyncio.Protocol)
+        told.protocol.connection_lost(None)
+        _, ended = connected(ok, load)
+        assert isinstance(ended.protocol, asyncio.Protocol)
+        ended.protocol.connection_lost(None)
+        await settled()
+        assert (ended.aborted, load.rejected) == (False, set())
+
+    asyncio.run(main())
 
 
 @in_loop
