@@ -1,7 +1,9 @@
 """Connections made by hand, for what no well-behaved client would send."""
 
 import contextlib
+import io
 import socket
+import struct
 from collections.abc import Iterator, Mapping
 from http.client import parse_headers
 from typing import NamedTuple
@@ -48,6 +50,27 @@ class Raw:
         finally:
             self.socket.settimeout(20)
 
+    def line(self) -> bytes:
+        """Return the next line."""
+        return self._file.readline()
+
+    def statuses(self, count: int) -> list[int]:
+        """Return the statuses of the next responses."""
+        return [self.answer().status for _ in range(count)]
+
+    def rest(self) -> list[Answer]:
+        """Return all responses until the other side closes."""
+        return split_responses(self.wait_closed())
+
+    def half_close(self) -> None:
+        """Send the end of the stream, and go on reading."""
+        self.socket.shutdown(socket.SHUT_WR)
+
+    def reset(self) -> None:
+        """Close at once with a TCP reset."""
+        self.socket.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, struct.pack("ii", 1, 0))
+        self.close()
+
     def wait_closed(self) -> bytes:
         """Wait until the other side has closed it; what came until then."""
         came = b""
@@ -82,6 +105,20 @@ class Raw:
         """Let go."""
         self._file.close()
         self.socket.close()
+
+
+def split_responses(data: bytes) -> list[Answer]:
+    """Return the responses in `data`; each must be whole. Interim responses (1xx) have no body."""
+    file = io.BytesIO(data)
+    found = []
+    while line := file.readline():
+        assert line.startswith(b"HTTP/1.1 "), data
+        headers = parse_headers(file)
+        length = int(headers.get("content-length", "0"))
+        body = file.read(length)
+        assert len(body) == length, "the last response is cut off"
+        found.append(Answer(int(line.split()[1]), headers, body))
+    return found
 
 
 @contextlib.contextmanager

@@ -1,0 +1,257 @@
+"""One HTTP/1.1 connection: offers to upgrade, pipelined requests, half-closed connections, and refusals in order."""
+
+import contextlib
+import json
+import subprocess
+import threading
+from collections.abc import Iterator
+from pathlib import Path
+
+import httpx
+import pytest
+
+from tests.support.normal_client import resident
+from tests.support.programs import need
+from tests.support.raw_http import Raw, raw
+from tests.support.service import Running, serving
+
+GET = b"GET / HTTP/1.1\r\nhost: x\r\n\r\n"
+TEXT = {"accept": "text/plain"}
+UPGRADE = b"connection: Upgrade, HTTP2-Settings\r\nupgrade: h2c\r\nhttp2-settings: AAMAAABk\r\n"
+WEBSOCKET = (
+    b"connection: Upgrade\r\nupgrade: websocket\r\nsec-websocket-version: 13\r\n"
+    b"sec-websocket-key: dGhlIHNhbXBsZSBub25jZQ==\r\n"
+)
+LOOKS_LIKE_A_REQUEST = b"GET /nowhere HTTP/1.1\r\nhost: x\r\n\r\n"
+
+
+@pytest.fixture(scope="module")
+def service(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Running]:
+    """One worker on SQLite, for the tests that leave it as it was."""
+    folder = tmp_path_factory.mktemp("http1")
+    with serving(folder, f"sqlite://{folder}/m.db", "--workers", "1") as running:
+        yield running
+
+
+def post(body: bytes, *headers: bytes) -> bytes:
+    """Return a POST of a text."""
+    lines = (b"host: x", b"content-type: text/plain", b"content-length: %d" % len(body), *headers)
+    return b"POST / HTTP/1.1\r\n" + b"".join(line.strip() + b"\r\n" for line in lines) + b"\r\n" + body
+
+
+def chunked(body: bytes, *headers: bytes) -> bytes:
+    """Return a POST of a text in two chunks."""
+    lines = (b"host: x", b"content-type: text/plain", b"transfer-encoding: chunked", *headers)
+    head = b"POST / HTTP/1.1\r\n" + b"".join(line.strip() + b"\r\n" for line in lines) + b"\r\n"
+    return head + b"1\r\n%b\r\n%x\r\n%b\r\n0\r\n\r\n" % (body[:1], len(body) - 1, body[1:])
+
+
+def read(service: Running, posted: bytes | str) -> bytes:
+    """Return the message that a JSON response to a POST links to."""
+    path = json.loads(posted)["url"].partition("/msg/")[2]
+    return httpx.get(f"{service.url}/msg/{path}", headers=TEXT).raise_for_status().content
+
+
+def one_time(service: Running) -> tuple[bytes, str]:
+    """Return a GET of a new message that can be read once, and the URL of its receipt."""
+    posted = httpx.post(service.url, json={"message": "the text", "reads": 1}).raise_for_status().json()
+    path = httpx.URL(posted["url"]).path
+    return f"GET {path} HTTP/1.1\r\nhost: x\r\naccept: text/plain\r\n\r\n".encode(), posted["receipt"]
+
+
+class TestUpgrade:
+    """An offer to switch protocols is ignored (RFC 9110, section 7.8). The request is served like any other."""
+
+    @pytest.mark.parametrize(
+        "options",
+        [
+            ["-d", "message=hello"],
+            ["-F", "message=hello"],
+            ["-H", "content-type: application/json", "-d", '{"message":"hello"}'],
+            ["-H", "content-type: text/plain", "-d", "hello"],
+            ["-H", "content-type: text/plain", "-H", "transfer-encoding: chunked", "-d", "hello"],
+        ],
+        ids=["form", "multipart", "json", "text", "chunked"],
+    )
+    def test_curl_with_http2(self, service: Running, options: list[str]) -> None:
+        """curl --http2 offers h2c with its first request; the body arrives."""
+        command = [need("curl", "curl"), "--silent", "--http2", *options, service.url]
+        assert read(service, subprocess.run(command, check=True, capture_output=True).stdout) == b"hello"
+
+    def test_java_http_client(self, service: Running, tmp_path: Path) -> None:
+        """The default HttpClient of Java offers h2c with every request over http; the body arrives."""
+        program = tmp_path / "Post.java"
+        program.write_text("""
+            import java.net.URI;
+            import java.net.http.*;
+            public class Post {
+                public static void main(String[] arguments) throws Exception {
+                    var request = HttpRequest.newBuilder(URI.create(arguments[0]))
+                        .header("Content-Type", "text/plain")
+                        .POST(HttpRequest.BodyPublishers.ofString("hello from java")).build();
+                    var client = HttpClient.newHttpClient();
+                    System.out.print(client.send(request, HttpResponse.BodyHandlers.ofString()).body());
+                }
+            }
+        """)
+        command = [need("java", "default-jdk-headless"), str(program), service.url]
+        ran = subprocess.run(command, check=True, capture_output=True, text=True)
+        assert read(service, ran.stdout) == b"hello from java"
+
+    @pytest.mark.parametrize("offer", [UPGRADE, WEBSOCKET], ids=["h2c", "websocket"])
+    def test_the_request_behind_it_in_one_segment(self, service: Running, offer: bytes) -> None:
+        """Both are answered."""
+        with raw(service.url) as (client,):
+            client.send(GET[:-2] + offer + b"\r\n" + LOOKS_LIKE_A_REQUEST)
+            assert client.statuses(2) == [200, 404]
+
+    def test_a_body_in_a_second_segment(self, service: Running) -> None:
+        """Bytes of a body are not parsed as a request, and the request behind them is."""
+        with raw(service.url) as (client,):
+            head, _, body = post(LOOKS_LIKE_A_REQUEST, UPGRADE).partition(b"\r\n\r\n")
+            client.send(GET + head + b"\r\n\r\n")
+            assert client.answer().status == 200
+            client.send(body + GET)
+            posted = client.answer()
+            assert (posted.status, client.answer().status) == (200, 200)
+            assert read(service, posted.body) == LOOKS_LIKE_A_REQUEST
+
+    @pytest.mark.parametrize("make", [post, chunked])
+    def test_a_body_in_the_same_segment(self, service: Running, make: type) -> None:
+        """With Content-Length and in chunks, also when several such requests are pipelined."""
+        with raw(service.url) as (client,):
+            client.send(make(LOOKS_LIKE_A_REQUEST, UPGRADE) + make(b"second", UPGRADE) + GET)
+            first, second, third = client.answer(), client.answer(), client.answer()
+            assert (first.status, second.status, third.status) == (200, 200, 200)
+            assert read(service, first.body) == LOOKS_LIKE_A_REQUEST
+            assert read(service, second.body) == b"second"
+
+    def test_byte_by_byte(self, service: Running) -> None:
+        """Wherever the segments end."""
+        with raw(service.url) as (client,):
+            for byte in chunked(b"hello", UPGRADE) + GET:
+                client.send(bytes([byte]))
+            assert read(service, client.answer().body) == b"hello"
+            assert client.answer().status == 200
+
+    def test_http_1_0(self, service: Running) -> None:
+        """A request of HTTP/1.0 stays one: it needs no Host, and the connection ends."""
+        with raw(service.url) as (client,):
+            client.send(b"GET / HTTP/1.0\r\n" + UPGRADE + b"\r\n")
+            (answer,) = client.rest()
+            assert (answer.status, answer.headers["connection"]) == (200, "close")
+
+    def test_many_at_once(self, service: Running) -> None:
+        """Ninety pipelined offers, and the beginning of one more, are no head that is too large."""
+        with raw(service.url) as (client,):
+            client.send((GET[:-2] + UPGRADE + b"\r\n") * 90 + GET[:-2])
+            assert client.statuses(90) == [200] * 90
+            client.send(b"\r\n")
+            assert client.answer().status == 200
+
+
+class TestPipelining:
+    def test_the_bound_holds_whatever_a_segment_ends_with(self, service: Running) -> None:
+        """Of 300 requests with half a head behind them the first hundred are answered, then 503."""
+        with raw(service.url) as (client,):
+            client.send(GET * 300 + b"GET / HT")
+            statuses = [answer.status for answer in client.rest()]
+            assert 100 <= len(statuses) <= 110
+            assert statuses == [200] * (len(statuses) - 1) + [503]
+
+    @pytest.mark.parametrize("lines", [501, 100])
+    def test_heads_without_end_do_not_fill_the_memory(self, tmp_path: Path, lines: int) -> None:
+        """20 MiB of pipelined heads, whose responses are read, are held back or cut."""
+        head = b"GET / HTTP/1.1\r\nhost: x\r\n" + b"a:\r\n" * (lines - 1)
+        head += b"b: " + b"x" * max(0, 2015 - len(head)) + b"\r\n\r\n"
+        with serving(tmp_path, f"sqlite://{tmp_path}/m.db", "--workers", "1") as own, raw(own.url) as (client,):
+            httpx.get(own.url)
+            before = resident(own)
+            sender = threading.Thread(target=_send_all, args=(client, head * (20 * 2**20 // len(head))))
+            sender.start()
+            with contextlib.suppress(OSError):
+                client.wait_closed()
+            sender.join()
+            assert resident(own) - before <= 8
+
+
+def _send_all(client: Raw, data: bytes) -> None:
+    with contextlib.suppress(OSError):
+        client.send(data)
+        client.half_close()
+
+
+class TestHalfClose:
+    """A client that has sent all and closed its side of the connection (shutdown) still reads."""
+
+    def test_get(self, service: Running) -> None:
+        """A one-time message is read, ten times of ten."""
+        for _ in range(10):
+            request, _ = one_time(service)
+            with raw(service.url) as (client,):
+                client.send(request)
+                client.half_close()
+                (answer,) = client.rest()
+                assert (answer.status, answer.body) == (200, b"the text")
+
+    def test_post(self, service: Running) -> None:
+        """A message is kept and its links are returned, ten times of ten."""
+        for _ in range(10):
+            with raw(service.url) as (client,):
+                client.send(post(b"hello"))
+                client.half_close()
+                (answer,) = client.rest()
+                assert read(service, answer.body) == b"hello"
+
+    def test_pipelined(self, service: Running) -> None:
+        """All requests that were sent before are answered, in order."""
+        with raw(service.url) as (client,):
+            client.send(GET + post(b"hello") + LOOKS_LIKE_A_REQUEST + GET)
+            client.half_close()
+            assert [answer.status for answer in client.rest()] == [200, 200, 404, 200]
+
+    def test_in_a_body(self, service: Running) -> None:
+        """The requests before are answered; the one that broke off gets 408."""
+        with raw(service.url) as (client,):
+            client.send(GET + post(b"hello")[:-1])
+            client.half_close()
+            assert [answer.status for answer in client.rest()] == [200, 408]
+
+    def test_in_a_head(self, service: Running) -> None:
+        """The requests before are answered, and the connection is closed."""
+        with raw(service.url) as (client,):
+            client.send(GET + GET[:-5])
+            client.half_close()
+            assert [answer.status for answer in client.rest()] == [200]
+
+
+class TestRefusalsInOrder:
+    """A refusal waits for the responses that are due before it (RFC 9112, section 9.3.2)."""
+
+    def test_garbage_behind_a_request(self, service: Running) -> None:
+        """The request is answered, then 400 comes and the connection ends."""
+        for _ in range(10):
+            request, receipt = one_time(service)
+            with raw(service.url) as (client,):
+                client.send(request + b"\x00garbage\r\n\r\n")
+                first, second = client.rest()
+                assert (first.status, first.body) == (200, b"the text")
+                assert (second.status, second.headers["connection"]) == (400, "close")
+                assert httpx.get(receipt, headers=TEXT).text == "read\n"
+
+    def test_too_many_requests_behind_a_request(self, service: Running) -> None:
+        """The first is answered as if the others were not there."""
+        for _ in range(5):
+            request, _ = one_time(service)
+            with raw(service.url) as (client,):
+                client.send(request + GET * 150)
+                answers = client.rest()
+                assert (answers[0].status, answers[0].body) == (200, b"the text")
+                assert answers[-1].status == 503
+                assert {answer.status for answer in answers[1:-1]} == {200}
+
+    def test_a_broken_chunk_behind_a_request(self, service: Running) -> None:
+        """The body that cannot be parsed is told after the response that was due."""
+        with raw(service.url) as (client,):
+            client.send(GET + chunked(b"hello").replace(b"\r\n1\r\n", b"\r\nzz\r\n"))
+            assert [answer.status for answer in client.rest()] == [200, 400]
