@@ -1,0 +1,206 @@
+"""Clients that go, send too much or take nothing, and the limit on requests that are being served."""
+
+import contextlib
+import signal
+import subprocess
+import threading
+import time
+import urllib.error
+import urllib.request
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from http.client import HTTPConnection
+from pathlib import Path
+from urllib.parse import urlsplit
+
+import httpx
+import pytest
+
+from tests.integration.test_http1_connection import GET, one_time, post
+from tests.support.normal_client import resident
+from tests.support.programs import need
+from tests.support.raw_http import raw
+from tests.support.redis_server import RedisServer, redis_running
+from tests.support.service import Running, sample, serving, wait_for
+
+TEXT = {"accept": "text/plain"}
+NOWHERE = b"POST /nowhere HTTP/1.1\r\nhost: x\r\ncontent-length: 10\r\n\r\n"
+LARGE = 30 * 10**6
+ESTABLISHED, CLOSE_WAIT = "01", "08"
+"""States in /proc/net/tcp."""
+
+
+@pytest.fixture(scope="module")
+def service(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Running]:
+    """One worker on SQLite, for the tests that leave it as it was."""
+    folder = tmp_path_factory.mktemp("clients")
+    with serving(folder, f"sqlite://{folder}/m.db", "--workers", "1") as running:
+        yield running
+
+
+@contextmanager
+def held(redis: RedisServer) -> Iterator[None]:
+    """Hold the store up."""
+    assert redis.process is not None
+    redis.process.send_signal(signal.SIGSTOP)
+    try:
+        yield
+    finally:
+        redis.process.send_signal(signal.SIGCONT)
+
+
+@pytest.mark.parametrize("limit", ["0", "1000"], ids=["look-up", "limit check"])
+def test_nothing_is_taken_for_a_client_that_is_gone(tmp_path: Path, limit: str) -> None:
+    """Clients reset their connections while the store is held up: no read is spent, the receipts say available."""
+    options = ("--workers", "1", "--store-timeout", "15", "--limit-read", limit)
+    with redis_running(tmp_path) as redis, serving(tmp_path, redis.url, *options) as service:
+        asked = [one_time(service) for _ in range(10)]
+        with raw(service.url, len(asked)) as clients:
+            for client in clients:
+                client.send(GET)
+                assert client.answer().status == 200
+            with held(redis):
+                for client, (request, _) in zip(clients, asked, strict=True):
+                    client.send(request)
+                assert httpx.get(service.url).status_code == 200  # so the requests before it were seen
+                for client in clients:
+                    client.reset()
+                wait_for(lambda: connections(service) == 0)
+                assert httpx.get(service.url).status_code == 200  # so the resets were seen
+        states = [httpx.get(receipt, headers=TEXT).text for _, receipt in asked]
+        assert states == ["available\n"] * len(asked)
+
+
+def connections(service: Running) -> int:
+    """Return how many connections clients and the service hold open, as the kernel counts them."""
+    port = f":{urlsplit(service.url).port:04X}"
+    rows = [line.split() for line in Path("/proc/net/tcp").read_text().splitlines()[1:]]
+    return sum(row[1].endswith(port) and row[3] in {ESTABLISHED, CLOSE_WAIT} for row in rows)
+
+
+@pytest.mark.parametrize("open_bodies", [0, 40])
+def test_answered_requests_do_not_count_as_in_flight(tmp_path: Path, open_bodies: int) -> None:
+    """Bodies that never come, of requests that are answered, change nothing about the limit of requests in flight."""
+    options = ("--workers", "1", "--max-in-flight", "5", "--store-timeout", "15")
+    with (
+        redis_running(tmp_path) as redis,
+        serving(tmp_path, redis.url, *options) as service,
+        raw(service.url, open_bodies) as stale,
+        raw(service.url, 30) as clients,
+        held(redis),
+    ):
+        for one in stale:
+            one.send(NOWHERE)
+            assert one.answer().status == 404
+        time.sleep(2.2 if stale else 0)  # the error to be found here came with the second check of timeouts
+        for client in clients:
+            client.send(post(b"hello"))
+        wait_for(lambda: sum(client.readable() for client in clients) >= 25)
+        assert [client.answer().status for client in clients if client.readable()] == [503] * 25
+
+
+def upload_urllib(url: str) -> int:
+    request = urllib.request.Request(url, b"x" * LARGE, {"content-type": "text/plain"})  # noqa: S310
+    try:
+        urllib.request.urlopen(request).close()  # noqa: S310
+    except urllib.error.HTTPError as error:
+        error.close()
+        return error.code
+    return 200
+
+
+def upload_http_client(url: str) -> int:
+    connection = HTTPConnection(urlsplit(url).netloc, timeout=20)
+    connection.request("POST", "/", b"x" * LARGE, {"content-type": "text/plain"})
+    status = connection.getresponse().status
+    connection.close()
+    return status
+
+
+def upload_httpx(url: str) -> int:
+    return httpx.post(url, content=b"x" * LARGE, headers={"content-type": "text/plain"}, verify=False).status_code  # noqa: S501
+
+
+def upload_curl(url: str) -> int:
+    command = [need("curl", "curl"), "--silent", "--insecure", "--output", "/dev/null", "--write-out", "%{http_code}"]
+    options = ["-H", "content-type: text/plain", "-H", "expect:", "--data-binary", "@-", url]
+    return int(subprocess.run([*command, *options], check=True, capture_output=True, input=b"x" * LARGE).stdout)
+
+
+def upload_node(url: str) -> int:
+    script = (
+        "fetch(process.argv[1], {method: 'POST', headers: {'content-type': 'text/plain'},"
+        " body: 'x'.repeat(Number(process.argv[2]))}).then(answer => console.log(answer.status))"
+    )
+    command = [need("node", "nodejs"), "-e", script, url, str(LARGE)]
+    return int(subprocess.run(command, check=True, capture_output=True).stdout)
+
+
+Upload = Callable[[str], int]
+
+
+@pytest.mark.parametrize("upload", [upload_urllib, upload_http_client, upload_httpx, upload_curl, upload_node])
+def test_a_large_upload_gets_its_413(service: Running, upload: Upload) -> None:
+    """A client that sends all of 30 MB before it reads gets the response, not a reset: each of three times."""
+    assert [upload(service.url) for _ in range(3)] == [413] * 3
+
+
+def test_a_client_that_sends_for_ever_is_cut(service: Running) -> None:
+    """After the 413 the connection stays open for some seconds only."""
+    with raw(service.url) as (client,):
+        client.send(post(b"")[:-4].replace(b"length: 0", b"length: 99999999999") + b"\r\n\r\n")
+        begin = time.monotonic()
+        with contextlib.suppress(ConnectionError):
+            while time.monotonic() - begin < 30:
+                client.send(b"x" * 100_000)
+        assert time.monotonic() - begin < 10
+        wait_for(lambda: connections(service) == 0)
+
+
+def test_clients_that_take_nothing_hold_bounded_memory(tmp_path: Path) -> None:
+    """Clients that send requests without end and read nothing are cut; what waits for them is bounded."""
+    request = b"GET /openapi.json HTTP/1.1\r\nhost: x\r\n\r\n"
+    with serving(tmp_path, f"sqlite://{tmp_path}/m.db", "--workers", "1", "--send-timeout", "3") as own:
+        httpx.get(f"{own.url}/openapi.json")
+        before = resident(own)
+        with raw(own.url, 8) as clients:
+            senders = [threading.Thread(target=flood, args=(client.socket.sendall, request)) for client in clients]
+            for sender in senders:
+                sender.start()
+            most = [before]
+
+            def all_cut() -> bool:
+                most.append(resident(own))
+                return sample(own.ops_url, "messaging_refusals_total", reason="slow_reader") == len(clients)
+
+            try:
+                wait_for(all_cut)
+            finally:
+                for client in clients:
+                    client.close()
+                for sender in senders:
+                    sender.join()
+            assert max(most) - before <= 16
+        wait_for(lambda: connections(own) == 0)
+
+
+def flood(send: Callable[[bytes], None], request: bytes) -> None:
+    """Send until the other side ends the connection."""
+    with contextlib.suppress(OSError):
+        while True:
+            send(request * 50)
+
+
+@pytest.mark.parametrize("begin", [b"", b"0;x="], ids=["trailer", "extension"])
+def test_what_belongs_to_no_body_is_bounded(tmp_path: Path, begin: bytes) -> None:
+    """A trailer, or an extension of a chunk, that does not end does not fill the memory: it is refused."""
+    head = b"POST / HTTP/1.1\r\nhost: x\r\ncontent-type: text/plain\r\ntransfer-encoding: chunked\r\n\r\n"
+    with serving(tmp_path, f"sqlite://{tmp_path}/m.db", "--workers", "1") as own, raw(own.url) as (client,):
+        httpx.get(own.url)
+        before = resident(own)
+        client.send(head + b"1\r\nx\r\n" + (begin or b"0\r\nx: "))
+        with contextlib.suppress(OSError):
+            for _ in range(600):
+                client.send(b"x" * 100_000)
+        assert resident(own) - before <= 8
+        wait_for(lambda: connections(own) == 0)
