@@ -131,17 +131,16 @@ def test_no_tickets(tmp_path: Path, certificates: Path) -> None:
 
 
 def test_failed_handshakes_are_told_of(tmp_path: Path, certificates: Path) -> None:
-    """Who speaks no TLS is counted and logged with client and a reason code; so is who says nothing."""
+    """A client that speaks no TLS is counted and logged with its address and a reason; so is one that says nothing."""
     with secured(tmp_path, certificates, "--head-timeout", "0.5") as service:
-        plain, silent = raw(service.url), raw(service.url)
-        with plain as (one,), silent as (other,):
-            one.send(b"GET / HTTP/1.1\r\nhost: x\r\n\r\n")
-            one.wait_closed()
-            other.wait_closed()
+        with raw(service.url, 2) as (wrong, silent):
+            wrong.send(b"\x16 this is no handshake\r\n\r\n")
+            wrong.wait_closed()
+            silent.wait_closed()
         wait_for(lambda: sample(service.ops_url, "messaging_refusals_total", reason="tls_failed") == 2)
         wait_for(lambda: service.log.read_text().count('"reason":"tls_failed"') == 2)
         lines = [json.loads(line) for line in service.log.read_text().splitlines() if "tls_failed" in line]
-        assert {line["detail"] for line in lines} == {"HTTP_REQUEST", "ConnectionAbortedError"}
+        assert {line["detail"] for line in lines} == {"WRONG_VERSION_NUMBER", "TimeoutError"}
         assert {line["client"] for line in lines} == {"127.0.0.1"}
 
 

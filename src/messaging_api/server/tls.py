@@ -131,7 +131,9 @@ class TlsServer:
             handshake.cancel()
 
     async def accept_all(self) -> None:
-        """Accept the clients that have connected already, as far as their handshakes succeed soon."""
+        """Accept the clients that have connected already, as far as their handshakes succeed soon, and no others."""
+        self._closed = True
+        self._loop.remove_reader(self._descriptor)
         with contextlib.suppress(OSError):
             while True:
                 self._begin(*self._listener.accept())
