@@ -9,7 +9,7 @@ import httpx
 import pytest
 
 from tests.support.redis_server import RedisServer, redis_running
-from tests.support.service import Running, answers, serving
+from tests.support.service import Running, answers, serving, wait_for
 
 TEXT = "the canary sings"
 KEY = "idempotency-canary"
@@ -111,3 +111,22 @@ def test_the_search_would_find_one(leaked: tuple[bytes, list[str]]) -> None:
     everything, _ = leaked
     assert b'"route":"/msg"' in everything
     assert b'"message":"' in everything
+
+
+def test_malformed_multipart_tells_nothing(tmp_path: Path) -> None:
+    """A text that is sent as malformed multipart leaves no line of the library that parses it in the logs."""
+    headers = {"content-type": "multipart/form-data; boundary=b"}
+    named = b'--b\r\ncontent-disposition: form-data; name="message"\r\n\r\n'
+    bodies = [
+        b"secret",
+        b"--b secret",
+        b"--b\r\n:secret\r\n",
+        b"--b\r\nse cret: x\r\n\r\n",
+        named + b"secret\r\n--b?",
+        named,
+    ]
+    with serving(tmp_path, f"sqlite://{tmp_path}/m.db", "--workers", "1") as service:
+        for body in bodies:
+            assert httpx.post(service.url, content=body, headers=headers).status_code == 400, body
+        wait_for(lambda: '"reason":"invalid"' in service.log.read_text())
+        assert '"event":"library"' not in service.log.read_text() + service.console.read_text()

@@ -108,8 +108,12 @@ class LibraryLogHandler(logging.Handler):
 
 
 def capture_logging(logger: JsonLogger) -> None:
-    """Send the log records of all libraries to `logger` only."""
+    """Send the log records of all libraries to `logger` only.
+
+    Those of python_multipart are dropped: they quote bytes of the body, and its exceptions say all that is needed.
+    """
     logging.root.handlers[:] = [LibraryLogHandler(logger)]
+    logging.getLogger("python_multipart").setLevel(logging.CRITICAL + 1)
     logging.captureWarnings(capture=True)
 
 
