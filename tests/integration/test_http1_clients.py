@@ -1,6 +1,7 @@
 """Clients that go, send too much or take nothing, and the limit on requests that are being served."""
 
 import contextlib
+import os
 import signal
 import subprocess
 import time
@@ -191,3 +192,20 @@ def test_what_belongs_to_no_body_is_bounded(tmp_path: Path, begin: bytes) -> Non
                 client.send(b"x" * 100_000)
         assert resident(own) - before <= 8
         wait_for(lambda: connections(own) == 0)
+
+
+def test_many_connections_may_wait_to_be_accepted(tmp_path: Path) -> None:
+    """A thousand clients connect at once while the only worker stands still; none is dropped by the kernel."""
+    with serving(tmp_path, f"sqlite://{tmp_path}/m.db", "--workers", "1") as own:
+        for pid in own.workers():
+            os.kill(pid, signal.SIGSTOP)
+        try:
+            with raw(own.url, 1000) as clients:
+                for pid in own.workers():
+                    os.kill(pid, signal.SIGCONT)
+                for client in clients:
+                    client.send(GET)
+                assert {client.answer().status for client in clients} == {200}
+        finally:
+            for pid in own.workers():
+                os.kill(pid, signal.SIGCONT)

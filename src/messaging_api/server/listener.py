@@ -11,6 +11,7 @@ from typing import NamedTuple
 
 from messaging_api.server.http1 import Application, HttpConnection
 from messaging_api.server.load import WorkerLoad
+from messaging_api.server.sockets import BACKLOG
 from messaging_api.server.timeouts import Phase, Timeouts, every
 from messaging_api.server.tls import ReloadingCertificate, TlsServer
 
@@ -71,7 +72,7 @@ class HttpServer:
     async def _open(self, listener: Listener) -> "asyncio.AbstractServer | TlsServer":
         connect = partial(HttpConnection, listener.application, self._load)
         if listener.certificate is None:
-            return await asyncio.get_running_loop().create_server(connect, sock=listener.socket)
+            return await asyncio.get_running_loop().create_server(connect, sock=listener.socket, backlog=BACKLOG)
         return TlsServer(listener.socket, listener.certificate, connect, self._load, self._timeouts[Phase.HEAD])
 
     async def _accept_all(self, listener: Listener) -> None:

@@ -5,11 +5,14 @@ import socket
 
 from messaging_api.errors import SettingsError
 
+BACKLOG = 2048
+"""Connections that may wait to be accepted."""
+
 
 def bind(host: str, port: int) -> socket.socket:
     """A listening socket. Raises SettingsError."""
     try:
-        return socket.create_server((host, port), family=_family(host, port), backlog=2048, reuse_port=False)
+        return socket.create_server((host, port), family=_family(host, port), backlog=BACKLOG, reuse_port=False)
     except OSError as error:
         raise SettingsError(f"Cannot listen on {host} port {port}: {error.strerror}.") from None
 
