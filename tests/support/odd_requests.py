@@ -1,27 +1,10 @@
-"""Requests with anything in any place, and plain bytes; and what must hold whatever comes."""
+"""Requests with anything in any place, and plain bytes."""
 
-import asyncio
 import json
 import random
-import re
-from collections import Counter
-from collections.abc import Iterator
-from contextlib import contextmanager
-from pathlib import Path
-from urllib.parse import urlsplit
+from typing import NamedTuple
 
-from hypothesis import HealthCheck, Phase, given, settings
 from hypothesis import strategies as st
-
-from tests.support.service import Running, serving
-
-_STATUS = re.compile(rb"HTTP/1\.1 ([0-9]{3}) ")
-_LENGTH = re.compile(rb"\r\ncontent-length: ([0-9]+)\r\n", re.IGNORECASE)
-
-BATCH, MUTANTS, AT_ONCE = 20, 9, 50
-"""Requests that are made together, others that are made of each by changing bytes, and connections at a time."""
-TELLTALES = (b"Traceback", b'File "', b".py", b"Error(", b"Exception", b"sqlite", b"redis", b"0x7f")
-"""What only a text of an exception, or of a library, would hold."""
 
 _METHODS = st.sampled_from(
     ["GET", "HEAD", "POST", "PUT", "DELETE", "OPTIONS", "PATCH", "TRACE", "CONNECT", "PRI", "get", "X"]
@@ -97,12 +80,13 @@ _FORMS = st.lists(_PAIRS, max_size=9).map(b"".join)
 _BODIES = st.one_of(_FIELDS.map(lambda fields: json.dumps(fields).encode()), _PARTS, _FORMS, st.binary(max_size=300))
 _SIZES = st.sampled_from([b"-1", b"0", b"x", b"1,1", b"99999999999999999999", b"+5", b" 3"])
 _CHUNKS = [b"zz\r\nx", b"5;x=y\r\nhello\r\n0\r\nt: x\r\n\r\n", b"1\r\nxx\r\n", b"fffffffffffffffff\r\nx"]
+_LINE_ENDS = str.maketrans(dict.fromkeys("\r\n", "x"))
 _VERSIONS = st.sampled_from([b"1.1", b"1.1", b"1.1", b"1.0", b"2.0", b"x"])
 
 
 @st.composite
-def _requests(draw: st.DrawFn) -> bytes:
-    """One request: mostly whole, with anything in each of its places; at times nothing but bytes."""
+def requests(draw: st.DrawFn) -> bytes:
+    """Return one request: mostly whole, with anything in each of its places; at times nothing but bytes."""
     if draw(st.integers(0, 9)) == 0:
         return draw(st.binary(min_size=1, max_size=400))
     path = draw(_PATHS).encode("utf-8", "replace").replace(b" ", b"%20")
@@ -120,8 +104,8 @@ def _requests(draw: st.DrawFn) -> bytes:
     return b"\r\n".join([*lines, b"", body])
 
 
-def _mutant(request: bytes, chance: random.Random) -> bytes:
-    """The same with a few bytes changed, put in, left out or doubled."""
+def mutant(request: bytes, chance: random.Random) -> bytes:
+    """Return the same with a few bytes changed, put in, left out or doubled."""
     data = bytearray(request)
     for _ in range(chance.randint(1, 4)):
         at = chance.randrange(len(data) + 1)
@@ -131,71 +115,43 @@ def _mutant(request: bytes, chance: random.Random) -> bytes:
     return bytes(data)
 
 
-@contextmanager
-def unshaken(folder: Path, store: str) -> Iterator[Running]:
-    """A service that must be the same at the end: its workers alive, nothing unexpected in its log."""
-    options = ("--trusted-proxies", "127.0.0.1", "--cors-origins", "https://x", "--body-timeout", "2")
-    with serving(folder, store, *options) as running:
-        before = running.workers()
-        yield running
-        assert running.workers() == before
-        told = [json.loads(line) for line in running.log.read_text().splitlines()]
-        assert {line["event"] for line in told} <= {"started", "request", "refused"}
+class Framed(NamedTuple):
+    """A request whose end is beyond doubt: its method, all before the body, the body, and what follows it.
 
-
-def fuzz(service: Running, batches: int) -> Counter[int]:
-    """Send so many batches, each request on a connection of its own; how often each status came, 0 for no answer."""
-    seen: Counter[int] = Counter()
-
-    @settings(
-        max_examples=batches,
-        deadline=None,
-        database=None,
-        phases=[Phase.generate],
-        suppress_health_check=list(HealthCheck),
-    )
-    @given(st.lists(_requests(), min_size=BATCH, max_size=BATCH), st.integers(0, 2**32))
-    def run(made: list[bytes], seed: int) -> None:
-        chance = random.Random(seed)
-        batch = made + [_mutant(one, chance) for one in made for _ in range(MUTANTS)]
-        for start in range(0, len(batch), AT_ONCE):
-            some = batch[start : start + AT_ONCE]
-            for sent, (statuses, came) in zip(some, asyncio.run(replies(service.url, some)), strict=True):
-                seen.update(statuses or [0])
-                assert not [status for status in statuses if status >= 500], (sent, came)
-                assert not [word for word in TELLTALES if word.lower() in came.lower()], (sent, came)
-
-    run()
-    assert {200, 400, 404, 405} <= set(seen), "the requests are not as odd as they should be"
-    return seen
-
-
-async def replies(url: str, batch: list[bytes], patience: float = 0.3) -> list[tuple[list[int], bytes]]:
-    """What comes back for each of these, all at once and each on its own connection: its statuses and all bytes.
-
-    After the first whole answer, or when none came in `patience` seconds, the client goes away.
+    `last` says that no other request may follow it on the connection.
     """
-    parts = urlsplit(url)
 
-    async def reply(data: bytes) -> tuple[list[int], bytes]:
-        came = b""
-        reader, writer = await asyncio.open_connection(parts.hostname, parts.port)
-        try:
-            writer.write(data)
-            async with asyncio.timeout(patience):
-                while not _whole(came) and (more := await reader.read(65536)):
-                    came += more
-        except (TimeoutError, ConnectionError):
-            pass
-        finally:
-            writer.transport.abort()
-        return [int(status) for status in _STATUS.findall(came)], came
+    method: str
+    head: bytes
+    body: bytes
+    end: bytes
+    last: bool
 
-    return await asyncio.gather(*map(reply, batch))
+    def varied(self, chance: random.Random) -> bytes:
+        """Return its bytes, with a few bytes of the body changed."""
+        body = bytearray(self.body)
+        for _ in range(chance.randint(0, 3) if body else 0):
+            body[chance.randrange(len(body))] = chance.randrange(256)
+        return self.head + body + self.end
 
 
-def _whole(came: bytes) -> bool:
-    """Whether an answer is there from beginning to end; HEAD has none of the length it tells."""
-    head, end, body = came.partition(b"\r\n\r\n")
-    length = _LENGTH.search(head + b"\r\n")
-    return bool(end) and (length is None or len(body) >= int(length[1]))
+@st.composite
+def framed_requests(draw: st.DrawFn) -> Framed:
+    """Return one request with anything in its places, but with a body of the length that its head tells."""
+    method = draw(_METHODS)
+    path = draw(_PATHS).translate(_LINE_ENDS).encode("utf-8", "replace").replace(b" ", b"%20")
+    version = draw(st.sampled_from([b"1.1"] * 19 + [b"1.0", b"x"]))
+    fields = [(draw(_NAMES).encode(), draw(_VALUES)) for _ in range(draw(st.integers(0, 4)))]
+    if draw(st.integers(0, 9)):
+        fields = [(b"host", b"x"), *(field for field in fields if field[0] != b"host")]
+    lines = [b"%b: %b" % (name, value.replace(b"\r", b"").replace(b"\n", b"")) for name, value in fields]
+    body, end = draw(_BODIES), b""
+    before = b"content-length: %d\r\n\r\n" % len(body)
+    if draw(st.booleans()):
+        before = b"transfer-encoding: chunked\r\n\r\n"
+        if body:
+            before, end = before + b"%x;x=y\r\n" % len(body), b"\r\n"
+        end += b"0\r\nx-trailer: x\r\n\r\n"
+    head = b"\r\n".join([b"%b %b HTTP/%b" % (method.encode(), path, version), *lines, before])
+    last = version != b"1.1" or any(name == b"connection" and b"close" in value.lower() for name, value in fields)
+    return Framed(method, head, body, end, last)
