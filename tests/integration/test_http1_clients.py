@@ -99,6 +99,32 @@ def test_answered_requests_do_not_count_as_in_flight(tmp_path: Path, open_bodies
         assert [client.answer().status for client in clients if client.readable()] == [503] * 25
 
 
+def test_a_body_is_not_late_while_the_service_does_not_read(tmp_path: Path) -> None:
+    """While a request before it waits for the store, the timeout of a body does not run: it could not arrive."""
+    options = ("--workers", "1", "--store-timeout", "15", "--body-timeout", "0.5")
+    with redis_running(tmp_path) as redis, serving(tmp_path, redis.url, *options) as service:
+        request, _ = one_time(service)
+        with raw(service.url) as (client,):
+            with held(redis):
+                client.send(request + post(b"hello")[:-4])
+                client.send(b"ello")
+                time.sleep(3)  # several checks of timeouts
+            assert client.statuses(2) == [200, 200]
+
+
+def test_a_late_body_is_counted_once(tmp_path: Path) -> None:
+    """Of a request that needs no body and waits for the store: it is answered, and the connection ends."""
+    options = ("--workers", "1", "--store-timeout", "15", "--body-timeout", "0.5")
+    with redis_running(tmp_path) as redis, serving(tmp_path, redis.url, *options) as service:
+        request, _ = one_time(service)
+        with raw(service.url) as (client,):
+            with held(redis):
+                client.send(request[:-2] + b"content-length: 10\r\n\r\n")
+                time.sleep(4)  # several checks of timeouts
+            assert [answer.status for answer in client.rest()] == [200]
+        assert sample(service.ops_url, "messaging_refusals_total", reason="slow_body") == 1
+
+
 def upload_urllib(url: str) -> int:
     request = urllib.request.Request(url, b"x" * LARGE, {"content-type": "text/plain"})  # noqa: S310
     try:

@@ -274,8 +274,10 @@ class HttpConnection(asyncio.Protocol):
             return Phase.SEND
         if self._lingering:
             return Phase.LINGER
+        if parser.receiving is not None and self._reading and not self._input_closed:
+            return Phase.BODY
         if parser.receiving is not None or self._serving is not None:
-            return Phase.WORK if parser.receiving is None else Phase.BODY
+            return Phase.WORK
         return Phase.HEAD if parser.in_head or not parser.started else Phase.IDLE
 
     def expire(self, phase: Phase) -> None:
