@@ -29,6 +29,9 @@ class EmptyBody:
     def finish(self) -> None:
         """Do nothing."""
 
+    def fail(self, _error: MessagingError) -> None:
+        """Do nothing."""
+
     def drop(self) -> None:
         """Do nothing."""
 
