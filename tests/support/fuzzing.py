@@ -104,6 +104,8 @@ class Fuzzer:
         for _ in range(chance.randint(1, 8)):
             odd = chance.choice(framed)
             steps += [self._valid(chance) for _ in range(chance.randint(0, 2))]
+            if chance.random() < 0.05:
+                steps += [self._too_long(), *(self._valid(chance) for _ in range(3))]
             steps.append(Step(odd.varied(chance), odd.method, lambda _: None))
             self.sent += 1
             if odd.last:
@@ -143,6 +145,15 @@ class Fuzzer:
             came.append(True)
 
         return Step(step.data, "GET", check)
+
+    def _too_long(self) -> Step:
+        """Return a request whose response ends the connection, whatever is behind it."""
+
+        def check(response: Response) -> None:
+            assert (response.status, response.close) == (413, True)
+
+        head = b"POST / HTTP/1.1\r\nhost: x\r\ncontent-type: text/plain\r\ncontent-length: 70000\r\n\r\n"
+        return Step(head + b"x" * 70_000, "POST", check)
 
     def _state(self, one: OneTime, state: str) -> Step:
         return self._get(one.receipt, f"{state}\n".encode())

@@ -72,12 +72,20 @@ _JSON = st.recursive(
 )
 _FIELDS = st.dictionaries(st.sampled_from(["message", "ttl", "expires_at", "reads", "x"]), _JSON, max_size=5)
 _NAMED = b'content-disposition: form-data; name="message"'
-_PARTS = st.lists(st.sampled_from([b"--b", b"--b--", b"\r\n", b"\r\n\r\n", _NAMED, b"x", b"\x00"]), max_size=12).map(
-    b"".join
+_PART = st.sampled_from(
+    [b"--b", b"--b--", b"\r\n", b"\r\n\r\n", _NAMED, b"x", b"\x00", b":", b"--b\r\n" + _NAMED + b"\r\n\r\nx\r\n"]
 )
+_PARTS = st.builds(bytes.__add__, st.sampled_from([b"", b"--b\r\n"]), st.lists(_PART, max_size=12).map(b"".join))
 _PAIRS = st.sampled_from([b"message=x", b"&", b"reads=1", b"ttl=", b"%", b"%zz", b"=", b"\xff"])
 _FORMS = st.lists(_PAIRS, max_size=9).map(b"".join)
-_BODIES = st.one_of(_FIELDS.map(lambda fields: json.dumps(fields).encode()), _PARTS, _FORMS, st.binary(max_size=300))
+_OBJECTS = _FIELDS.map(lambda fields: json.dumps(fields).encode())
+_BODIES = st.one_of(_OBJECTS, _PARTS, _FORMS, st.binary(max_size=300))
+_POSTS = st.one_of(
+    st.tuples(st.just(b"multipart/form-data; boundary=b"), _PARTS),
+    st.tuples(st.just(b"application/x-www-form-urlencoded"), _FORMS),
+    st.tuples(st.just(b"application/json"), _OBJECTS),
+)
+"""Content types and bodies that go together, to get as far as the parsers of bodies."""
 _SIZES = st.sampled_from([b"-1", b"0", b"x", b"1,1", b"99999999999999999999", b"+5", b" 3"])
 _CHUNKS = [b"zz\r\nx", b"5;x=y\r\nhello\r\n0\r\nt: x\r\n\r\n", b"1\r\nxx\r\n", b"fffffffffffffffff\r\nx"]
 _LINE_ENDS = str.maketrans(dict.fromkeys("\r\n", "x"))
@@ -142,10 +150,14 @@ def framed_requests(draw: st.DrawFn) -> Framed:
     path = draw(_PATHS).translate(_LINE_ENDS).encode("utf-8", "replace").replace(b" ", b"%20")
     version = draw(st.sampled_from([b"1.1"] * 19 + [b"1.0", b"x"]))
     fields = [(draw(_NAMES).encode(), draw(_VALUES)) for _ in range(draw(st.integers(0, 4)))]
+    body, end = draw(_BODIES), b""
+    if draw(st.integers(0, 2)) == 0:
+        method, path = "POST", b"/"
+        content_type, body = draw(_POSTS)
+        fields = [(b"content-type", content_type), *(field for field in fields if field[0] != b"content-type")]
     if draw(st.integers(0, 9)):
         fields = [(b"host", b"x"), *(field for field in fields if field[0] != b"host")]
     lines = [b"%b: %b" % (name, value.replace(b"\r", b"").replace(b"\n", b"")) for name, value in fields]
-    body, end = draw(_BODIES), b""
     before = b"content-length: %d\r\n\r\n" % len(body)
     if draw(st.booleans()):
         before = b"transfer-encoding: chunked\r\n\r\n"

@@ -226,10 +226,10 @@ CHUNKED = b"POST / HTTP/1.1\r\nHost: x\r\nTransfer-Encoding: chunked\r\n\r\n"
 
 @pytest.mark.parametrize("begin", [b"0\r\nX: ", b"1;x=", b"a" * 8 + b";", b"2\r\nab\r\n0\r\nX: "])
 def test_trailers_and_chunk_extensions_are_limited(begin: bytes) -> None:
-    """Like a head: a client could make the worker copy a trailer again and again, or keep it busy with nothing."""
+    """A client could make the worker copy a trailer again and again, or keep it busy with nothing."""
     parsed = parse(CHUNKED + begin, *[b"a" * 16_000] * 12)
     assert parsed.rejection is not None
-    assert parsed.rejection.reason == "head_too_large"
+    assert parsed.rejection.reason == "malformed"
 
 
 @pytest.mark.parametrize("size", [1, 2, 100, 20_000])
