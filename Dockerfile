@@ -1,5 +1,4 @@
 # The service: a wheel built in one stage, installed in a second, run by an unprivileged user in the third.
-# checkov:skip=CKV_DOCKER_7:The tag is in the argument.
 ARG PYTHON_IMAGE=python:3.13-slim-bookworm
 
 FROM ${PYTHON_IMAGE} AS wheel
@@ -37,14 +36,14 @@ HEALTHCHECK --interval=10s --timeout=5s --start-period=20s CMD ["python", "-I", 
 ENTRYPOINT ["messaging-api"]
 CMD ["serve"]
 
-# For development: the sources are mounted, and the service starts anew when one of them changes.
-FROM installed AS reload
+# For development, with its tools: the sources are mounted, and the service starts anew when one of them changes.
+FROM installed AS tools
 WORKDIR /locks
-COPY requirements-reload.lock .
-RUN pip --python /opt/messaging_api/bin/python install --no-cache-dir --require-hashes -r requirements-reload.lock
+COPY requirements-dev.lock .
+RUN pip --python /opt/messaging_api/bin/python install --no-cache-dir --require-hashes -r requirements-dev.lock
 
 FROM service AS development
-COPY --from=reload /opt/messaging_api /opt/messaging_api
+COPY --from=tools /opt/messaging_api /opt/messaging_api
 ENV PYTHONPATH=/source
 ENTRYPOINT ["watchfiles", "--filter", "python", "messaging-api serve", "/source"]
 CMD []
