@@ -20,10 +20,15 @@ def test_a_token_is_256_random_bits() -> None:
     assert sha256(TOKEN.encode()).hexdigest() == HASH
 
 
-@pytest.mark.parametrize("header", [f"Bearer {TOKEN}", f"bearer {TOKEN}", f"BEARER   {TOKEN}", f"Bearer {OTHER}"])
+def filled(template: str) -> str:
+    """Return a header with tokens for {TOKEN} and the like; test names must not change from run to run."""
+    return template.format(TOKEN=TOKEN, CUT=TOKEN[:-1], HASH=HASH, OTHER=OTHER)
+
+
+@pytest.mark.parametrize("header", ["Bearer {TOKEN}", "bearer {TOKEN}", "BEARER   {TOKEN}", "Bearer {OTHER}"])
 def test_those_who_may(header: str) -> None:
     """Any of the tokens; the scheme's name in any case (RFC 9110, section 11.1)."""
-    Tokens([HASH, OTHER_HASH]).check(header.encode())
+    Tokens([HASH, OTHER_HASH]).check(filled(header).encode())
 
 
 @pytest.mark.parametrize(
@@ -32,16 +37,16 @@ def test_those_who_may(header: str) -> None:
         "",
         "Bearer",
         "Bearer ",
-        TOKEN,
-        f"Bearer{TOKEN}",
-        f"Basic {TOKEN}",
-        f"Bearer {TOKEN[:-1]}",
-        f"Bearer {TOKEN}x",
-        f"Bearer {TOKEN} ",
-        f"Bearer {TOKEN},",
-        f"Bearer {TOKEN}\n",
-        f"Bearer {HASH}",
-        f"Bearer {OTHER}",
+        "{TOKEN}",
+        "Bearer{TOKEN}",
+        "Basic {TOKEN}",
+        "Bearer {CUT}",
+        "Bearer {TOKEN}x",
+        "Bearer {TOKEN} ",
+        "Bearer {TOKEN},",
+        "Bearer {TOKEN}\n",
+        "Bearer {HASH}",
+        "Bearer {OTHER}",
         "Bearer " + "x" * 10_000,
         "Bearer \xff\xfe",
     ],
@@ -49,7 +54,7 @@ def test_those_who_may(header: str) -> None:
 def test_those_who_may_not(header: str) -> None:
     """Nothing but a whole token that is known, and the hash is none."""
     with pytest.raises(Unauthorized) as told:
-        Tokens([HASH]).check(header.encode("latin-1"))
+        Tokens([HASH]).check(filled(header).encode("latin-1"))
     assert told.value.sent
 
 
