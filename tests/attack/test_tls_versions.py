@@ -5,6 +5,7 @@ import time
 from pathlib import Path
 
 from tests.integration.test_tls import Load, make, renew, s_client, secured, serial, trusting
+from tests.support.programs import require
 from tests.support.service import wait_for
 
 FLAGS = {"TLSv1": "-tls1", "TLSv1.1": "-tls1_1", "TLSv1.2": "-tls1_2", "TLSv1.3": "-tls1_3"}
@@ -12,7 +13,7 @@ FLAGS = {"TLSv1": "-tls1", "TLSv1.1": "-tls1_1", "TLSv1.2": "-tls1_2", "TLSv1.3"
 
 def suites(version: str) -> list[str]:
     """All that openssl has for a version."""
-    asked = ["openssl", "ciphers", "-s", FLAGS[version], "ALL:COMPLEMENTOFALL:@SECLEVEL=0"]
+    asked = [require("openssl"), "ciphers", "-s", FLAGS[version], "ALL:COMPLEMENTOFALL:@SECLEVEL=0"]
     return subprocess.run(asked, capture_output=True, text=True, check=True).stdout.strip().split(":")
 
 

@@ -1,18 +1,17 @@
 """A real Chromium against the real service, on SQLite and on Redis."""
 
 from collections.abc import Callable, Iterator
-from pathlib import Path
 from typing import Any
 from urllib.parse import urlsplit
 
 import pytest
 from playwright.sync_api import Browser, BrowserContext, BrowserType, Page, Request, sync_playwright
 
+from tests.support.programs import require
 from tests.support.redis_server import RedisServer
 from tests.support.relay import Relay, relaying
 from tests.support.service import Running, serving
 
-CHROMIUM = "/usr/bin/chromium"
 QUIET = (
     "--headless",
     "--no-sandbox",
@@ -30,7 +29,6 @@ Person = Callable[..., BrowserContext]
 @pytest.fixture(scope="session")
 def browsers() -> Iterator[BrowserType]:
     """What starts Debian's Chromium."""
-    assert Path(CHROMIUM).exists(), "the tests need chromium: scripts/need chromium"
     with sync_playwright() as playwright:
         yield playwright.chromium
 
@@ -38,14 +36,16 @@ def browsers() -> Iterator[BrowserType]:
 @pytest.fixture(scope="session")
 def chromium(browsers: BrowserType) -> Iterator[Browser]:
     """One browser for all tests; each person in it is a context of their own."""
-    with browsers.launch(executable_path=CHROMIUM, args=list(QUIET)) as browser:
+    with browsers.launch(executable_path=require("chromium"), args=list(QUIET)) as browser:
         yield browser
 
 
 @pytest.fixture
 def scriptless(browsers: BrowserType) -> Iterator[Browser]:
     """A browser whose JavaScript is turned off, as in its settings: <noscript> counts."""
-    with browsers.launch(executable_path=CHROMIUM, args=[*QUIET, "--blink-settings=scriptEnabled=false"]) as browser:
+    with browsers.launch(
+        executable_path=require("chromium"), args=[*QUIET, "--blink-settings=scriptEnabled=false"]
+    ) as browser:
         yield browser
 
 

@@ -10,6 +10,7 @@ from tests.cluster.test_topology import has_one_reader
 from tests.contract.test_counters import count_once
 from tests.integration.test_store_faults import refused_in_time
 from tests.support.clusters import NAME, cluster_running, hosts, trio_running
+from tests.support.programs import require
 from tests.support.redis_server import RedisServer
 from tests.support.stores import HOUR, locator, message, on_store, receipt
 
@@ -22,7 +23,7 @@ LOGIN = "messaging_api:p%40ss%3Aword"
 
 def protected(folder: Path) -> tuple[str, ...]:
     """Return the options of a server with TLS, client certificates, and the user of the document."""
-    made = ["openssl", "req", "-x509", "-newkey", "ec", "-pkeyopt", "ec_paramgen_curve:prime256v1", "-nodes"]
+    made = [require("openssl"), "req", "-x509", "-newkey", "ec", "-pkeyopt", "ec_paramgen_curve:prime256v1", "-nodes"]
     made += ["-days", "2", "-subj", "/CN=test", "-addext", "subjectAltName=IP:127.0.0.1"]
     made += ["-addext", "keyUsage=critical,digitalSignature,keyCertSign"]
     subprocess.run([*made, "-keyout", folder / "key", "-out", folder / "cert"], check=True, capture_output=True)

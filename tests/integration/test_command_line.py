@@ -22,6 +22,7 @@ from messaging_api.client import ClientError
 from messaging_api.client.protocol import HttpResponse
 from messaging_api.settings.client import ClientSettings
 from tests.support.faulty_proxy import answer, proxied
+from tests.support.programs import require
 from tests.support.redis_server import free_port
 from tests.support.service import COMMAND, Running, serving
 from tests.support.terminals import CTRL_C, at_terminal, home
@@ -453,7 +454,7 @@ def test_certificates(env: dict[str, str], service: Running, tmp_path: Path) -> 
     """Untrusted certificates are rejected. --ca, its variable and SSL_CERT_FILE add trust."""
     ca, key = tmp_path / "ca.pem", tmp_path / "key.pem"
     made = [
-        "openssl",
+        require("openssl"),
         "req",
         "-x509",
         "-newkey",

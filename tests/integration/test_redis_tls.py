@@ -10,6 +10,7 @@ import pytest
 import redis
 
 from tests.integration.test_tls import make
+from tests.support.programs import require
 from tests.support.redis_server import RedisServer, free_port
 from tests.support.service import answers, sample, serving, wait_for
 
@@ -136,6 +137,14 @@ def test_nothing_is_served_in_clear(guarded: GuardedRedis) -> None:
     """The port speaks TLS 1.2 at least."""
     with pytest.raises(redis.ConnectionError):
         redis.Redis(port=guarded.port).ping()
-    command = ["openssl", "s_client", "-connect", f"127.0.0.1:{guarded.port}", "-tls1_1", "-cipher", "ALL:@SECLEVEL=0"]
+    command = [
+        require("openssl"),
+        "s_client",
+        "-connect",
+        f"127.0.0.1:{guarded.port}",
+        "-tls1_1",
+        "-cipher",
+        "ALL:@SECLEVEL=0",
+    ]
     told = subprocess.run(command, input="", capture_output=True, text=True, check=False).stdout
     assert "Cipher is (NONE)" in told

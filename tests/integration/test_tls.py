@@ -16,6 +16,7 @@ from urllib.parse import urlsplit
 import httpx
 import pytest
 
+from tests.support.programs import require
 from tests.support.raw_http import raw
 from tests.support.redis_server import free_port
 from tests.support.service import COMMAND, Running, children, sample, serving, wait_for
@@ -117,7 +118,7 @@ def s_client(service: Running, *options: str) -> str:
 
 def openssl(*arguments: str) -> str:
     """What the command tells."""
-    command = ["openssl", *arguments]
+    command = [require("openssl"), *arguments]
     return subprocess.run(command, input="", capture_output=True, text=True, check=False).stdout
 
 

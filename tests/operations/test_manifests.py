@@ -13,6 +13,7 @@ import pytest
 from messaging_api.server import GRACE
 from messaging_api.settings.server import Settings
 from tests.support.manifests import FOLDER, Manifest, Place, manifests, pod, reaches
+from tests.support.programs import require
 from tests.support.redis_server import redis_running
 from tests.support.service import serving, wait_for
 
@@ -214,7 +215,7 @@ def test_redis_takes_what_it_is_started_with(tmp_path: Path) -> None:
     taken = [part for option, value in pairs if value is not None for part in (option, value)]
     assert box["command"] == ["redis-server"]
     with redis_running(tmp_path, *taken) as redis:
-        probe = ["redis-cli", "-p", str(redis.port), *box["readinessProbe"]["exec"]["command"][1:]]
+        probe = [require("redis-cli"), "-p", str(redis.port), *box["readinessProbe"]["exec"]["command"][1:]]
         assert subprocess.run(probe, capture_output=True, text=True, check=True).stdout.strip() == "PONG"
         with serving(tmp_path, f"redis://messaging_api:hush@127.0.0.1:{redis.port}") as service:
             link = httpx.post(service.url, json={"message": "x", "reads": 1}).headers["location"]

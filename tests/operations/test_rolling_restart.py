@@ -2,7 +2,6 @@
 
 import contextlib
 import re
-import shutil
 import subprocess
 import threading
 from collections import Counter
@@ -13,6 +12,7 @@ from pathlib import Path
 import httpx
 import pytest
 
+from tests.support.programs import require
 from tests.support.redis_server import free_port
 from tests.support.service import Running, answers, serving, wait_for
 
@@ -50,14 +50,12 @@ class Node:
 @contextlib.contextmanager
 def balanced(nodes: list[Node], log: Path) -> Iterator[str]:
     """The address of HAProxy before these nodes."""
-    program = shutil.which("haproxy")
-    assert program, "the tests need haproxy: apt-get install haproxy"
     address = f"127.0.0.1:{free_port()}"
     environ = {"BIND": address}
     for n, node in enumerate(nodes, 1):
         environ |= {f"NODE{n}": f"127.0.0.1:{node.port}", f"NODE{n}_OPS": str(node.ops_port)}
     with log.open("w") as output:
-        process = subprocess.Popen([program, "-f", str(CONFIG)], env=environ, stdout=output, stderr=output)
+        process = subprocess.Popen([require("haproxy"), "-f", str(CONFIG)], env=environ, stdout=output, stderr=output)
     try:
         wait_for(lambda: process.poll() is not None or answers(f"http://{address}/"))
         assert process.poll() is None, log.read_text()

@@ -14,6 +14,7 @@ from pathlib import Path
 
 import redis
 
+from tests.support.programs import require
 from tests.support.redis_server import RedisServer
 from tests.support.service import wait_for
 
@@ -93,7 +94,7 @@ class Cluster:
     def move_slots(self, count: int) -> None:
         """Move slots from the first master to the second while both serve (redis-cli --cluster reshard)."""
         source, target = (node.client().cluster("myid").decode() for node in self.masters()[:2])
-        command = ["redis-cli", "--cluster", "reshard", f"127.0.0.1:{self.nodes[0].port}", "--cluster-yes"]
+        command = [require("redis-cli"), "--cluster", "reshard", f"127.0.0.1:{self.nodes[0].port}", "--cluster-yes"]
         command += ["--cluster-from", source, "--cluster-to", target, "--cluster-slots", str(count)]
         moved = subprocess.run(command, capture_output=True, text=True, check=False)
         assert moved.returncode == 0, moved.stdout[-2000:] + moved.stderr

@@ -1,12 +1,13 @@
 """What `kubectl apply -k deploy/kubernetes` would send, and who may talk to whom by it."""
 
-import shutil
 import subprocess
 from functools import cache
 from pathlib import Path
 from typing import Any, NamedTuple
 
 import yaml
+
+from tests.support.programs import require
 
 FOLDER = Path(__file__).parents[2] / "deploy" / "kubernetes"
 
@@ -16,9 +17,7 @@ Manifest = dict[str, Any]
 @cache
 def rendered() -> str:
     """The output of `kubectl kustomize`."""
-    program = shutil.which("kubectl")
-    assert program, "the tests need kubectl: apt-get install kubernetes-client"
-    ran = subprocess.run([program, "kustomize", str(FOLDER)], capture_output=True, text=True, check=False)
+    ran = subprocess.run([require("kubectl"), "kustomize", str(FOLDER)], capture_output=True, text=True, check=False)
     assert ran.returncode == 0, ran.stderr
     return ran.stdout
 

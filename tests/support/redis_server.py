@@ -1,7 +1,6 @@
 """Real servers for the tests: started on free ports, ended by pid."""
 
 import contextlib
-import shutil
 import socket
 import subprocess
 import time
@@ -10,6 +9,8 @@ from dataclasses import dataclass
 from pathlib import Path
 
 import redis
+
+from tests.support.programs import require
 
 
 def free_port() -> int:
@@ -56,9 +57,7 @@ class RedisServer:
 
     def start(self) -> None:
         """Start the server and wait until it answers."""
-        program = shutil.which("redis-server")
-        assert program, "the tests need redis-server: apt-get install redis-server"
-        command = [program, *self.options, *self.listen(), "--dir", str(self.folder), "--save", ""]
+        command = [require("redis-server"), *self.options, *self.listen(), "--dir", str(self.folder), "--save", ""]
         self.process = subprocess.Popen(command, stdout=subprocess.DEVNULL)
         deadline = time.monotonic() + 10
         while not self._answers():

@@ -11,6 +11,8 @@ import httpx
 import yaml
 from prometheus_client.parser import text_string_to_metric_families
 
+from tests.support.programs import require
+
 ALERTS = Path(__file__).parents[2] / "deploy" / "monitoring" / "alerts.yml"
 GROWS = ("_total", "_bucket", "_count", "_sum")
 CALM, TROUBLED = 15, 30
@@ -66,7 +68,7 @@ def firing(calm: Scrape, troubled: Scrape, folder: Path) -> set[str]:
     }
     file = folder / "alerts_test.yml"
     file.write_text(yaml.safe_dump(test))
-    ran = subprocess.run(["promtool", "test", "rules", str(file)], capture_output=True, text=True, check=False)
+    ran = subprocess.run([require("promtool"), "test", "rules", str(file)], capture_output=True, text=True, check=False)
     found = set(re.findall(r'alertname=\\"(\w+)\\"', ran.stdout + ran.stderr))
     assert (ran.returncode == 0) == (not found), ran.stdout + ran.stderr
     return found
