@@ -9,7 +9,7 @@ import redis
 from messaging_api.core.message import RECEIPT_EXTRA_MS
 from messaging_api.core.record import HEAD
 from messaging_api.stores import sqlite_file
-from messaging_api.stores.redis.url import PREFIX
+from messaging_api.stores.redis.url import KEY_PREFIX
 
 LIFE_MS = 604_800_000
 _NONCE_AND_TAG = 28
@@ -63,4 +63,4 @@ def _stock_redis(url: str, count: int, value: int) -> None:
     with redis.Redis.from_url(url, socket_timeout=600) as client:
         for start in range(0, count, _STEP):
             last = min(start + _STEP, count) - 1
-            client.eval(_LUA, 1, PREFIX, start, last, value, RECEIPT, LIFE_MS, LIFE_MS + RECEIPT_EXTRA_MS)
+            client.eval(_LUA, 1, KEY_PREFIX, start, last, value, RECEIPT, LIFE_MS, LIFE_MS + RECEIPT_EXTRA_MS)

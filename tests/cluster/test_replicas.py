@@ -31,7 +31,9 @@ def stopped(server: RedisServer) -> Iterator[None]:
 
 def reads_left(master: RedisServer, stored: Entry) -> int | None:
     """Return the reads left in the record on the master."""
-    return record.unpack(master.client().get(PREFIX + stored.locator)).reads_left
+    value = master.client().get(PREFIX + stored.locator)
+    assert isinstance(value, bytes)
+    return record.unpack(value).reads_left
 
 
 def test_hanging_replica_fails_writes_and_not_reads(cluster: Cluster) -> None:
@@ -66,7 +68,7 @@ def test_unconfirmed_state_is_not_acknowledged(cluster: Cluster) -> None:
     (replica,) = cluster.replicas_of(master)
     (stored,) = messages_on(cluster, master, 1)
     (place,) = messages_on(cluster, master, 1)
-    elsewhere = messages_on(cluster, cluster.masters()[1], 4)
+    first, second, *_ = messages_on(cluster, cluster.masters()[1], 4)
     idempotency = Entry(place.locator, b"record", HOUR)
 
     async def work(store: Store) -> None:
@@ -76,7 +78,7 @@ def test_unconfirmed_state_is_not_acknowledged(cluster: Cluster) -> None:
             await another.create(message(), receipt())
             with stopped(replica):
                 burns = (store.burn(stored.locator), another.burn(stored.locator))
-                creates = (one.create(*elsewhere[:2], idempotency) for one in (store, another))
+                creates = (one.create(first, second, idempotency) for one in (store, another))
                 await asyncio.gather(*map(refused_in_time, (*burns, *creates)))
 
         async with opened(cluster.url + "#1") as another:

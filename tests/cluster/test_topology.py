@@ -46,7 +46,8 @@ def beside(entry: Entry, reads: int | None = None) -> Entry:
 
 
 def node_id(node: RedisServer) -> str:
-    return node.client().cluster("myid").decode()
+    name: str = node.client().cluster("myid").decode()
+    return name
 
 
 async def succeeds_soon(operation: Callable[[], Awaitable[object]]) -> None:
@@ -71,7 +72,8 @@ async def has_one_reader(store: Store, stored: Entry) -> None:
 def test_slot_migration_follows_redirects(cluster: Cluster, waits: str) -> None:
     """During a migration each key is found at its node (ASK), after it all at the new node (MOVED)."""
     cluster.flush()  # the keys in the slot are counted
-    here, gone, fresh, late = (first := message(reads=1)), *(beside(first, reads=1) for _ in range(3))
+    here = message(reads=1)
+    gone, fresh, late = (beside(here, reads=1) for _ in range(3))
     source = owner(cluster, here)
     target = next(node for node in cluster.masters() if node is not source)
 

@@ -24,7 +24,8 @@ JSON, TEXT = {"accept": "application/json"}, {"accept": "text/plain"}
 LEFT_TO_THE_SERVICE = {"JSON without a content type", "another content type", "text at another address", "name in JSON"}
 """Bodies that it takes in no form; the firewall sees through most of them, and the service refuses them all."""
 
-One, Other = TypeVar("One"), TypeVar("Other")
+One = TypeVar("One")
+Other = TypeVar("Other")
 
 
 @pytest.fixture(scope="module")

@@ -46,7 +46,7 @@ def test_requests_of_one_turn_are_counted_one_by_one(store_url: str) -> None:
     """Each gets a count of its own, in the order of arrival; the window is that of the first."""
 
     async def work(store: Store) -> None:
-        request = (new_client(), "read", None)
+        request: CountRequest = (new_client(), "read", None)
         results = await count(store, request, 100) + await count(store, request)
         assert [counts.added for counts in results] == list(range(1, 102))
         assert all(WINDOW_MS - 5000 < counts.added_left <= WINDOW_MS for counts in results)
@@ -198,7 +198,8 @@ class TestShared:
     def test_window_ends_one_minute_after_its_first_count(self) -> None:
         """Later counts do not extend a window; after it the count starts again."""
         clock = ManualClock()
-        counters, request = SharedCounters(clock=clock), (new_client(), "read", "miss")
+        counters = SharedCounters(clock=clock)
+        request: CountRequest = (new_client(), "read", "miss")
         assert counters.count([(request, 2)]) == [WindowCounts(2, WINDOW_MS)]
         counters.count([((request[0], "miss", None), 1)])
         clock.now += WINDOW_MS - 1
@@ -231,7 +232,8 @@ class TestShared:
 
     def test_killed_process_releases_the_lock(self) -> None:
         """kill -9 of a process that holds the lock: the others go on counting."""
-        counters, request = SharedCounters(), (new_client(), "read", None)
+        counters = SharedCounters()
+        request: CountRequest = (new_client(), "read", None)
         pid, release = holding(counters)
         os.kill(pid, signal.SIGKILL)
         os.waitpid(pid, 0)
@@ -240,7 +242,8 @@ class TestShared:
 
     def test_stopped_process_delays_others_briefly(self, tmp_path: Path) -> None:
         """The result is the error, soon; when the holder of the lock goes on, so does counting."""
-        counters, request = SharedCounters(), (new_client(), "read", None)
+        counters = SharedCounters()
+        request: CountRequest = (new_client(), "read", None)
         pid, release = holding(counters)
 
         async def work(store: Store) -> None:

@@ -156,7 +156,7 @@ def test_exactly_n_readers_from_several_processes(store_url: str) -> None:
     for process in processes:
         process.join(120)
     assert [process.exitcode for process in processes] == [0] * PROCESSES
-    assert list(wins) == [1 + n % 8 for n in range(ROUNDS)]
+    assert wins[:] == [1 + n % 8 for n in range(ROUNDS)]
 
 
 class TestExpiry:

@@ -37,7 +37,7 @@ from messaging_api.client import (
     transport,
 )
 from messaging_api.client.flows import Flow, RunInThread
-from tests.support.faulty_proxy import answer, proxied
+from tests.support.faulty_proxy import Fault, answer, proxied
 from tests.support.redis_server import free_port
 from tests.support.service import Running, serving
 
@@ -211,9 +211,10 @@ def test_interrupted_unlimited_read_is_repeated(service: Running, make_client: A
 
 def test_interrupted_reads_end(service: Running, make_client: Any) -> None:
     """The client gives up after some interrupted reads, whatever the policy allows."""
+    faults: list[Fault] = ["half", "pass"]
     with (
         make_client(service.url) as sender,
-        proxied(service.url, *["half", "pass"] * 4) as proxy,
+        proxied(service.url, *faults * 4) as proxy,
         make_client(policy=RetryPolicy(max_attempts=1000)) as client,
     ):
         sent = sender.send("hello")
@@ -374,7 +375,8 @@ def test_concurrent_reads(service: Running) -> None:
     async def race() -> list[object]:
         async with AsyncClient(service.url) as client:
             sent = await client.send("hello", reads=3)
-            return await asyncio.gather(*(client.read(sent.link) for _ in range(20)), return_exceptions=True)
+            results = await asyncio.gather(*(client.read(sent.link) for _ in range(20)), return_exceptions=True)
+            return list(results)
 
     results = asyncio.run(race())
     assert sum(not isinstance(result, NoMessage) for result in results) == 3

@@ -127,7 +127,8 @@ def test_exactly_n_readers_across_workers(tmp_path: Path, store: str) -> None:
     with serving(tmp_path, store, "--workers", "4") as service:
         for reads in (1, 2, 7):
             message_id = httpx.post(service.url, json={"message": "x", "reads": reads}).json()["message_id"]
-            gate, codes = threading.Barrier(64), []
+            gate = threading.Barrier(64)
+            codes: list[int] = []
 
             def read(url: str, gate: threading.Barrier = gate, codes: list[int] = codes) -> None:
                 with httpx.Client(headers=JSON, timeout=30) as client:

@@ -217,7 +217,12 @@ class TestSqlite:
 
         async def work(store: Store) -> None:
             begun, release = threading.Event(), threading.Event()
-            stuck = store._writes.submit(lambda _: (begun.set(), release.wait(10)))  # type: ignore[attr-defined]
+
+            def wait(_: object) -> None:
+                begun.set()
+                release.wait(10)
+
+            stuck = store._writes.submit(wait)  # type: ignore[attr-defined]
             await asyncio.to_thread(begun.wait, 10)
             late = message()
             await asyncio.gather(refused_in_time(stuck), refused_in_time(store.create(late, receipt())))

@@ -67,8 +67,9 @@ def collecting() -> Iterator[Collector]:
 
 def traced(folder: Path, store: str, collector: Collector, *options: str) -> contextlib.AbstractContextManager[Running]:
     """The service, sending its spans twice a second and without compression."""
-    environ = {"OTEL_BSP_SCHEDULE_DELAY": "500"}
-    return serving(folder, store, "--traces-to", collector.url, "--workers", "1", *options, **environ)
+    return serving(
+        folder, store, "--traces-to", collector.url, "--workers", "1", *options, OTEL_BSP_SCHEDULE_DELAY="500"
+    )
 
 
 def facts(span: Span) -> dict[str, Any]:

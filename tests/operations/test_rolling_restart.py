@@ -7,6 +7,7 @@ import threading
 from collections import Counter
 from collections.abc import Iterator
 from contextlib import ExitStack
+from functools import partial
 from pathlib import Path
 
 import httpx
@@ -76,6 +77,10 @@ class Load:
         for thread in self._threads:
             thread.start()
 
+    def had(self, count: int) -> bool:
+        """Return whether at least `count` requests have been answered."""
+        return self.outcomes.total() >= count
+
     def stop(self) -> None:
         """No more; waits for those on their way."""
         self._enough.set()
@@ -128,10 +133,10 @@ def test_rolling_restart_fails_no_request(nodes: list[Node], tmp_path: Path) -> 
         try:
             for node in nodes:
                 wait_for(lambda: all(answers(each.ready) for each in nodes))
-                reached = load.outcomes.total()
+                count = load.outcomes.total() + 101
                 node.stop()
                 node.start()
-                wait_for(lambda reached=reached: load.outcomes.total() > reached + 100)
+                wait_for(partial(load.had, count))
         finally:
             load.stop()
     assert set(load.outcomes) == {"create 200", "first read 200", "second read 404"}

@@ -11,6 +11,7 @@ import subprocess
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 import redis
 
@@ -180,14 +181,17 @@ class Trio:
 
     def master(self) -> RedisServer:
         """Return the master that the sentinels report."""
-        _, port = self.sentinels[0].client().sentinel_get_master_addr_by_name(NAME)
+        sentinel: Any = self.sentinels[0].client()  # redis declares a bool for the answers of SENTINEL
+        _, port = sentinel.sentinel_get_master_addr_by_name(NAME)
         return next(server for server in self.servers if server.service_port == port)
 
     def whole(self) -> bool:
         """Tell whether all sentinels know each other and the replicas, and every replica is connected."""
-        return len(list(filter(_follows, self.servers))) == len(self.servers) - 1 and all(
-            (state["num-other-sentinels"], state["num-slaves"], state["flags"]) == (2, len(self.servers) - 1, "master")
-            for state in (one.client().sentinel_master(NAME) for one in self.sentinels)
+        sentinels: list[Any] = [sentinel.client() for sentinel in self.sentinels]
+        replicas = len(self.servers) - 1
+        return len(list(filter(_follows, self.servers))) == replicas and all(
+            (state["num-other-sentinels"], state["num-slaves"], state["flags"]) == (2, replicas, "master")
+            for state in (sentinel.sentinel_master(NAME) for sentinel in sentinels)
         )
 
     def fail_over(self) -> None:

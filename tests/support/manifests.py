@@ -79,4 +79,4 @@ def _is_peer(peer: Manifest, here: Place, there: Place) -> bool:
 
 def _matches(selector: Manifest, labels: dict[str, str]) -> bool:
     assert set(selector) <= {"matchLabels"}, "this selector is not understood here"
-    return selector.get("matchLabels", {}).items() <= labels.items()
+    return bool(selector.get("matchLabels", {}).items() <= labels.items())

@@ -3,9 +3,8 @@
 import contextlib
 import io
 import socket
-import struct
-from collections.abc import Iterator, Mapping
-from http.client import parse_headers
+from collections.abc import Iterator
+from http.client import HTTPMessage, parse_headers
 from typing import NamedTuple
 from urllib.parse import urlsplit
 
@@ -16,7 +15,7 @@ class Answer(NamedTuple):
     """One answer; names of headers in any case."""
 
     status: int
-    headers: Mapping[str, str]
+    headers: HTTPMessage
     body: bytes
 
 

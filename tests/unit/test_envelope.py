@@ -27,7 +27,7 @@ KEY = Key(bytes(range(32)))
 LOCKED = Key(bytes(range(32)), password=True)
 
 
-def parametrize_cases(cases: list[dict[str, Any]]) -> Any:
+def parametrize_cases(cases: list[dict[str, Any]]) -> pytest.MarkDecorator:
     """Make one test of each case, with the name of the case."""
     return pytest.mark.parametrize("case", cases, ids=[case["name"] for case in cases])
 
