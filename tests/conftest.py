@@ -1,13 +1,27 @@
 """Fixtures that several suites share."""
 
 import os
+import tempfile
 from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
 
+from tests.support import scheduling
 from tests.support.clusters import Cluster, Trio, cluster_running, trio_running
+from tests.support.programs import terminal
 from tests.support.redis_server import RedisServer, redis_running
+
+
+def pytest_configure(config: pytest.Config) -> None:
+    """Show installations, and run some tests alone where several processes run tests: on xdist, or with TEST_LOCKS."""
+    config.pluginmanager.register(terminal)
+    config.pluginmanager.register(scheduling)
+    locks = os.environ.get(scheduling.FOLDER)
+    if locks is None and (worker := getattr(config, "workerinput", None)):
+        locks = f"{tempfile.gettempdir()}/messaging-api-tests-{worker['testrunuid']}"
+    if locks is not None:
+        config.pluginmanager.register(scheduling.AloneTests(Path(locks)))
 
 
 @pytest.fixture(scope="session")

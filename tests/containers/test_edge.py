@@ -117,6 +117,7 @@ def median_of(client: httpx.Client) -> float:
     return statistics.median(took)
 
 
+@pytest.mark.alone
 def test_slow_clients_are_ended_and_disturb_nobody(unlimited: Stack) -> None:
     """500 at once, idle or slow with head or body, over HTTP/1.1 and 2: all are ended, and a normal client goes on."""
     command = ("docker", "run", "--rm", "--network", f"{unlimited.project}_frontend", "--entrypoint", "python")
@@ -145,6 +146,7 @@ COSTLY: dict[str, tuple[str, dict[str, Any]]] = {
 }
 
 
+@pytest.mark.alone
 @pytest.mark.parametrize("name", COSTLY)
 def test_inspection_is_no_lever(unlimited: Stack, name: str) -> None:
     """Nothing that the firewall looks into costs many times what a long message does: it is refused before that."""

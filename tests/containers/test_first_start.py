@@ -12,6 +12,7 @@ import pytest
 
 from messaging_api import __version__
 from tests.support.compose_stack import SERVICES, Stack, console, run
+from tests.support.programs import require
 from tests.support.service import wait_for
 
 TEXT = {"accept": "text/plain"}
@@ -55,8 +56,8 @@ def test_the_service_knows_the_client(stack: Stack) -> None:
 
 def test_http2(stack: Stack) -> None:
     """curl gets HTTP/2."""
-    asked = ["--silent", "--show-error", "--cacert", str(stack.certificate), "--data", "message=two"]
-    told = run("curl", *asked, "--output", os.devnull, "--write-out", "%{http_version} %{http_code}", stack.url)
+    asked = [require("curl"), "--silent", "--show-error", "--cacert", str(stack.certificate), "--data", "message=two"]
+    told = run(*asked, "--output", os.devnull, "--write-out", "%{http_version} %{http_code}", stack.url)
     assert told == "2 200"
 
 

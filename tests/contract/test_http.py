@@ -368,6 +368,7 @@ class TestMissing:
             == 1
         )
 
+    @pytest.mark.alone
     def test_in_the_same_time(self, client: httpx.Client) -> None:
         """The median time to answer does not tell malformed from unknown from burned."""
         burned = post(client)

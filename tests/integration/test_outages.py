@@ -35,6 +35,7 @@ def unavailable_in_time(service: Running) -> None:
     assert httpx.get(service.url).status_code == 200
 
 
+@pytest.mark.alone
 @pytest.mark.parametrize("fault", [signal.SIGKILL, signal.SIGSTOP])
 def test_redis_stopped_or_hung(tmp_path: Path, fault: signal.Signals) -> None:
     """503 while Redis is dead or stands still; messages are there again when it is back, without a restart of ours."""

@@ -244,6 +244,7 @@ def test_those_who_leave_early_leave_no_trace(tmp_path: Path) -> None:
         assert '"event":"library"' not in service.console.read_text()
 
 
+@pytest.mark.alone
 def test_slow_clients_keep_nobody_waiting(tmp_path: Path) -> None:
     """With ninety slow connections a normal client is served as before; `make attack` has the figures for more."""
     with shielded(tmp_path, "--head-timeout", "1", "--body-timeout", "1") as service:
