@@ -1,4 +1,4 @@
-# Front doors. `make run`, `make check` and `make test` need Python 3.11 or later; they install the rest.
+# `make run`, `make check` and `make test` need Python 3.11 or later; they install the rest.
 
 PYTHON ?= $(shell for p in python3 python3.14 python3.13 python3.12 python3.11; do \
   $$p -c 'import sys, venv; sys.exit(sys.version_info < (3, 11))' 2>/dev/null && echo $$p && break; done)
@@ -29,6 +29,7 @@ lint: $(BIN)/pytest ## Check style and types, Dockerfiles and compose files.
 	$(BIN)/mypy
 	$(BIN)/hadolint Dockerfile deploy/*/Dockerfile
 	$(BIN)/check-jsonschema --builtin-schema vendor.compose-spec docker-compose.yml docker-compose.dev.yml
+	$(BIN)/check-jsonschema --builtin-schema vendor.github-workflows .github/workflows/*.yml
 
 test: $(BIN)/pytest ## Run the tests; they install and start the servers that they need. TESTS="…" for some of them.
 	$(BIN)/coverage erase --data-file=.coverage.test
