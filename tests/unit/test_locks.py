@@ -9,6 +9,12 @@ from typing import Any
 import pytest
 
 ROOT = Path(__file__).parents[2]
+PROJECT = tomllib.loads((ROOT / "pyproject.toml").read_text())
+REQUIREMENTS: list[str] = [
+    *PROJECT["project"]["dependencies"],
+    *(one for extra in PROJECT["project"]["optional-dependencies"].values() for one in extra),
+    *(one for group in PROJECT["dependency-groups"].values() for one in group if isinstance(one, str)),
+]
 PACKAGES: list[dict[str, Any]] = tomllib.loads((ROOT / "uv.lock").read_text())["package"]
 LOCKED = {package["name"]: package for package in PACKAGES if "registry" in package["source"]}
 
@@ -51,23 +57,23 @@ def test_the_exported_files_hold_everything() -> None:
 
 def test_uv_lock_is_made_from_pyproject() -> None:
     """Every requirement of pyproject.toml is in uv.lock as it is written (make lock)."""
-    project = tomllib.loads((ROOT / "pyproject.toml").read_text())
-    (ours,) = (package for package in PACKAGES if package["name"] == project["project"]["name"])
+    (ours,) = (package for package in PACKAGES if package["name"] == PROJECT["project"]["name"])
     metadata = ours["metadata"]
     locked = [*metadata["requires-dist"], *(one for group in metadata["requires-dev"].values() for one in group)]
-    written = [
-        *project["project"]["dependencies"],
-        *(one for extra in project["project"]["optional-dependencies"].values() for one in extra),
-        *(one for group in project["dependency-groups"].values() for one in group if isinstance(one, str)),
-    ]
     assert {(one["name"], frozenset(one["specifier"].split(","))) for one in locked} == {
         (name, frozenset(versions.split(",")))
-        for name, versions in (re.fullmatch(r"([\w-]+)(.+)", one).groups() for one in written)  # type: ignore[union-attr]
+        for name, versions in (re.fullmatch(r"([\w-]+)(.+)", one).groups() for one in REQUIREMENTS)  # type: ignore[union-attr]
     }
 
 
 def test_the_build_uses_the_same_versions() -> None:
     """What building the package needs and other parts need too is pinned in one version."""
-    needed = tomllib.loads((ROOT / "pyproject.toml").read_text())["build-system"]["requires"]
-    pinned = dict(requirement.split("==") for requirement in needed)
+    pinned = dict(requirement.split("==") for requirement in PROJECT["build-system"]["requires"])
     assert [name for name in pinned.keys() & LOCKED.keys() if pinned[name] != LOCKED[name]["version"]] == []
+
+
+def test_every_dependency_has_a_reason() -> None:
+    """CONTRIBUTING.md has a row for each requirement of pyproject.toml."""
+    rows = re.findall(r"^\| ([a-z][\w, -]+) \| ", (ROOT / "CONTRIBUTING.md").read_text(), re.MULTILINE)
+    explained = {name for row in rows for name in row.split(", ")}
+    assert {re.split("[<>=]", one)[0] for one in REQUIREMENTS} - explained == set()
