@@ -28,6 +28,11 @@ class AloneTests:
         with self._lock(fcntl.LOCK_EX if alone else fcntl.LOCK_SH):
             return (yield)
 
+    def pytest_unconfigure(self) -> None:
+        """Close the lock files."""
+        self._queue.close()
+        self._running.close()
+
     @contextlib.contextmanager
     def _lock(self, kind: int) -> Iterator[None]:
         # Who waits for the exclusive lock holds the queue, so that shared locks cannot be taken again and again.
