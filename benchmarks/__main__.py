@@ -1,6 +1,6 @@
 """`make bench`: what a request costs. Everything in one table comes from one run on one machine.
 
-table         CPU, latency and memory of every row against the bare server (the default)
+comparison    CPU, latency and memory of every row against the bare server (the default)
 growth        the same request on a store with few and with very many messages, and while many expire
 endurance     memory over a million requests, and the time from start to first answer
 capacity      bytes and CPU that one message costs: what docs/scaling.md reckons with
@@ -11,10 +11,10 @@ profile       where the time of a request goes, by file
 import argparse
 from pathlib import Path
 
-from benchmarks import capacity, endurance, growth, instructions, profiling, table
+from benchmarks import capacity, comparison, endurance, growth, instructions, profiling
 
 _WHAT = {
-    "table": table.main,
+    "comparison": comparison.main,
     "growth": growth.main,
     "endurance": endurance.main,
     "capacity": capacity.main,
@@ -27,7 +27,7 @@ def main() -> None:
     parser = argparse.ArgumentParser(
         prog="make bench", description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
     )
-    parser.add_argument("what", nargs="?", choices=_WHAT, default="table")
+    parser.add_argument("what", nargs="?", choices=_WHAT, default="comparison")
     parser.add_argument("--rounds", type=int, default=9, help="runs of which the medians are shown")
     parser.add_argument("--seconds", type=int, default=1, help="length of one measurement")
     parser.add_argument("--connections", type=int, nargs="+", default=[1, 32, 256])

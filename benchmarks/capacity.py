@@ -10,7 +10,7 @@ from pathlib import Path
 
 import redis
 
-from benchmarks import paper, servers
+from benchmarks import capacity_model, servers
 from benchmarks.load import fill, measure, wait_ready
 from messaging_api.core.message import Draft, MessageLimits
 from messaging_api.core.service import Service
@@ -128,4 +128,4 @@ def main(asked: argparse.Namespace) -> None:
     """Measure, write capacity.json and print the tables of docs/scaling.md."""
     told = _measure_all()
     (asked.out / "capacity.json").write_text(json.dumps(told, indent=1) + "\n")
-    print(paper.tables(told))
+    print(capacity_model.tables(told))

@@ -14,9 +14,9 @@ from pathlib import Path
 from tests.support.clusters import cluster_running
 
 from benchmarks import servers
+from benchmarks.comparison import medians
 from benchmarks.load import Figures, fill, measure, wait_ready
 from benchmarks.servers import LOAD_CORE
-from benchmarks.table import medians
 
 MESSAGES = 20_000
 MOST = 1.3

@@ -12,8 +12,8 @@ from pathlib import Path
 from typing import NamedTuple
 
 from benchmarks import servers
-from benchmarks.bulk import stock
 from benchmarks.load import Figures, fill, measure, wait_ready
+from benchmarks.seed_data import insert_messages
 
 FEW = 10_000
 SMALL = 64
@@ -38,7 +38,7 @@ def _stocked(kind: str, count: int) -> Iterator[Stocked]:
         url = f"sqlite://{work}/growth.db" if kind == "sqlite" else stack.enter_context(servers.redis(work))
         fill(url, FEW, work / "paths", SMALL)
         begin = time.monotonic()
-        stock(url, count - FEW, SMALL)
+        insert_messages(url, count - FEW, SMALL)
         print(f"{kind}: {count} messages kept after {time.monotonic() - begin:.0f} s", flush=True)
         yield Stocked(url, work / "paths", work / "logs")
 

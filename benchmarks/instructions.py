@@ -25,7 +25,7 @@ from uvicorn.protocols.http.httptools_impl import HttpToolsProtocol
 from uvicorn.server import ServerState
 
 from benchmarks import servers
-from benchmarks.floor import Raw
+from benchmarks.baseline import RawAsgiApp
 from benchmarks.load import fill
 from messaging_api.observability.audit import AuditLog
 from messaging_api.observability.logging import JsonLogger
@@ -98,7 +98,7 @@ def _config(app: Any) -> uvicorn.Config:
 
 
 def _bare() -> Callable[[], HttpToolsProtocol]:
-    config = _config(Raw(dict.fromkeys(("GET", "POST"), (_HEADERS, _BODY))))
+    config = _config(RawAsgiApp(dict.fromkeys(("GET", "POST"), (_HEADERS, _BODY))))
     return lambda: HttpToolsProtocol(config, ServerState(), {})
 
 

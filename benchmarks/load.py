@@ -9,7 +9,7 @@ from pathlib import Path
 
 import redis
 
-from benchmarks.servers import LOAD_CORE, Measured
+from benchmarks.servers import LOAD_CORE, RunningServer
 from messaging_api.core.message import Draft, MessageLimits
 from messaging_api.core.service import Service
 from messaging_api.runtime.application import now_ms
@@ -37,7 +37,9 @@ class Figures:
     requests: int = 0
 
 
-def measure(server: Measured, connections: int, seconds: int, paths: Path | None, redis: str | None = None) -> Figures:
+def measure(
+    server: RunningServer, connections: int, seconds: int, paths: Path | None, redis: str | None = None
+) -> Figures:
     """Read the messages that `paths` lists, or create, over kept-alive connections."""
     arguments = [] if paths is None else [str(paths)]
     command = ["taskset", "-c", str(LOAD_CORE), "wrk", "-t1", f"-c{connections}", f"-d{seconds}s", "-s", SCRIPT]

@@ -10,7 +10,7 @@ from pathlib import Path
 
 from benchmarks import servers
 from benchmarks.load import fill, measure, wait_ready
-from benchmarks.servers import Measured
+from benchmarks.servers import RunningServer
 
 RATE = 500
 """Samples a second."""
@@ -20,14 +20,14 @@ _WAITING = re.compile(r"(Writer\.run|Queue\._lock) \(")
 _PLACE = re.compile(r"\((?:.*(?:site-packages|src|python3\.\d+)/)?([^:)]+)(?::\d+)?\)$")
 
 
-def _busiest(server: Measured) -> int:
+def _busiest(server: RunningServer) -> int:
     def used(pid: int) -> int:
         return sum(map(int, Path(f"/proc/{pid}/stat").read_text().split()[13:15]))
 
     return max(server.processes()[1:], key=used)  # the first only watches over the others
 
 
-def _sampled(server: Measured, paths: Path | None) -> Counter[str]:
+def _sampled(server: RunningServer, paths: Path | None) -> Counter[str]:
     """Samples by the file of the innermost Python frame."""
     measure(server, 32, 1, paths)
     with tempfile.NamedTemporaryFile("r") as file:

@@ -16,7 +16,7 @@ COMMAND = str(Path(sys.executable).with_name("messaging-api"))
 
 
 @dataclass(frozen=True)
-class Measured:
+class RunningServer:
     """A running server; `pid` is its first process."""
 
     url: str
@@ -67,11 +67,13 @@ def process(command: list[str], core: int | None) -> Iterator[subprocess.Popen[s
 
 
 @contextlib.contextmanager
-def floor(kind: str, answers: Path, workers: int = 1) -> Iterator[Measured]:
+def baseline(kind: str, answers: Path, workers: int = 1) -> Iterator[RunningServer]:
     """The bare server, raw or behind Falcon."""
-    with process([sys.executable, "-m", "benchmarks.floor", kind, str(answers), str(workers)], SERVER_CORE) as started:
+    with process(
+        [sys.executable, "-m", "benchmarks.baseline", kind, str(answers), str(workers)], SERVER_CORE
+    ) as started:
         assert started.stdout is not None
-        yield Measured(started.stdout.readline().strip(), started.pid)
+        yield RunningServer(started.stdout.readline().strip(), started.pid)
 
 
 def limits(most: int) -> list[str]:
@@ -80,14 +82,14 @@ def limits(most: int) -> list[str]:
 
 
 @contextlib.contextmanager
-def service(store: str, logs: Path, *options: str, workers: int = 1) -> Iterator[Measured]:
+def service(store: str, logs: Path, *options: str, workers: int = 1) -> Iterator[RunningServer]:
     """The service with everything on; limits are counted, but never reached."""
     command = [COMMAND, "serve", "--port", "0", "--ops-port", "0", "--store", store, "--log-dir", str(logs)]
     command += [*limits(1_000_000), "--workers", str(workers), *options]
     with process(command, SERVER_CORE) as started:
         assert started.stdout is not None
         line = started.stdout.readline()
-        yield Measured(line.split()[2], started.pid)
+        yield RunningServer(line.split()[2], started.pid)
 
 
 @contextlib.contextmanager

@@ -8,7 +8,7 @@ from multiprocessing import get_context
 from pathlib import Path
 
 import httpx
-from benchmarks.servers import Measured
+from benchmarks.servers import RunningServer
 
 from tests.support.fast_client import Heard, Wire, get, paced, percentile
 from tests.support.service import Running, serving
@@ -82,7 +82,7 @@ def _cpu(service: Running, path: str, count: int, status: int) -> float:
                 statuses.update(one for one, _ in await wire.ask([get(path)] * 8))
         return statuses
 
-    measured = Measured(service.url, service.process.pid)
+    measured = RunningServer(service.url, service.process.pid)
     before = measured.cpu()
     assert asyncio.run(run()) == {status: count}
     return (measured.cpu() - before) / count

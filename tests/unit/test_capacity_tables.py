@@ -5,7 +5,7 @@ import json
 from pathlib import Path
 
 import pytest
-from benchmarks import paper
+from benchmarks import capacity_model
 
 ROOT = Path(__file__).parents[2]
 MEASURED = json.loads((ROOT / "docs" / "performance" / "capacity.json").read_text())
@@ -15,12 +15,12 @@ def test_the_tables_are_those_of_the_figures() -> None:
     """Figures and arithmetic give the tables as they stand."""
     text = (ROOT / "docs" / "scaling.md").read_text()
     between = text.split("<!-- capacity -->")[1].split("<!-- /capacity -->")[0]
-    assert between.strip() == paper.tables(MEASURED)
+    assert between.strip() == capacity_model.tables(MEASURED)
 
 
 def test_reckoned_by_hand() -> None:
     """A hundred million messages a day, once without the program: requests, memory and log."""
-    need = paper.need(MEASURED, 100_000_000)
+    need = capacity_model.need(MEASURED, 100_000_000)
     assert need.peak_rps == pytest.approx(100e6 * 3 / 86_400 * 5)
     assert need.live == 800_000_000
     assert need.redis_gib == pytest.approx(8e8 * MEASURED["redis"]["bytes"]["1024"] * 1.5 / 2**30)
@@ -31,6 +31,6 @@ def test_reckoned_by_hand() -> None:
 
 def test_twice_as_many_cost_no_less() -> None:
     """Nothing that is needed shrinks when there are more messages."""
-    needs = [paper.need(MEASURED, 10**n) for n in range(3, 10)]
+    needs = [capacity_model.need(MEASURED, 10**n) for n in range(3, 10)]
     for fewer, more in itertools.pairwise(needs):
         assert all(small <= large for small, large in zip(fewer, more, strict=True))

@@ -1,6 +1,6 @@
 """The floor: a raw ASGI app on uvicorn as it comes (httptools, uvloop), answering the bytes that the service would.
 
-    python -m benchmarks.floor raw|falcon <answers.json> <workers>
+    python -m benchmarks.baseline raw|falcon <answers.json> <workers>
 
 Prints its URL. `answers.json` holds one recorded answer of the service for GET and POST: headers and body.
 """
@@ -28,7 +28,7 @@ def recorded(path: str) -> dict[str, Answer]:
     }
 
 
-class Raw:
+class RawAsgiApp:
     """The least an ASGI app can do: read the body, answer."""
 
     def __init__(self, answers: dict[str, Answer]) -> None:
@@ -67,7 +67,7 @@ def falcon_app(answers: dict[str, Answer]) -> Any:
 
 def serve(kind: str, answers: dict[str, Answer], listener: socket.socket) -> None:
     """Serve until told to stop."""
-    app = Raw(answers) if kind == "raw" else falcon_app(answers)
+    app = RawAsgiApp(answers) if kind == "raw" else falcon_app(answers)
     config = uvicorn.Config(app, http="httptools", ws="none", lifespan="off", log_config=None, access_log=False)
     with asyncio.Runner(loop_factory=uvloop.new_event_loop) as runner:
         runner.run(uvicorn.Server(config).serve([listener]))

@@ -32,16 +32,16 @@ end
 """
 
 
-def stock(url: str, count: int, size: int) -> None:
+def insert_messages(url: str, count: int, size: int) -> None:
     """Keep `count` messages of `size` bytes, each with its receipt."""
     value = HEAD + _NONCE_AND_TAG + size
     if url.startswith("sqlite:"):
-        _stock_sqlite(sqlite_file(url).path, count, value)
+        _insert_into_sqlite(sqlite_file(url).path, count, value)
     else:
-        _stock_redis(url, count, value)
+        _insert_into_redis(url, count, value)
 
 
-def _stock_sqlite(path: str, count: int, value: int) -> None:
+def _insert_into_sqlite(path: str, count: int, value: int) -> None:
     database = sqlite3.connect(path, isolation_level=None)
     ends = time.time_ns() // 1_000_000 + LIFE_MS
     for start in range(0, count, _STEP):
@@ -59,7 +59,7 @@ def _stock_sqlite(path: str, count: int, value: int) -> None:
     database.close()
 
 
-def _stock_redis(url: str, count: int, value: int) -> None:
+def _insert_into_redis(url: str, count: int, value: int) -> None:
     with redis.Redis.from_url(url, socket_timeout=600) as client:
         for start in range(0, count, _STEP):
             last = min(start + _STEP, count) - 1

@@ -19,7 +19,7 @@ import httpx
 from benchmarks import servers
 from benchmarks.load import Figures, fill, measure, wait_ready
 from benchmarks.report import write_plot, write_table
-from benchmarks.servers import Measured
+from benchmarks.servers import RunningServer
 
 MESSAGES = 50_000
 FLOOR = "floor"
@@ -28,12 +28,12 @@ FLOOR = "floor"
 class Candidate(NamedTuple):
     """What is measured: how to start it, which messages can be read there, and the Redis behind it."""
 
-    start: Callable[[], AbstractContextManager[Measured]]
+    start: Callable[[], AbstractContextManager[RunningServer]]
     paths: Path
     redis: str | None = None
 
 
-def record(server: Measured, path: Path) -> None:
+def record(server: RunningServer, path: Path) -> None:
     """Keep one answer of the service for each method, for the floor to repeat."""
     posted = httpx.post(server.url, json={"message": "0123456789abcdef" * 64})
     shown = httpx.get(posted.json()["url"], headers={"accept": "application/json"})
@@ -60,7 +60,7 @@ def candidates(work: Path) -> Iterator[dict[str, Candidate]]:
             record(server, work / "answers.json")
 
         def floor(kind: str, workers: int = 1) -> Candidate:
-            return Candidate(lambda: servers.floor(kind, work / "answers.json", workers), sqlite)
+            return Candidate(lambda: servers.baseline(kind, work / "answers.json", workers), sqlite)
 
         def service(url: str, *options: str, workers: int = 1) -> Candidate:
             paths, behind = (redis, url) if url == redis_url else (sqlite, None)
