@@ -1,4 +1,4 @@
-"""What a message costs: bytes at rest and in the log, CPU of the service and of Redis. The base of docs/scaling.md."""
+"""Measure what a message costs: bytes at rest and in the log, CPU of the service and of Redis (for docs/scaling.md)."""
 
 import argparse
 import asyncio
@@ -18,13 +18,13 @@ from messaging_api.runtime.application import now_ms
 from messaging_api.stores import StoreOptions, open_store
 
 SIZES = {64: 50_000, 1024: 50_000, 16_384: 5_000}
-"""Bytes of a message, and how many are kept to measure it."""
+"""Bytes of a message, and how many are stored to measure it."""
 CONNECTIONS = 32
 Costs = dict[str, float]
 
 
 def _used(url: str) -> int:
-    """Bytes that the store uses, as it tells them itself."""
+    """Return the bytes that the store reports to use."""
 
     async def ask() -> int:
         store = open_store(url, now_ms, StoreOptions(60))
@@ -36,7 +36,7 @@ def _used(url: str) -> int:
 
 
 def _at_rest(url: str) -> Costs:
-    """Bytes for each message with its receipt, by the size of its text."""
+    """Return the bytes for each message with its receipt, by the size of its text."""
     costs = {}
     for size, count in SIZES.items():
         before = _used(url)
@@ -46,7 +46,7 @@ def _at_rest(url: str) -> Costs:
 
 
 def _once_read(url: str, count: int = 20_000) -> float:
-    """Bytes that are left of a message of 1 KiB and its receipt when its one reader has had it."""
+    """Return the bytes that remain of a message of 1 KiB and its receipt after its only read."""
     before = _used(url)
     asyncio.run(_post_and_read(url, count))
     return (_used(url) - before) / count
@@ -62,7 +62,7 @@ async def _post_and_read(url: str, count: int) -> None:
 
 
 def _append_only(url: str) -> float:
-    """Bytes of the append-only file for each message of 1 KiB, as written anew by Redis."""
+    """Return the bytes of the append-only file for each message of 1 KiB, after Redis has rewritten it."""
     with redis.Redis.from_url(url) as client:
         client.flushall()
         fill(url, SIZES[1024])
@@ -81,14 +81,14 @@ def _redis_cpu(url: str | None) -> float:
 
 
 def _requests(url: str, work: Path, redis_url: str | None) -> dict[str, Costs]:
-    """Of one worker: CPU µs of the service and of Redis for a request, and requests a second."""
+    """Return for one worker the CPU µs of the service and of Redis for a request, and requests a second."""
     paths = work / "paths"
     fill(url, 20_000, paths)
-    told: dict[str, Costs] = {}
+    result: dict[str, Costs] = {}
     with servers.service(url, work / "logs") as server:
         wait_ready(server.url)
         measure(server, CONNECTIONS, 1, paths)
-        for what, listed in (("read", paths), ("create", None)):
+        for request, listed in (("read", paths), ("create", None)):
             runs = []
             for _ in range(5):
                 before = _redis_cpu(redis_url)
@@ -97,12 +97,12 @@ def _requests(url: str, work: Path, redis_url: str | None) -> dict[str, Costs]:
                     raise SystemExit(f"{figures.errors} requests failed: the figures mean nothing.")
                 redis_us = (_redis_cpu(redis_url) - before) / figures.requests * 1e6
                 runs.append({"service_us": figures.cpu_us, "redis_us": redis_us, "rps": figures.rps})
-            told[what] = {name: statistics.median(run[name] for run in runs) for name in runs[0]}
-    return told
+            result[request] = {name: statistics.median(run[name] for run in runs) for name in runs[0]}
+    return result
 
 
 def _log(work: Path) -> Costs:
-    """Bytes of a line of the log, as written and as gzip leaves them."""
+    """Return the bytes of a line of the log, as written and compressed by gzip."""
     lines = b"".join((work / "logs" / "messaging_api.log").read_bytes().splitlines(keepends=True)[-50_000:])
     count = lines.count(b"\n")
     return {"line": len(lines) / count, "gzipped": len(gzip.compress(lines)) / count}
@@ -111,21 +111,21 @@ def _log(work: Path) -> Costs:
 def _measure_all() -> dict[str, object]:
     with tempfile.TemporaryDirectory() as folder, servers.redis(Path(folder)) as url:
         work, sqlite = Path(folder), f"sqlite://{folder}/messages.db"
-        told: dict[str, object] = {
+        result: dict[str, object] = {
             "redis": {"bytes": _at_rest(url), "read": _once_read(url)},
             "sqlite": {"bytes": _at_rest(sqlite), "read": _once_read(sqlite)},
             "append_only": _append_only(url),
         }
         (work / "r").mkdir()
-        told["redis requests"] = _requests(url, work / "r", url)
-        told["log"] = _log(work / "r")
+        result["redis requests"] = _requests(url, work / "r", url)
+        result["log"] = _log(work / "r")
         (work / "s").mkdir()
-        told["sqlite requests"] = _requests(f"sqlite://{work}/s/messages.db", work / "s", None)
-        return told
+        result["sqlite requests"] = _requests(f"sqlite://{work}/s/messages.db", work / "s", None)
+        return result
 
 
-def main(asked: argparse.Namespace) -> None:
+def main(options: argparse.Namespace) -> None:
     """Measure, write capacity.json and print the tables of docs/scaling.md."""
-    told = _measure_all()
-    (asked.out / "capacity.json").write_text(json.dumps(told, indent=1) + "\n")
-    print(capacity_model.tables(told))
+    result = _measure_all()
+    (options.out / "capacity.json").write_text(json.dumps(result, indent=1) + "\n")
+    print(capacity_model.tables(result))

@@ -1,4 +1,4 @@
-"""From what was measured (capacity.json) to nodes, memory and money: arithmetic on stated assumptions, no measuring."""
+"""Compute nodes, memory and money from the figures of capacity.json and stated assumptions; measure nothing."""
 
 import math
 from typing import Any, NamedTuple
@@ -8,10 +8,10 @@ GIB = 2**30
 
 
 class Assumptions(NamedTuple):
-    """What no benchmark knows. Prices are in US dollars a month, round figures of late 2026 to be replaced by yours."""
+    """Assumptions that no benchmark gives. Replace the prices, US dollars a month in late 2026, by yours."""
 
-    life: int = 7  # days; the receipt lives one more, and so does what is counted here
-    requests: int = 3  # a create, a read, and one look more: a preview, a receipt, a miss
+    life: int = 7  # days; the receipt, which is counted too, lives one more
+    requests: int = 3  # a create, a read, and one more: a preview, a receipt or a miss
     peak: int = 5  # times the mean
     busy: float = 0.6  # of a core, at the peak
     node_cores: int = 2
@@ -29,7 +29,7 @@ Measured = dict[str, Any]
 
 
 class Need(NamedTuple):
-    """What so many messages a day need."""
+    """The resources for a number of messages a day."""
 
     messages: int
     peak_rps: float
@@ -46,7 +46,7 @@ class Need(NamedTuple):
 
 
 def need(measured: Measured, messages: int, a: Assumptions = ASSUMED) -> Need:
-    """For messages of 1 KiB that nobody reads before they expire: the most that storing them can cost."""
+    """Return the need for messages of 1 KiB that nobody reads before they expire: the most that storing can cost."""
     create, read = (measured["redis requests"][what] for what in ("create", "read"))
     creates = messages / DAY * a.peak
     reads = creates * (a.requests - 1)
@@ -68,7 +68,7 @@ def need(measured: Measured, messages: int, a: Assumptions = ASSUMED) -> Need:
 
 
 def _figure(number: float) -> str:
-    """Two digits that count, or all before the point."""
+    """Format a number with two significant digits, or with all digits before the point."""
     if number >= 100:
         return f"{number:,.0f}"
     return f"{number:.2g}" if number >= 10 or number < 1 else f"{number:.1f}"
@@ -139,7 +139,7 @@ def _need_table(m: Measured) -> str:
 
 
 def _limits_table(m: Measured, a: Assumptions = ASSUMED) -> str:
-    """At how many messages a day each part is at its end, smallest first."""
+    """Return the messages a day at which each part reaches its limit, smallest first."""
     one = need(m, DAY)  # a message a second
     sqlite = {what: m["sqlite requests"][what]["rps"] for what in ("create", "read")}
     busy = 1 / sqlite["create"] + (a.requests - 1) / sqlite["read"]
@@ -155,5 +155,5 @@ def _limits_table(m: Measured, a: Assumptions = ASSUMED) -> str:
 
 
 def tables(measured: Measured) -> str:
-    """The tables of docs/scaling.md, as Markdown."""
+    """Return the tables of docs/scaling.md, as Markdown."""
     return "\n\n".join([_measured_table(measured), _need_table(measured), _limits_table(measured)])

@@ -1,4 +1,4 @@
-"""What the edge costs: the same requests straight to the service's container, and through TLS and the firewall.
+"""Measure what the edge costs: the same requests directly to the service's container, and through TLS and the firewall.
 
 `make bench-edge`; needs a Docker engine and wrk. The load shares the machine with what it measures, so the figures are
 for comparing the two ways, not for planning.
@@ -18,17 +18,17 @@ SECONDS = 3
 
 
 def wrk(url: str, connections: int, *arguments: str) -> dict[str, float]:
-    """Figures of one run; latencies in ms."""
+    """Run wrk and return its figures; latencies in ms."""
     command = ["wrk", "-t1", f"-c{connections}", f"-d{SECONDS}s", "-s", SCRIPT, url, "--", *arguments]
-    told: dict[str, float] = json.loads(
+    reported: dict[str, float] = json.loads(
         subprocess.run(command, capture_output=True, text=True, check=True).stdout.splitlines()[-1]
     )
-    assert told["errors"] == 0, told
-    return told
+    assert reported["errors"] == 0, reported
+    return reported
 
 
 def row(name: str, urls: tuple[str, str], *arguments: str) -> str:
-    """Both ways: one client after the other for latency, sixteen for throughput; a line of the table."""
+    """Measure both ways, with one connection for latency and sixteen for throughput; return a line of the table."""
     alone = [wrk(url, 1, *arguments) for url in urls]
     many = [wrk(url, 16, *arguments) for url in urls]
     added = alone[1]["p50"] - alone[0]["p50"]
@@ -39,7 +39,7 @@ def row(name: str, urls: tuple[str, str], *arguments: str) -> str:
 
 
 def table(stack: Stack) -> None:
-    """All rows."""
+    """Print all rows."""
     urls = (f"http://{stack.address('messaging_api', 'frontend')}:5000", stack.url)
     print("| request | p50 direct, ms | through the edge | added | rps direct | through the edge | ratio |")
     print("|---|---|---|---|---|---|---|")

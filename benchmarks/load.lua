@@ -1,4 +1,4 @@
--- The load: reads of random messages from a file of paths, or creates of 1 KiB; tells its figures as one line of JSON.
+-- The load: reads of random messages from a file of paths, or creates of 1 KiB; prints its figures as one line of JSON.
 local paths, count = {}, 0
 
 function init(args)

@@ -1,4 +1,4 @@
-"""Very many stored messages, quickly: records of the shape and size that the service writes, which nobody can read."""
+"""Insert very many messages quickly: records of the shape and size that the service writes, which nobody can read."""
 
 import os
 import sqlite3
@@ -15,25 +15,25 @@ LIFE_MS = 604_800_000
 _NONCE_AND_TAG = 28
 RECEIPT = 26 + _NONCE_AND_TAG
 """Bytes of a receipt's value."""
-_STEP = 100_000
+_BATCH = 100_000
 
 _LUA = """
 local from, to, size = tonumber(ARGV[1]), tonumber(ARGV[2]), tonumber(ARGV[3])
-local text, ticket = string.rep('x', size), string.rep('x', tonumber(ARGV[4]))
+local text, receipt = string.rep('x', size), string.rep('x', tonumber(ARGV[4]))
 for n = from, to do
   local digest = redis.sha1hex(n)
-  local function place(at)
+  local function half(at)
     return (string.gsub(string.sub(digest, at, at + 15), '..', function(two) return string.char(tonumber(two, 16)) end))
   end
-  local first, second = place(1), place(17)
+  local first, second = half(1), half(17)
   redis.call('SET', KEYS[1] .. first .. second, text, 'PX', ARGV[5])
-  redis.call('SET', KEYS[1] .. second .. first, ticket, 'PX', ARGV[6])
+  redis.call('SET', KEYS[1] .. second .. first, receipt, 'PX', ARGV[6])
 end
 """
 
 
 def insert_messages(url: str, count: int, size: int) -> None:
-    """Keep `count` messages of `size` bytes, each with its receipt."""
+    """Insert `count` messages of `size` bytes, each with its receipt."""
     value = HEAD + _NONCE_AND_TAG + size
     if url.startswith("sqlite:"):
         _insert_into_sqlite(sqlite_file(url).path, count, value)
@@ -44,10 +44,10 @@ def insert_messages(url: str, count: int, size: int) -> None:
 def _insert_into_sqlite(path: str, count: int, value: int) -> None:
     database = sqlite3.connect(path, isolation_level=None)
     ends = time.time_ns() // 1_000_000 + LIFE_MS
-    for start in range(0, count, _STEP):
+    for start in range(0, count, _BATCH):
         rows = [
             row
-            for _ in range(min(_STEP, count - start))
+            for _ in range(min(_BATCH, count - start))
             for row in (
                 (os.urandom(16), ends, os.urandom(value)),
                 (os.urandom(16), ends + RECEIPT_EXTRA_MS, os.urandom(RECEIPT)),
@@ -61,6 +61,6 @@ def _insert_into_sqlite(path: str, count: int, value: int) -> None:
 
 def _insert_into_redis(url: str, count: int, value: int) -> None:
     with redis.Redis.from_url(url, socket_timeout=600) as client:
-        for start in range(0, count, _STEP):
-            last = min(start + _STEP, count) - 1
+        for start in range(0, count, _BATCH):
+            last = min(start + _BATCH, count) - 1
             client.eval(_LUA, 1, KEY_PREFIX, start, last, value, RECEIPT, LIFE_MS, LIFE_MS + RECEIPT_EXTRA_MS)
