@@ -1,1 +1,1 @@
-"""What a request costs, against the bare server on the same machine in the same run."""
+"""Measure what a request costs, against baselines on the same machine in the same run."""

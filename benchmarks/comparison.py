@@ -1,4 +1,4 @@
-"""The table of ratios."""
+"""Compare the service with the baselines and with version 0.1.0, side by side in one run."""
 
 import argparse
 import base64
@@ -6,35 +6,39 @@ import contextlib
 import itertools
 import json
 import re
-import statistics
 import tempfile
-from collections.abc import Callable, Iterator
-from contextlib import AbstractContextManager
-from dataclasses import asdict, replace
+import time
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import NamedTuple
 
 import httpx
 
-from benchmarks import servers
-from benchmarks.load import Figures, fill, measure, wait_ready
-from benchmarks.report import write_plot, write_table
-from benchmarks.servers import RunningServer
+from benchmarks import report, servers
+from benchmarks.load import measure, wait_ready
+from benchmarks.results import BASELINE, Case, Footprint, Results, Rounds, medians
+from benchmarks.servers import Memory, RunningServer
+from benchmarks.startup import Start, start_seconds
+from benchmarks.versions import CURRENT, NOW, Version, measured_versions
 
-MESSAGES = 50_000
-FLOOR = "floor"
+WARM_UP_SECONDS = 1
+_OVERHEAD = 0.25
+"""Seconds of a measurement besides its load."""
+_STARTS = 5
+REQUESTS = ("read", "create")
 
 
-class Candidate(NamedTuple):
-    """What is measured: how to start it, which messages can be read there, and the Redis behind it."""
+@dataclass(frozen=True)
+class Candidate:
+    """A server to measure: how to start it, the paths of messages to read, and the Redis behind it."""
 
-    start: Callable[[], AbstractContextManager[RunningServer]]
+    start: Start
     paths: Path
     redis: str | None = None
 
 
 def record(server: RunningServer, path: Path) -> None:
-    """Keep one answer of the service for each method, for the floor to repeat."""
+    """Record one response of the service for each method, for the baselines to repeat."""
     posted = httpx.post(server.url, json={"message": "0123456789abcdef" * 64})
     shown = httpx.get(posted.json()["url"], headers={"accept": "application/json"})
     answers = {
@@ -47,76 +51,110 @@ def record(server: RunningServer, path: Path) -> None:
     path.write_text(json.dumps(answers))
 
 
-@contextlib.contextmanager
-def candidates(work: Path) -> Iterator[dict[str, Candidate]]:
-    """All there is to measure, over stores that hold the messages to read."""
-    with servers.redis(work) as redis_url:
-        sqlite_url = f"sqlite://{work}/bench.db"
-        sqlite, redis = work / "sqlite.paths", work / "redis.paths"
-        fill(sqlite_url, MESSAGES, sqlite)
-        fill(redis_url, MESSAGES, redis)
-        with servers.service(sqlite_url, work / "logs") as server:
-            wait_ready(server.url)
-            record(server, work / "answers.json")
+def _services(version: Version, url: str, work: Path, name: str) -> dict[str, Candidate]:
+    """Return the rows of one version on one store, which is `work`'s own and whose paths to read are in `work`."""
+    redis_url = url if url.startswith("redis:") else None
 
-        def floor(kind: str, workers: int = 1) -> Candidate:
-            return Candidate(lambda: servers.baseline(kind, work / "answers.json", workers), sqlite)
+    def candidate(*options: str, workers: int = 1) -> Candidate:
+        def start() -> contextlib.AbstractContextManager[RunningServer]:
+            return servers.service(url, work / "logs", *options, workers=workers, command=version.command)
 
-        def service(url: str, *options: str, workers: int = 1) -> Candidate:
-            paths, behind = (redis, url) if url == redis_url else (sqlite, None)
-            return Candidate(lambda: servers.service(url, work / "logs", *options, workers=workers), paths, behind)
+        return Candidate(start, work / "paths", redis_url)
 
-        yield {
-            FLOOR: floor("raw"),
-            "floor, 2 workers": floor("raw", 2),
-            "falcon, no store": floor("falcon"),
-            "SQLite": service(sqlite_url),
-            "Redis": service(redis_url),
-            "SQLite, limits off": service(sqlite_url, *servers.limits(0)),
-            "Redis, limits off": service(redis_url, *servers.limits(0)),
-            "SQLite, 2 workers": service(sqlite_url, workers=2),
-            "Redis, 2 workers": service(redis_url, workers=2),
-        }
-
-
-def run(asked: argparse.Namespace) -> dict[str, list[Figures]]:
-    """All measurements, by "server | read or create | connections".
-
-    All servers stand ready from the beginning and are asked in turn, so that what slows the machine for a while slows
-    the floor and them alike; each figure is compared with the floor's of the same round.
-    """
-    rows: dict[str, list[Figures]] = {}
-    with tempfile.TemporaryDirectory() as folder, candidates(Path(folder)) as measured, contextlib.ExitStack() as stack:
-        chosen = {name: one for name, one in measured.items() if name == FLOOR or re.search(asked.only, name)}
-        running = {name: stack.enter_context(one.start()) for name, one in chosen.items()}
-        for name, server in running.items():
-            wait_ready(server.url)
-            measure(server, 32, 1, chosen[name].paths)
-        for round_ in range(asked.rounds):
-            print(f"round {round_ + 1} of {asked.rounds}", flush=True)
-            for count, what in itertools.product(asked.connections, ("read", "create")):
-                for name, one in chosen.items():
-                    paths = one.paths if what == "read" else None
-                    figures = measure(running[name], count, asked.seconds, paths, one.redis)
-                    floor = figures if name == FLOOR else rows[f"{FLOOR} | {what} | {count}"][-1]
-                    paired = replace(figures, ratio=figures.cpu_us / floor.cpu_us)
-                    rows.setdefault(f"{name} | {what} | {count}", []).append(paired)
+    rows = {name: candidate(), f"{name}, 2 workers": candidate(workers=2)}
+    if version.name == NOW:
+        rows[f"{name}, limits off"] = candidate(*servers.limits(0))
     return rows
 
 
-def medians(runs: list[Figures]) -> Figures:
-    """The median of each figure; errors are added up."""
-    names = ("rps", "cpu_us", "ratio", "p50", "p99", "trips")
-    middle = {name: statistics.median(getattr(one, name) for one in runs) for name in names}
-    return Figures(**middle, errors=sum(one.errors for one in runs), memory=max(one.memory for one in runs))
+def _baselines(answers: Path, paths: Path) -> dict[str, Candidate]:
+    return {
+        BASELINE: Candidate(lambda: servers.baseline("uvicorn", answers), paths),
+        f"{BASELINE}, 2 workers": Candidate(lambda: servers.baseline("uvicorn", answers, 2), paths),
+        "baseline: httptools": Candidate(lambda: servers.baseline("httptools", answers), paths),
+    }
 
 
-def main(asked: argparse.Namespace) -> None:
-    """Measure, and write table, JSON and picture."""
-    rows = {name: medians(runs) for name, runs in run(asked).items()}
-    (asked.out / "bench.json").write_text(json.dumps({name: asdict(row) for name, row in rows.items()}, indent=1))
-    print(write_table(rows, asked.out / "bench.md"))
-    write_plot(rows, asked.out / "bench.png")
+@contextlib.contextmanager
+def candidates(folder: Path, versions: list[Version], messages: int) -> Iterator[dict[str, Candidate]]:
+    """Yield all there is to measure; each version has stores of its own, filled with messages to read."""
+    rows: dict[str, Candidate] = {}
+    with contextlib.ExitStack() as stack:
+        for version, kind in itertools.product(versions, ("SQLite", "Redis")):
+            name = f"{version.name}, {kind}"
+            work = folder / name
+            work.mkdir()
+            url = stack.enter_context(servers.redis(work)) if kind == "Redis" else f"sqlite://{work}/bench.db"
+            print(f"Filling the store of {name} with {messages:,} messages", flush=True)
+            version.fill(url, messages, work / "paths")
+            rows |= _services(version, url, work, name)
+        first = rows[f"{CURRENT.name}, SQLite"]
+        with first.start() as server:
+            wait_ready(server.url)
+            record(server, folder / "answers.json")
+        yield _baselines(folder / "answers.json", first.paths) | rows
+
+
+def run(options: argparse.Namespace) -> Results:
+    """Measure everything that the options select.
+
+    All servers run from the beginning and are loaded in turn, so that what slows the machine for a while slows the
+    baseline and the others alike; each figure is compared with the baseline's of the same round.
+    """
+    versions = measured_versions(skip_old=options.skip_old)
+    with tempfile.TemporaryDirectory() as folder, candidates(Path(folder), versions, options.messages) as everything:
+        chosen = {name: one for name, one in everything.items() if name == BASELINE or re.search(options.only, name)}
+        _print_estimate(options, len(chosen))
+        services = {name: one.start for name, one in chosen.items() if re.search(r", (SQLite|Redis)$", name)}
+        starts = start_seconds(services, min(_STARTS, options.rounds))
+        with contextlib.ExitStack() as stack:
+            running = {name: stack.enter_context(one.start()) for name, one in chosen.items()}
+            started = _warm_up(running, chosen)
+            rounds = _measure_rounds(options, running, chosen)
+            footprints = {name: Footprint(starts[name], started[name], running[name].memory()) for name in services}
+    return Results(rounds, footprints)
+
+
+def _print_estimate(options: argparse.Namespace, count: int) -> None:
+    loads = count * len(REQUESTS) * len(options.connections) * options.rounds
+    seconds = loads * (options.seconds + _OVERHEAD) + count * (WARM_UP_SECONDS + 1)
+    print(f"{count} servers, {loads} measurements: about {seconds / 60:.0f} minutes", flush=True)
+
+
+def _warm_up(running: Mapping[str, RunningServer], chosen: Mapping[str, Candidate]) -> dict[str, Memory]:
+    """Return each server's memory after its first response, and load it once."""
+    memory = {}
+    for name, server in running.items():
+        wait_ready(server.url)
+        memory[name] = server.memory()
+        measure(server, 32, WARM_UP_SECONDS, chosen[name].paths)
+    return memory
+
+
+def _measure_rounds(
+    options: argparse.Namespace, running: Mapping[str, RunningServer], chosen: Mapping[str, Candidate]
+) -> Rounds:
+    rounds: Rounds = {}
+    parts = [*itertools.product(range(options.rounds), options.connections, REQUESTS)]
+    begin = time.monotonic()
+    for done, (round_, connections, request) in enumerate(parts):
+        left = (time.monotonic() - begin) / done * (len(parts) - done) if done else 0.0
+        ends = f", about {left / 60:.1f} minutes left" if done else ""
+        print(f"round {round_ + 1} of {options.rounds}, {connections} connections, {request}{ends}", flush=True)
+        for name, one in chosen.items():
+            paths = one.paths if request == "read" else None
+            figures = measure(running[name], connections, options.seconds, paths, one.redis)
+            base = rounds[Case(BASELINE, request, connections)][-1] if name != BASELINE else figures
+            paired = replace(figures, ratio=figures.cpu_us / base.cpu_us)
+            rounds.setdefault(Case(name, request, connections), []).append(paired)
+    return rounds
+
+
+def main(options: argparse.Namespace) -> None:
+    """Measure, and write tables, JSON and picture."""
+    results = run(options)
+    rows = {case: medians(runs) for case, runs in results.rounds.items()}
+    print(report.write(results, rows, options))
     errors = sum(row.errors for row in rows.values())
     if errors:
         raise SystemExit(f"{errors} requests failed: the figures mean nothing.")

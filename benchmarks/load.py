@@ -1,11 +1,14 @@
-"""One measurement: a load from the other core, and what it cost the server."""
+"""Put a load on a server from the other core and measure what it costs; fill stores for it."""
 
 import asyncio
+import contextlib
+import http.client
 import json
 import subprocess
 import time
 from dataclasses import dataclass
 from pathlib import Path
+from urllib.parse import urlsplit
 
 import redis
 
@@ -16,14 +19,17 @@ from messaging_api.runtime.application import now_ms
 from messaging_api.stores import StoreOptions, open_store
 
 SCRIPT = str(Path(__file__).with_name("load.lua"))
+_START_TIMEOUT = 20
+"""Seconds in which a server must answer its first request."""
 
 
 @dataclass(frozen=True)
 class Figures:
-    """`cpu_us`: CPU of all the server's processes for a request; latencies in ms; `memory` in MiB.
+    """The figures of one measurement, or their medians.
 
-    `ratio` is CPU in units of the bare server's in the same round, 0 where there is none to compare with. `trips` is
-    the number of reads from its clients' sockets that Redis did for 32 requests, 0 where there is no Redis.
+    `rps` is requests a second; `cpu_us` the CPU time of all the server's processes for a request, in µs; `p50` and
+    `p99` are latencies in ms. `ratio` is `cpu_us` in units of the baseline's in the same round, 0 where there is no
+    baseline. `redis_reads` is how often Redis read from its clients' sockets for 32 requests, 0 without a Redis.
     """
 
     rps: float
@@ -31,8 +37,7 @@ class Figures:
     p50: float
     p99: float
     errors: int
-    memory: float
-    trips: float = 0.0
+    redis_reads: float = 0.0
     ratio: float = 0.0
     requests: int = 0
 
@@ -40,28 +45,27 @@ class Figures:
 def measure(
     server: RunningServer, connections: int, seconds: int, paths: Path | None, redis: str | None = None
 ) -> Figures:
-    """Read the messages that `paths` lists, or create, over kept-alive connections."""
+    """Read random messages that `paths` lists, or create without it, over kept-alive connections."""
     arguments = [] if paths is None else [str(paths)]
     command = ["taskset", "-c", str(LOAD_CORE), "wrk", "-t1", f"-c{connections}", f"-d{seconds}s", "-s", SCRIPT]
-    before, read_before = server.cpu(), _reads(redis)
+    before, reads_before = server.cpu(), _socket_reads(redis)
     ran = subprocess.run([*command, server.url, "--", *arguments], capture_output=True, text=True, check=True)
-    cpu, read = server.cpu() - before, _reads(redis) - read_before
-    told = json.loads(ran.stdout.splitlines()[-1])
-    requests = told["requests"]
+    cpu, reads = server.cpu() - before, _socket_reads(redis) - reads_before
+    reported = json.loads(ran.stdout.splitlines()[-1])
+    requests = reported["requests"]
     return Figures(
-        requests / told["seconds"],
+        requests / reported["seconds"],
         cpu / requests * 1e6,
-        told["p50"],
-        told["p99"],
-        told["errors"],
-        server.memory(),
-        trips=read / requests * 32,
+        reported["p50"],
+        reported["p99"],
+        reported["errors"],
+        redis_reads=reads / requests * 32,
         requests=requests,
     )
 
 
-def _reads(redis_url: str | None) -> int:
-    """How often Redis has read from a client's socket: a batch that comes in one write is one read."""
+def _socket_reads(redis_url: str | None) -> int:
+    """Return how often Redis has read from a client's socket: a batch that comes in one write is one read."""
     if redis_url is None:
         return 0
     with redis.Redis.from_url(redis_url) as client:
@@ -69,7 +73,7 @@ def _reads(redis_url: str | None) -> int:
         return stats["total_reads_processed"]
 
 
-def fill(  # noqa: PLR0913 each is a dimension of what is kept
+def fill(  # noqa: PLR0913 each is a dimension of what is stored
     store_url: str,
     count: int,
     paths: Path | None = None,
@@ -78,7 +82,7 @@ def fill(  # noqa: PLR0913 each is a dimension of what is kept
     *,
     spread: int = 1,
 ) -> None:
-    """Keep this many different messages in the store, and write where they are read.
+    """Store `count` different messages and write their paths, one a line, to `paths`.
 
     They live `ttl` seconds, or up to `spread` seconds less.
     """
@@ -99,15 +103,18 @@ async def _fill(store_url: str, numbers: range, size: int, ttl: int, spread: int
     return lines
 
 
-def wait_ready(url: str) -> float:
-    """Seconds until `url` answers."""
-    import httpx
-
-    begin = time.monotonic()
+def wait_ready(url: str) -> None:
+    """Return when `url` has answered a request."""
+    deadline = time.monotonic() + _START_TIMEOUT
     while True:
-        try:
-            httpx.get(url, timeout=1)
-        except httpx.TransportError:
-            assert time.monotonic() - begin < 20
-        else:
-            return time.monotonic() - begin
+        with contextlib.suppress(OSError, http.client.HTTPException):
+            return _request(url)
+        assert time.monotonic() < deadline, f"{url} does not answer"
+        time.sleep(0.001)
+
+
+def _request(url: str) -> None:
+    connection = http.client.HTTPConnection(urlsplit(url).netloc, timeout=_START_TIMEOUT)
+    with contextlib.closing(connection):
+        connection.request("GET", "/")
+        connection.getresponse().read()

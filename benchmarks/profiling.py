@@ -1,4 +1,4 @@
-"""Where the time of a request goes, by file: samples of a worker under load (py-spy, without C frames of their own)."""
+"""Show where the time of a request goes, by file: samples of a worker under load (py-spy, without frames of C)."""
 
 import argparse
 import re
@@ -6,17 +6,22 @@ import subprocess
 import sys
 import tempfile
 from collections import Counter
+from collections.abc import Iterator
 from pathlib import Path
 
 from benchmarks import servers
-from benchmarks.load import fill, measure, wait_ready
+from benchmarks.load import measure, wait_ready
 from benchmarks.servers import RunningServer
+from benchmarks.versions import Version, measured_versions
 
 RATE = 500
 """Samples a second."""
 SECONDS = 8
-_WAITING = re.compile(r"(Writer\.run|Queue\._lock) \(")
-"""Where the SQLite writer's thread waits for work, or for its turn: py-spy takes that for work."""
+_MESSAGES = 20_000
+_FILES = 16
+"""Rows of a table."""
+_WAITING = re.compile(r"(Writer\.run|Queue\._lock|FairLock\._lock) \(")
+"""Where a SQLite writer's thread waits for work or for its lock: py-spy takes that for work."""
 _PLACE = re.compile(r"\((?:.*(?:site-packages|src|python3\.\d+)/)?([^:)]+)(?::\d+)?\)$")
 
 
@@ -28,7 +33,7 @@ def _busiest(server: RunningServer) -> int:
 
 
 def _sampled(server: RunningServer, paths: Path | None) -> Counter[str]:
-    """Samples by the file of the innermost Python frame."""
+    """Count samples by the file of the innermost Python frame."""
     measure(server, 32, 1, paths)
     with tempfile.NamedTemporaryFile("r") as file:
         spy = [str(Path(sys.executable).with_name("py-spy")), "record", "-r", str(RATE), "-d", str(SECONDS)]
@@ -48,19 +53,28 @@ def _sampled(server: RunningServer, paths: Path | None) -> Counter[str]:
     return samples
 
 
-def main(asked: argparse.Namespace) -> None:
-    """Profile reads and creates on both stores; write profile.md."""
-    text = []
-    with tempfile.TemporaryDirectory() as folder, servers.redis(Path(folder)) as redis_url:
-        for kind, url in (("SQLite", f"sqlite://{folder}/profile.db"), ("Redis", redis_url)):
-            paths = Path(folder) / "paths"
-            fill(url, 20_000, paths)
-            with servers.service(url, Path(folder) / "logs") as server:
+def _profile(version: Version, work: Path) -> Iterator[str]:
+    """Yield the lines of the tables of one version."""
+    with servers.redis(work) as redis_url:
+        for kind, url in (("SQLite", f"sqlite://{work}/profile.db"), ("Redis", redis_url)):
+            paths = work / "paths"
+            version.fill(url, _MESSAGES, paths)
+            with servers.service(url, work / "logs", command=version.command) as server:
                 wait_ready(server.url)
-                for what, listed in (("read", paths), ("create", None)):
+                for request, listed in (("read", paths), ("create", None)):
                     samples = _sampled(server, listed)
                     total = samples.total()
-                    text += [f"\n{kind}, {what}: share of {total} samples\n", "| file | % |", "|---|---|"]
-                    text += [f"| {name} | {100 * n / total:.1f} |" for name, n in samples.most_common(16)]
-    (asked.out / "profile.md").write_text("\n".join(text).lstrip() + "\n")
-    print("\n".join(text))
+                    yield f"\n{version.name}, {kind}, {request}: share of {total} samples\n"
+                    yield from ("| file | % |", "|---|---|")
+                    yield from (f"| {name} | {100 * n / total:.1f} |" for name, n in samples.most_common(_FILES))
+
+
+def main(options: argparse.Namespace) -> None:
+    """Profile reads and creates on both stores, in both versions; write profile.md."""
+    lines: list[str] = []
+    for version in measured_versions(skip_old=options.skip_old):
+        with tempfile.TemporaryDirectory() as folder:
+            for line in _profile(version, Path(folder)):
+                print(line, flush=True)
+                lines.append(line)
+    (options.out / "profile.md").write_text("\n".join(lines).lstrip() + "\n")

@@ -1,4 +1,4 @@
-"""The servers that are measured, each with its processes, on the core it was given."""
+"""Start the servers that are measured and the Redis behind them, each pinned to one core."""
 
 import contextlib
 import re
@@ -13,17 +13,31 @@ from pathlib import Path
 
 SERVER_CORE, LOAD_CORE = 0, 1
 COMMAND = str(Path(sys.executable).with_name("messaging-api"))
+_STOP_TIMEOUT = 60
+"""Seconds after which a process that was told to stop is killed."""
+
+
+@dataclass(frozen=True)
+class Memory:
+    """MiB of a server: resident set size of its largest process below the first, and proportional set size of all.
+
+    The first process of the service only supervises the others. The proportional size divides a page by the number of
+    processes that share it, so the total counts each page once.
+    """
+
+    worker_rss: float
+    total_pss: float
 
 
 @dataclass(frozen=True)
 class RunningServer:
-    """A running server; `pid` is its first process."""
+    """A server that was started; `pid` is its first process."""
 
     url: str
     pid: int
 
     def processes(self) -> list[int]:
-        """It and all it started."""
+        """Return the ids of the first process and of all its descendants."""
         found, waiting = [], [self.pid]
         while waiting:
             pid = waiting.pop()
@@ -32,7 +46,7 @@ class RunningServer:
         return found
 
     def cpu(self) -> float:
-        """Seconds of CPU all its threads have had (/proc/…/schedstat, which counts in nanoseconds)."""
+        """Return the seconds of CPU that all threads have used (/proc/…/schedstat, which counts nanoseconds)."""
         total = 0
         for pid in self.processes():
             for task in Path(f"/proc/{pid}/task").iterdir():
@@ -40,18 +54,22 @@ class RunningServer:
                     total += int((task / "schedstat").read_text().split()[0])
         return total / 1e9
 
-    def memory(self) -> float:
-        """MiB of its largest process: proportional share (PSS), so that what forked processes share counts once."""
-        sizes = []
-        for pid in self.processes():
-            text = Path(f"/proc/{pid}/smaps_rollup").read_text()
-            sizes.append(int(re.search(r"^Pss:\s+(\d+)", text, re.MULTILINE)[1]) / 1024)  # type: ignore[index]
-        return max(sizes)
+    def memory(self) -> Memory:
+        """Return the memory that its processes use now."""
+        first, *others = (_memory(pid) for pid in self.processes())
+        largest = max((one.worker_rss for one in others), default=first.worker_rss)
+        return Memory(largest, sum(one.total_pss for one in (first, *others)))
+
+
+def _memory(pid: int) -> Memory:
+    text = Path(f"/proc/{pid}/smaps_rollup").read_text()
+    kib = {name: int(size) for name, size in re.findall(r"^(Rss|Pss):\s+(\d+)", text, re.MULTILINE)}
+    return Memory(kib["Rss"] / 1024, kib["Pss"] / 1024)
 
 
 @contextlib.contextmanager
 def process(command: list[str], core: int | None) -> Iterator[subprocess.Popen[str]]:
-    """A process on one core, ended with the block; its first line of output is still to be read."""
+    """Run a command, pinned to a core if one is given, and stop it at the end of the block; its output is not read."""
     pin = [] if core is None else ["taskset", "-c", str(core)]
     started = subprocess.Popen(
         [*pin, *command], stdin=subprocess.PIPE, stdout=subprocess.PIPE, stderr=subprocess.DEVNULL, text=True
@@ -60,41 +78,48 @@ def process(command: list[str], core: int | None) -> Iterator[subprocess.Popen[s
         yield started
     finally:
         started.terminate()
-        started.wait()
+        try:
+            started.wait(_STOP_TIMEOUT)
+        except subprocess.TimeoutExpired:
+            started.kill()
+            started.wait()
         for pipe in (started.stdin, started.stdout):
             if pipe is not None:
                 pipe.close()
 
 
 @contextlib.contextmanager
-def baseline(kind: str, answers: Path, workers: int = 1) -> Iterator[RunningServer]:
-    """The bare server, raw or behind Falcon."""
-    with process(
-        [sys.executable, "-m", "benchmarks.baseline", kind, str(answers), str(workers)], SERVER_CORE
-    ) as started:
+def _printing_url(command: list[str]) -> Iterator[RunningServer]:
+    """Run a server whose first line of output holds its URL."""
+    with process(command, SERVER_CORE) as started:
         assert started.stdout is not None
-        yield RunningServer(started.stdout.readline().strip(), started.pid)
+        found = re.search(r"http://\S+", started.stdout.readline())
+        if found is None:
+            raise SystemExit(f"A server did not start; run it by hand to see why:\n{' '.join(command)}")
+        yield RunningServer(found[0], started.pid)
+
+
+def baseline(kind: str, answers: Path, workers: int = 1) -> contextlib.AbstractContextManager[RunningServer]:
+    """Start a baseline: `kind` is a key of `baseline.SERVERS`, `answers` the file that it answers from."""
+    return _printing_url([sys.executable, "-m", "benchmarks.baseline", kind, str(answers), str(workers)])
 
 
 def limits(most: int) -> list[str]:
-    """The options that let a client have so many requests of each kind a minute; 0: they are not even counted."""
+    """Return the options that limit a client to `most` requests of each kind a minute; 0 means unlimited."""
     return [word for kind in ("create", "read", "miss") for word in (f"--limit-{kind}", str(most))]
 
 
-@contextlib.contextmanager
-def service(store: str, logs: Path, *options: str, workers: int = 1) -> Iterator[RunningServer]:
-    """The service with everything on; limits are counted, but never reached."""
-    command = [COMMAND, "serve", "--port", "0", "--ops-port", "0", "--store", store, "--log-dir", str(logs)]
-    command += [*limits(1_000_000), "--workers", str(workers), *options]
-    with process(command, SERVER_CORE) as started:
-        assert started.stdout is not None
-        line = started.stdout.readline()
-        yield RunningServer(line.split()[2], started.pid)
+def service(
+    store: str, logs: Path, *options: str, workers: int = 1, command: str = COMMAND
+) -> contextlib.AbstractContextManager[RunningServer]:
+    """Start the service with everything on; limits are counted, but never reached."""
+    serve = [command, "serve", "--port", "0", "--ops-port", "0", "--store", store, "--log-dir", str(logs)]
+    return _printing_url([*serve, *limits(1_000_000), "--workers", str(workers), *options])
 
 
 @contextlib.contextmanager
 def redis(folder: Path) -> Iterator[str]:
-    """A Redis beside the load; the URL of its store."""
+    """Run a Redis on the core of the load; yield its URL."""
     with socket.create_server(("127.0.0.1", 0)) as listener:
         port = listener.getsockname()[1]
     program = shutil.which("redis-server")
