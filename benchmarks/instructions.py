@@ -54,24 +54,28 @@ def _candidates(work: Path, versions: list[Version]) -> Iterator[list[Counted]]:
 
 def _instructions(one: Counted, request: str, rounds: int) -> int:
     """Return the instructions of a whole run."""
-    driver = [str(one.version.python), "-m", one.version.driver, one.kind, request, str(rounds), str(one.paths)]
-    valgrind = ["valgrind", "--tool=callgrind", "--callgrind-out-file=/dev/null"]
-    ran = subprocess.run(
-        [*valgrind, *driver],
-        cwd=one.version.root,
-        env={"PYTHONHASHSEED": "0"},
-        capture_output=True,
-        text=True,
-        check=False,
-    )
-    found = re.search(r"Collected : (\d+)", ran.stderr)
-    if ran.returncode or found is None:
-        raise SystemExit(f"{' '.join(driver)} failed:\n{ran.stderr}")
+    ran = _drive(one, request, rounds, "valgrind", "--tool=callgrind", "--callgrind-out-file=/dev/null")
+    found = re.search(r"Collected : (\d+)", ran)
+    if found is None:
+        raise SystemExit(f"valgrind counted nothing:\n{ran}")
     return int(found[1])
+
+
+def _drive(one: Counted, request: str, rounds: int, *prefix: str) -> str:
+    """Run the driver, below another command if one is given; return the standard error."""
+    driver = [str(one.version.python), "-m", one.version.driver, one.kind, request, str(rounds), str(one.paths)]
+    environment = {"PYTHONHASHSEED": "0"}
+    ran = subprocess.run(
+        [*prefix, *driver], cwd=one.version.root, env=environment, capture_output=True, text=True, check=False
+    )
+    if ran.returncode:
+        raise SystemExit(f"{' '.join(driver)} failed:\n{ran.stderr}")
+    return ran.stderr
 
 
 def _count(one: Counted) -> Iterator[tuple[str, int]]:
     """Yield the name of a row and the instructions of one of its requests."""
+    _drive(one, "read", 1)  # Python compiles the modules here, so that no counted run does
     for request in ("read", "create"):
         fewer, more = (_instructions(one, request, rounds) for rounds in (FEWER, MORE))
         yield f"{one.name}, {request}", (more - fewer) // ((MORE - FEWER) * AT_ONCE)
