@@ -13,7 +13,6 @@ from collections.abc import Awaitable, Callable, Iterator
 from pathlib import Path
 from typing import Any, NamedTuple
 
-import uvicorn
 import uvloop
 from uvicorn.protocols.http.httptools_impl import HttpToolsProtocol
 from uvicorn.server import ServerState
@@ -25,8 +24,8 @@ from messaging_api.observability.logging import JsonLogger
 from messaging_api.observability.metrics import SharedMetrics
 from messaging_api.observability.rotating_file import DailyFile
 from messaging_api.runtime.application import create_app, now_ms
+from messaging_api.server.http1 import HttpConnection
 from messaging_api.server.load import WorkerLoad
-from messaging_api.server.protocol import Protocol
 from messaging_api.settings.server import load
 from messaging_api.stores import StoreOptions, open_store
 
@@ -107,7 +106,7 @@ def _service(url: str, logs: Path) -> Server:
     """Build the service with everything on; limits are counted, but never reached."""
     limits = dict.fromkeys(("limit_create", "limit_read", "limit_miss"), "1000000")
     settings, _ = load({"store": url, **limits}, {})
-    row = SharedMetrics(1).rows[0]
+    row = SharedMetrics(1).workers[0]
     logger = JsonLogger(DailyFile(str(logs), 1))
     audit, store = AuditLog(logger, row), open_store(url, now_ms, StoreOptions(60))
     app = create_app(settings, store, audit, logger, row)
@@ -116,9 +115,8 @@ def _service(url: str, logs: Path) -> Server:
 
 def _connections(app: Any, audit: AuditLog) -> Callable[[], asyncio.Protocol]:
     """Return what makes a connection of the service's HTTP server: the one place that knows that server."""
-    config = uvicorn.Config(app, http="httptools", ws="none", lifespan="off", log_config=None, access_log=False)
-    config.load()
-    return lambda: Protocol(config, ServerState(), app, WorkerLoad(audit, 1000, 1000, 2**26))
+    load = WorkerLoad(audit, 1000, 1000, 2**26, date=b"date: Wed, 25 Nov 2026 12:00:00 GMT\r\n")
+    return lambda: HttpConnection(app, load)
 
 
 def _server(kind: str, logs: Path) -> Server:
