@@ -117,8 +117,8 @@ def run(options: argparse.Namespace) -> Results:
 
 def _print_estimate(options: argparse.Namespace, count: int) -> None:
     loads = count * len(REQUESTS) * len(options.connections) * options.rounds
-    seconds = loads * (options.seconds + _OVERHEAD) + count * (WARM_UP_SECONDS + 1)
-    print(f"{count} servers, {loads} measurements: about {seconds / 60:.0f} minutes", flush=True)
+    seconds = loads * (options.seconds + _OVERHEAD) + count * (WARM_UP_SECONDS + 1) + _STARTS * 5
+    print(f"{count} servers, {loads} measurements: about {seconds / 60:.0f} min", flush=True)
 
 
 def _warm_up(running: Mapping[str, RunningServer], chosen: Mapping[str, Candidate]) -> dict[str, Memory]:
@@ -139,7 +139,7 @@ def _measure_rounds(
     begin = time.monotonic()
     for done, (round_, connections, request) in enumerate(parts):
         left = (time.monotonic() - begin) / done * (len(parts) - done) if done else 0.0
-        ends = f", about {left / 60:.1f} minutes left" if done else ""
+        ends = f", about {left / 60:.1f} min left" if done else ""
         print(f"round {round_ + 1} of {options.rounds}, {connections} connections, {request}{ends}", flush=True)
         for name, one in chosen.items():
             paths = one.paths if request == "read" else None
