@@ -57,8 +57,12 @@ async def _post_and_read(url: str, count: int) -> None:
     service = Service(store, MessageLimits(), now_ms)
     for _ in range(0, count, 1000):
         posted = await asyncio.gather(*(service.post(Draft(b"x" * 1024, reads=1)) for _ in range(1000)))
-        await asyncio.gather(*(service.read(one.message_id, confirmed=True) for one in posted))
+        await asyncio.gather(*(_read(service, one.message_id) for one in posted))
     await store.aclose()
+
+
+async def _read(service: Service, message_id: str) -> None:
+    await service.open(await service.find(message_id), confirmed=True)
 
 
 def _append_only(url: str) -> float:

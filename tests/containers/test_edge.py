@@ -12,7 +12,7 @@ from typing import Any
 import httpx
 import pytest
 
-from messaging_api.web.app import HSTS, SECURITY
+from messaging_api.web.responses import HSTS, SECURITY
 from tests.support.compose_stack import Stack, run
 from tests.support.service import wait_for
 

@@ -18,7 +18,7 @@ import pytest
 
 from tests.integration.test_http1_connection import GET, one_time, post
 from tests.support.normal_client import resident
-from tests.support.programs import need
+from tests.support.programs import require
 from tests.support.raw_http import raw
 from tests.support.redis_server import RedisServer, redis_running
 from tests.support.service import Running, sample, serving, wait_for
@@ -148,7 +148,7 @@ def upload_httpx(url: str) -> int:
 
 
 def upload_curl(url: str) -> int:
-    command = [need("curl", "curl"), "--silent", "--insecure", "--output", "/dev/null", "--write-out", "%{http_code}"]
+    command = [require("curl"), "--silent", "--insecure", "--output", "/dev/null", "--write-out", "%{http_code}"]
     options = ["-H", "content-type: text/plain", "-H", "expect:", "--data-binary", "@-", url]
     return int(subprocess.run([*command, *options], check=True, capture_output=True, input=b"x" * LARGE).stdout)
 
@@ -158,7 +158,7 @@ def upload_node(url: str) -> int:
         "fetch(process.argv[1], {method: 'POST', headers: {'content-type': 'text/plain'},"
         " body: 'x'.repeat(Number(process.argv[2]))}).then(answer => console.log(answer.status))"
     )
-    command = [need("node", "nodejs"), "-e", script, url, str(LARGE)]
+    command = [require("node"), "-e", script, url, str(LARGE)]
     return int(subprocess.run(command, check=True, capture_output=True).stdout)
 
 

@@ -11,7 +11,7 @@ import httpx
 import pytest
 
 from tests.support.normal_client import resident
-from tests.support.programs import need
+from tests.support.programs import require
 from tests.support.raw_http import Raw, raw
 from tests.support.service import Running, serving
 
@@ -75,7 +75,7 @@ class TestUpgrade:
     )
     def test_curl_with_http2(self, service: Running, options: list[str]) -> None:
         """curl --http2 offers h2c with its first request; the body arrives."""
-        command = [need("curl", "curl"), "--silent", "--http2", *options, service.url]
+        command = [require("curl"), "--silent", "--http2", *options, service.url]
         assert read(service, subprocess.run(command, check=True, capture_output=True).stdout) == b"hello"
 
     def test_java_http_client(self, service: Running, tmp_path: Path) -> None:
@@ -94,7 +94,7 @@ class TestUpgrade:
                 }
             }
         """)
-        command = [need("java", "default-jdk-headless"), str(program), service.url]
+        command = [require("java"), str(program), service.url]
         ran = subprocess.run(command, check=True, capture_output=True, text=True)
         assert read(service, ran.stdout) == b"hello from java"
 

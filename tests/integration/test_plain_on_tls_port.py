@@ -13,7 +13,7 @@ import pytest
 from tests.integration.test_http1_clients import Upload, upload_curl, upload_httpx
 from tests.integration.test_http1_connection import GET
 from tests.integration.test_tls import make
-from tests.support.programs import need
+from tests.support.programs import require
 from tests.support.raw_http import raw
 from tests.support.service import Running, serving, wait_for
 
@@ -30,7 +30,7 @@ def secured(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Running]:
 
 def test_told_to_use_https(secured: Running) -> None:
     """curl http://… gets a problem that names https."""
-    command = [need("curl", "curl"), "--silent", "--include", secured.url.replace("https://", "http://")]
+    command = [require("curl"), "--silent", "--include", secured.url.replace("https://", "http://")]
     told = subprocess.run(command, check=True, capture_output=True, text=True).stdout
     head, _, body = told.partition("\n\n")
     assert head.startswith("HTTP/1.1 400 ")

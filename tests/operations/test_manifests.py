@@ -10,7 +10,7 @@ import httpx
 import kubernetes_validate
 import pytest
 
-from messaging_api.server import GRACE
+from messaging_api.server.listener import GRACE
 from messaging_api.settings.server import Settings
 from tests.support.manifests import FOLDER, Manifest, Place, manifests, pod, reaches
 from tests.support.programs import require

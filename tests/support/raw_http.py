@@ -3,6 +3,7 @@
 import contextlib
 import io
 import socket
+import struct
 from collections.abc import Iterator
 from http.client import HTTPMessage, parse_headers
 from typing import NamedTuple

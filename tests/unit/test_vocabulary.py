@@ -41,8 +41,8 @@ def defined_names(tree: ast.AST) -> Iterator[str]:
                 yield node.id
             case ast.Attribute(value=ast.Name(id="self"), ctx=ast.Store()):
                 yield node.attr
-            case ast.alias(asname=str()):
-                yield node.asname
+            case ast.alias(asname=str(asname)):
+                yield asname
 
 
 def words(name: str) -> set[str]:
