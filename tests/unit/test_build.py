@@ -1,6 +1,8 @@
 """What the build of the package generates: the contract and the page /docs."""
 
 import json
+from collections.abc import Iterator
+from typing import Any
 
 import jsonschema
 import msgspec
@@ -47,3 +49,17 @@ def test_references_resolve() -> None:
         found = contract()
         for step in path.split("/"):
             found = found[step]
+
+
+def nulls(node: Any, path: str = "") -> Iterator[str]:
+    """Yield the path of each null in a part of the contract, except for defaults."""
+    if isinstance(node, dict | list):
+        for key, value in node.items() if isinstance(node, dict) else enumerate(node):
+            yield from nulls(value, f"{path}/{key}")
+    elif node is None and not path.endswith("/default"):
+        yield path
+
+
+def test_no_description_is_cut_off() -> None:
+    """An unquoted text between braces ends at a comma in YAML; the rest becomes a key without a value."""
+    assert list(nulls(contract())) == []
