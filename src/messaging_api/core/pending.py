@@ -12,7 +12,8 @@ from typing import Any, Final, Generic, TypeVar
 
 Result = TypeVar("Result")
 
-_UNRESOLVED: Final[Any] = object()
+UNRESOLVED: Final[Any] = object()
+"""The outcome while there is none."""
 _driven = False
 """Whether the code that runs now belongs to a coroutine that a `Driver` runs."""
 
@@ -24,16 +25,16 @@ class Pending(Generic[Result]):
 
     def __init__(self) -> None:
         self._callback: Callable[[Pending[Result]], None] | None = None
-        self._outcome: Result | BaseException = _UNRESOLVED
+        self._outcome: Result | BaseException = UNRESOLVED
 
     @property
     def wanted(self) -> bool:
         """Return whether the result is still missing and somebody waits for it."""
-        return self._outcome is _UNRESOLVED
+        return self._outcome is UNRESOLVED
 
     def resolve(self, outcome: Result | BaseException) -> None:
         """Set the result, or the exception to raise, and resume the waiter. Does nothing when it was set before."""
-        if self._outcome is _UNRESOLVED:
+        if self._outcome is UNRESOLVED:
             self._outcome = outcome
             if self._callback is not None:
                 self._callback(self)
@@ -46,7 +47,7 @@ class Pending(Generic[Result]):
     def on_result(self, callback: "Callable[[Pending[Result]], None]") -> None:
         """Call `callback` once there is a result: at once if there is one."""
         self._callback = callback
-        if self._outcome is not _UNRESOLVED:
+        if self._outcome is not UNRESOLVED:
             callback(self)
 
     def outcome(self) -> Result | BaseException:
@@ -71,7 +72,7 @@ class Pending(Generic[Result]):
             self.abandon()
 
     def __await__(self) -> "Generator[Any, None, Result]":
-        if self._outcome is _UNRESOLVED:
+        if self._outcome is UNRESOLVED:
             if not _driven:
                 return (yield from self.as_future())
             try:

@@ -13,7 +13,7 @@ from functools import lru_cache
 from ipaddress import IPv6Address, ip_address
 from typing import Literal, NamedTuple, Protocol, get_args
 
-from messaging_api.core.pending import Pending
+from messaging_api.core.pending import UNRESOLVED, Pending
 from messaging_api.errors import LimitReached, StoreError
 
 Kind = Literal["create", "read", "miss"]
@@ -143,7 +143,7 @@ class RateLimiter:
         remaining = self._limit_of[add] - added + behind
         if remaining < 0:
             raise self._reject(client, add, added_left)
-        return add, remaining, _seconds(added_left)
+        return add, remaining, (added_left + 999) // 1000
 
     def _reject(self, client: bytes, kind: Kind, left: int) -> LimitReached:
         rejected = self._rejected[kind]
@@ -178,7 +178,9 @@ class RateLimitCheck(PendingCount):
     __slots__ = ("_enforced", "_limiter", "quota")
 
     def __init__(self, limiter: RateLimiter, request: CountRequest) -> None:
-        super().__init__(request)
+        self._callback = None  # as the base classes: calls of their own would cost a tenth of a read
+        self._outcome = UNRESOLVED
+        self.request = request
         self._limiter = limiter
         self._enforced = False
         self.quota: Quota | None = None
@@ -194,22 +196,26 @@ class RateLimitCheck(PendingCount):
 
     def result(self) -> Counted:
         """Hold the counts against the limits. Raises LimitReached."""
-        outcome = self.outcome()
-        if isinstance(outcome, StoreError):
-            if not self._enforced:
-                self._limiter.on_failure(outcome)
+        outcome = self._outcome
+        if not isinstance(outcome, tuple):
+            return self._without_counts(outcome)
+        if not self._enforced:
             self._enforced = True
-            return WindowCounts(), 0
-        counted = super().result()
-        if self._enforced:
-            return counted
-        self._enforced = True
-        try:
-            self.quota = self._limiter.enforce(self.request, *counted)
-        except LimitReached as error:
-            self.quota = (error.kind, 0, error.seconds)
-            raise
-        return counted
+            counts, behind = outcome
+            try:
+                self.quota = self._limiter.enforce(self.request, counts, behind)
+            except LimitReached as error:
+                self.quota = (error.kind, 0, error.seconds)
+                raise
+        return outcome
+
+    def _without_counts(self, error: BaseException) -> Counted:
+        if not isinstance(error, StoreError):
+            raise error
+        if not self._enforced:
+            self._enforced = True
+            self._limiter.on_failure(error)
+        return WindowCounts(), 0
 
     async def record_miss(self) -> None:
         """Count that nothing was found. Raises LimitReached when that was one too many: exactly `miss` are told so."""

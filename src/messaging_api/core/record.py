@@ -39,6 +39,10 @@ class StoredMessage(NamedTuple):
         return "read" if self.reads_left == 0 else "burned"
 
 
+_new = tuple.__new__
+"""Makes a named tuple in a third of the time that its class takes."""
+
+
 def associated_data(reads: int | None, expires_at: int) -> bytes:
     """Return the associated data of a message's box (AEAD, RFC 5116)."""
     return _associated_data.pack(reads or 0, expires_at)
@@ -52,10 +56,8 @@ def pack(reads: int | None, expires_at: int, box: bytes) -> bytes:
 def unpack(value: bytes) -> StoredMessage:
     """Take a record apart: one from `pack`, perhaps changed by `after_read` or `tombstone`."""
     reads, left, expires_at = _head.unpack_from(value)
-    return (
-        StoredMessage(reads, left, expires_at, value[HEAD:])
-        if reads
-        else StoredMessage(None, None, expires_at, value[HEAD:])
+    return _new(
+        StoredMessage, (reads, left, expires_at, value[HEAD:]) if reads else (None, None, expires_at, value[HEAD:])
     )
 
 

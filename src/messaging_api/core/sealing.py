@@ -42,7 +42,7 @@ def derive(secret: bytes, purpose: "blake2b") -> Keyring:
     hasher = purpose.copy()
     hasher.update(secret)
     digest = hasher.digest()
-    return Keyring(digest[:16], digest[16:])
+    return tuple.__new__(Keyring, (digest[:16], digest[16:]))  # a third of the time that the class takes
 
 
 def seal(key: bytes, plain: bytes, associated_data: bytes) -> bytes:

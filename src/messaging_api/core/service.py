@@ -51,11 +51,8 @@ class ReceiptStatus(NamedTuple):
     tag: str
 
 
-class FoundMessage(NamedTuple):
-    """A message that is there, and the key that opens it."""
-
-    stored: StoredMessage
-    keyring: Keyring
+FoundMessage = tuple[StoredMessage, Keyring]
+"""A message that is there, and the keys that its link gives."""
 
 
 class FoundReceipt(NamedTuple):
@@ -108,7 +105,7 @@ class Service:
         A malformed id takes the same way, and the same time, as an id that nobody has.
         """
         keyring = derive(parse_id(message_id) or message_id.encode(errors="replace"), MESSAGE)
-        return FoundMessage(self._readable(await self._store.look(keyring.locator)), keyring)
+        return self._readable(await self._store.look(keyring.locator)), keyring
 
     async def open(self, found: FoundMessage, *, confirmed: bool, consume: bool = True) -> OpenedMessage:
         """Hand over a message, and count a read if its reads are limited.

@@ -85,9 +85,11 @@ def _slots() -> Iterator[_Key]:
 SLOT: dict[_Key, int] = {key: slot for slot, key in enumerate(_slots())}
 _DURATION = {route: SLOT["duration", route, "0"] for route in ROUTES}
 _REQUEST = {
-    (route, method, status): SLOT["messaging_requests", route, method, str(status)]
+    (route, method, status): (SLOT["messaging_requests", route, method, str(status)], _DURATION[route])
     for route, method, status in itertools.product(ROUTES, METHODS, STATUSES)
 }
+"""The slots of a response: of its counter, and of the first bucket of its route's durations."""
+_SUM = len(LATENCY_BUCKETS) + 1
 _BATCH = SLOT["batch", "0"]
 _EXPIRED_UNREAD = SLOT["messaging_messages", "expired_unread"]
 
@@ -104,10 +106,11 @@ class ProcessMetrics:
 
     def answered(self, route: str, method: str, status: int, seconds: float) -> None:
         """Count a response and its duration, which is summed up in µs."""
-        numbers, first = self._numbers, _DURATION[route]
-        numbers[_REQUEST[route, method, status]] += 1
+        numbers = self._numbers
+        counter, first = _REQUEST[route, method, status]
+        numbers[counter] += 1
         numbers[first + bisect_left(LATENCY_BUCKETS, seconds)] += 1
-        numbers[first + len(LATENCY_BUCKETS) + 1] += int(seconds * 1e6)
+        numbers[first + _SUM] += int(seconds * 1e6)
 
     def expired_unread(self, messages: int) -> None:
         """Count messages that expired without a read."""

@@ -96,11 +96,11 @@ class TracedBatcher(Batcher[Any, Any]):
     """A Batcher with a span for each operation, from its submission to its result."""
 
     def __init__(self, tracer: Tracer, run: Callable[[Batch], None], observe: Callable[[int], None]) -> None:
-        super().__init__(run, observe)
+        super().__init__(run, observe, self._begin_span)
         self._tracer = tracer
         self._spans: list[Span] = []
 
-    def _pending(self, operation: object) -> PendingOperation[Any, Any]:
+    def _begin_span(self, operation: object) -> PendingOperation[Any, Any]:
         if not get_current_span().get_span_context().is_valid:  # a sweep, say, belongs to no request
             return PendingOperation(operation)
         span = self._tracer.start_span("store", kind=SpanKind.CLIENT)

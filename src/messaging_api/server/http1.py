@@ -10,6 +10,7 @@ from typing import Any, cast
 
 from messaging_api.core.pending import Driver
 from messaging_api.errors import IncompleteBody, Overloaded
+from messaging_api.server.body import EMPTY
 from messaging_api.server.early_responses import Rejection, error_bytes
 from messaging_api.server.exchange import Exchange
 from messaging_api.server.load import WorkerLoad
@@ -149,19 +150,18 @@ class HttpConnection(asyncio.Protocol):
             self._respond(as_json(problem_of(Overloaded())))
 
     def _respond(self, outcome: Response | BaseException) -> None:
-        exchange = self._end_exchange()
-        transport = self._transport
+        exchange, transport, load = self._serving, self._transport, self._load
+        self._end_exchange()
         if exchange is None or transport.is_closing():
             return
         response = outcome if isinstance(outcome, Response) else self._failed(outcome)
-        queued = self._queue
-        last = self._input_closed and not queued and self._rejection is None
+        last = self._input_closed and not self._queue and self._rejection is None
         close = response.close or last or self._stopping or not exchange.keep_alive
-        request, load = exchange.request, self._load
+        request = exchange.request
         transport.write(encode(response, request.request_id, load.date, self._secure, close, request.method == "HEAD"))
         if close:
             self._close()
-        elif queued:  # other connections come in between
+        elif self._queue:  # other connections come in between
             asyncio.get_running_loop().call_soon(self._serve_next)
         elif self._rejection is not None or self._input_closed or not self._reading:
             self._finish_input()
@@ -175,12 +175,12 @@ class HttpConnection(asyncio.Protocol):
         response.close = True
         return response
 
-    def _end_exchange(self) -> Exchange | None:
+    def _end_exchange(self) -> None:
         exchange, self._serving = self._serving, None
         if exchange is not None:
             self._load.in_flight -= 1
-            exchange.body.drop()
-        return exchange
+            if exchange.body is not EMPTY:
+                exchange.body.drop()
 
     def _finish_input(self) -> None:
         """Do what remains when every request that came is answered."""

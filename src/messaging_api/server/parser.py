@@ -34,6 +34,8 @@ class RequestParser:
         self._secure = secure
         self._parser = httptools.HttpRequestParser(self)
         self._url = b""
+        self._host = b""
+        """The host of the last request, which need not be checked again."""
         self._headers: head.Headers = {}
         self._head_size = self._repeated = 0
         self._framing = 0
@@ -49,28 +51,27 @@ class RequestParser:
     def feed(self, data: bytes) -> None:
         """Parse `data`. Raises Rejection; nothing must be fed after that."""
         self._message_ended = False
-        rest: bytes | None = data
-        while rest is not None:
-            rest = self._parse(rest)
-        if self.in_head and not self._message_ended:
-            self._head_size += len(data)
-            if self._head_size > MAX_HEAD:
-                raise Rejection(HeadTooLarge(MAX_HEAD, MAX_HEADER_LINES), "head_too_large")
-        elif self.receiving is not None:
-            self._framing += len(data)
-            if self._framing > MAX_HEAD:  # httptools keeps a trailer until it is complete
-                raise Rejection(InvalidRequest("The chunk extensions and trailers are too long."), "malformed")
-
-    def _parse(self, data: bytes) -> bytes | None:
-        """Parse `data`; return what must be parsed next if a request in it offers to switch protocols."""
         try:
             self._parser.feed_data(data)
         except httptools.HttpParserUpgrade as upgrade:
-            return self._without_upgrade() + data[upgrade.args[0] :]
+            self.feed(self._without_upgrade() + data[upgrade.args[0] :])
+            return
         except httptools.HttpParserError as error:
             if not self.ended:  # what follows the last request does not matter
                 raise _rejection(error) from None
-        return None
+        if self.in_head or self.receiving is not None:
+            self._check_size(len(data))
+
+    def _check_size(self, size: int) -> None:
+        """Limit the head, and what is no data of a chunked body, after `size` more bytes."""
+        if self.in_head and not self._message_ended:
+            self._head_size += size
+            if self._head_size > MAX_HEAD:
+                raise Rejection(HeadTooLarge(MAX_HEAD, MAX_HEADER_LINES), "head_too_large")
+        elif self.receiving is not None:
+            self._framing += size
+            if self._framing > MAX_HEAD:  # httptools keeps a trailer until it is complete
+                raise Rejection(InvalidRequest("The chunk extensions and trailers are too long."), "malformed")
 
     def close(self) -> None:
         """Let go of what holds this parser in turn, so that it does not wait for the garbage collector."""
@@ -124,8 +125,11 @@ class RequestParser:
         elif b"content-length" in headers:
             body = self._body(int(headers[b"content-length"]))
         path, query, authority = head.split_target(self._url)
-        host = head.host_of(headers, authority, required=modern)
-        path = unquote(path) if "%" in path else path
+        host = headers.get(b"host")
+        if host is None or host != self._host or authority is not None:
+            self._host = host = head.host_of(headers, authority, required=modern)
+        if "%" in path:
+            path = unquote(path)
         request_id = next(load.request_ids)
         request = Request(method.decode(), path, query, headers, body, host, self._peer, self._secure, request_id)
         expects_continue = b"expect" in headers and modern and headers[b"expect"].lower() == b"100-continue"
