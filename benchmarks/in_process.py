@@ -28,6 +28,7 @@ from messaging_api.server.http1 import HttpConnection
 from messaging_api.server.load import WorkerLoad
 from messaging_api.settings.server import load
 from messaging_api.stores import StoreOptions, open_store
+from messaging_api.web.routes import LABELS
 
 _TEXT = json.dumps({"message": "0123456789abcdef" * 64}).encode()
 _HEAD = b"Host: 127.0.0.1:43210\r\nAccept: application/json\r\n"
@@ -106,7 +107,7 @@ def _service(url: str, logs: Path) -> Server:
     """Build the service with everything on; limits are counted, but never reached."""
     limits = dict.fromkeys(("limit_create", "limit_read", "limit_miss"), "1000000")
     settings, _ = load({"store": url, **limits}, {})
-    row = SharedMetrics(1).workers[0]
+    row = SharedMetrics(1, LABELS).workers[0]
     logger = JsonLogger(DailyFile(str(logs), 1))
     audit, store = AuditLog(logger, row), open_store(url, now_ms, StoreOptions(60))
     app = create_app(settings, store, audit, logger, row)

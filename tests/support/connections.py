@@ -9,6 +9,7 @@ from messaging_api.observability.metrics import ProcessMetrics, SharedMetrics
 from messaging_api.server.http1 import Application, HttpConnection
 from messaging_api.server.load import WorkerLoad
 from messaging_api.web.responses import HeaderBlock, Response
+from messaging_api.web.routes import LABELS
 from messaging_api.web.types import Request
 
 GET = b"GET / HTTP/1.1\r\nHost: x\r\n\r\n"
@@ -24,7 +25,7 @@ def worker_load(
     max_connections: int = 10, max_in_flight: int = 10, max_held: int = 1 << 20
 ) -> tuple[WorkerLoad, ProcessMetrics]:
     """Return limits of a worker, and the metrics that its rejections are counted in."""
-    metrics = SharedMetrics(1).workers[0]
+    metrics = SharedMetrics(1, LABELS).workers[0]
     return WorkerLoad(
         AuditLog(JsonLogger(None, console=-1), metrics), max_connections, max_in_flight, max_held
     ), metrics

@@ -10,11 +10,12 @@ from messaging_api.observability.audit import MANY_CLIENTS, MAX_DISTINCT, AuditL
 from messaging_api.observability.logging import JsonLogger
 from messaging_api.observability.metrics import ProcessMetrics, SharedMetrics
 from messaging_api.observability.rotating_file import NAME, DailyFile
+from messaging_api.web.routes import LABELS
 
 
 @pytest.fixture
 def metrics() -> ProcessMetrics:
-    return SharedMetrics(1).workers[0]
+    return SharedMetrics(1, LABELS).workers[0]
 
 
 @pytest.fixture

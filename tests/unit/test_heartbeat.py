@@ -9,11 +9,12 @@ from messaging_api.observability.audit import AuditLog
 from messaging_api.observability.metrics import SharedMetrics
 from messaging_api.runtime import heartbeat
 from messaging_api.server.load import ServedConnection, WorkerLoad
+from messaging_api.web.routes import LABELS
 
 
 def test_heartbeat_goes_on_when_the_loop_wakes_early(monkeypatch: pytest.MonkeyPatch) -> None:
     """A sleep that ends before its time is no lag, and the heartbeat goes on; it holds the figures of the load."""
-    row = SharedMetrics(1).workers[0]
+    row = SharedMetrics(1, LABELS).workers[0]
     load = WorkerLoad(cast("AuditLog", None), 10, 10, 100, in_flight=3)
     load.connections |= {cast("ServedConnection", name) for name in ("one", "other")}
     beats = 0

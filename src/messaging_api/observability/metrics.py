@@ -7,10 +7,9 @@ to the supervisor, so the row of a worker outlasts its death. `web/prometheus.py
 import itertools
 import mmap
 from bisect import bisect_left
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from typing import NamedTuple
 
-ROUTES = ("/", "/msg", "/receipt", "/openapi.json", "/docs", "/assets", "other")
 METHODS = ("GET", "HEAD", "POST", "DELETE", "other")
 STATUSES = (200, 400, 401, 403, 404, 405, 408, 413, 415, 422, 428, 429, 431, 500, 501, 503, 507)
 REJECTION_REASONS = (
@@ -44,34 +43,49 @@ class Counter(NamedTuple):
     labels: dict[str, tuple[str, ...]]
 
 
-COUNTERS = (
-    Counter(
-        "messaging_requests",
-        "Responses sent.",
-        {"route": ROUTES, "method": METHODS, "status": tuple(map(str, STATUSES))},
-    ),
-    Counter(
-        "messaging_messages",
-        "Events in the life of messages.",
-        {"event": ("created", "read", "burned", "expired_unread")},
-    ),
-    Counter("messaging_store_failures", "Failed operations of the store.", {"reason": ("unavailable", "full")}),
-    Counter("messaging_refusals", "Rejected requests and connections.", {"reason": REJECTION_REASONS}),
-    Counter("messaging_uncounted", "Requests admitted without a count, because the counters did not answer.", {}),
-    Counter("messaging_log_failures", "Writes to the log file that failed.", {}),
-    Counter("messaging_process_restarts", "Processes that died and were started again.", {}),
-)
+def counters(routes: Sequence[str]) -> tuple[Counter, ...]:
+    """Return all counters of a service with these routes."""
+    requests = {"route": tuple(routes), "method": METHODS, "status": tuple(map(str, STATUSES))}
+    events = ("created", "read", "burned", "expired_unread")
+    return (
+        Counter("messaging_requests", "Responses sent.", requests),
+        Counter("messaging_messages", "Events in the life of messages.", {"event": events}),
+        Counter("messaging_store_failures", "Failed operations of the store.", {"reason": ("unavailable", "full")}),
+        Counter("messaging_refusals", "Rejected requests and connections.", {"reason": REJECTION_REASONS}),
+        Counter("messaging_uncounted", "Requests admitted without a count, because the counters did not answer.", {}),
+        Counter("messaging_log_failures", "Writes to the log file that failed.", {}),
+        Counter("messaging_process_restarts", "Processes that died and were started again.", {}),
+    )
+
+
 GAUGES = ("heartbeat", "draining", "connections", "in_flight", "lag_us", "cpu_ms", "resident_bytes")
 """Numbers that are set, not counted. Units: `heartbeat` monotonic seconds, `lag_us` µs of delay, `cpu_ms` ms of CPU."""
 
 _Key = tuple[str, ...]
 
 
-def _slots() -> Iterator[_Key]:
-    for counter in COUNTERS:
+class Layout:
+    """The place of each number in the row of a process, for a service with these `routes`."""
+
+    def __init__(self, routes: Sequence[str]) -> None:
+        self.slots: dict[_Key, int] = {key: slot for slot, key in enumerate(_keys(routes))}
+        self.responses = {
+            (route, method, status): (
+                self.slots["messaging_requests", route, method, str(status)],
+                self.slots["duration", route, "0"],
+            )
+            for route, method, status in itertools.product(routes, METHODS, STATUSES)
+        }
+        """The slots of a response: of its counter, and of the first bucket of its route's durations."""
+        self.batch = self.slots["batch", "0"]
+        self.expired_unread = self.slots["messaging_messages", "expired_unread"]
+
+
+def _keys(routes: Sequence[str]) -> Iterator[_Key]:
+    for counter in counters(routes):
         for values in itertools.product(*counter.labels.values()):
             yield (counter.name, *values)
-    for route in ROUTES:
+    for route in routes:
         for bucket in range(len(LATENCY_BUCKETS) + 1):
             yield ("duration", route, str(bucket))
         yield ("duration", route, "sum")
@@ -82,65 +96,62 @@ def _slots() -> Iterator[_Key]:
         yield (gauge,)
 
 
-SLOT: dict[_Key, int] = {key: slot for slot, key in enumerate(_slots())}
-_DURATION = {route: SLOT["duration", route, "0"] for route in ROUTES}
-_REQUEST = {
-    (route, method, status): (SLOT["messaging_requests", route, method, str(status)], _DURATION[route])
-    for route, method, status in itertools.product(ROUTES, METHODS, STATUSES)
-}
-"""The slots of a response: of its counter, and of the first bucket of its route's durations."""
-_SUM = len(LATENCY_BUCKETS) + 1
-_BATCH = SLOT["batch", "0"]
-_EXPIRED_UNREAD = SLOT["messaging_messages", "expired_unread"]
+_DURATION_SUM = len(LATENCY_BUCKETS) + 1
+_BATCH_SUM = len(BATCH_SIZE_BUCKETS) + 1
+"""Offsets of the sums, behind the buckets."""
 
 
 class ProcessMetrics:
-    """The metrics of one process."""
+    """The metrics of one process: its row of `numbers`."""
 
-    def __init__(self, numbers: memoryview) -> None:
+    def __init__(self, numbers: memoryview, layout: Layout) -> None:
         self._numbers = numbers
+        self._layout = layout
+        self._responses = layout.responses
 
     def count(self, *key: str) -> None:
         """Add one to a counter; `key` is its name and its label values in order."""
-        self._numbers[SLOT[key]] += 1
+        self._numbers[self._layout.slots[key]] += 1
 
     def answered(self, route: str, method: str, status: int, seconds: float) -> None:
         """Count a response and its duration, which is summed up in µs."""
         numbers = self._numbers
-        counter, first = _REQUEST[route, method, status]
+        counter, first = self._responses[route, method, status]
         numbers[counter] += 1
         numbers[first + bisect_left(LATENCY_BUCKETS, seconds)] += 1
-        numbers[first + _SUM] += int(seconds * 1e6)
+        numbers[first + _DURATION_SUM] += int(seconds * 1e6)
 
     def expired_unread(self, messages: int) -> None:
         """Count messages that expired without a read."""
-        self._numbers[_EXPIRED_UNREAD] += messages
+        self._numbers[self._layout.expired_unread] += messages
 
     def batch(self, size: int) -> None:
         """Count a batch of `size` operations: one round trip to the store, or one transaction."""
-        self._numbers[_BATCH + min((size - 1).bit_length(), len(BATCH_SIZE_BUCKETS))] += 1
-        self._numbers[_BATCH + len(BATCH_SIZE_BUCKETS) + 1] += size
+        first = self._layout.batch
+        self._numbers[first + min((size - 1).bit_length(), len(BATCH_SIZE_BUCKETS))] += 1
+        self._numbers[first + _BATCH_SUM] += size
 
     def put(self, name: str, value: int) -> None:
         """Set a gauge."""
-        self._numbers[SLOT[(name,)]] = value
+        self._numbers[self._layout.slots[(name,)]] = value
 
     def get(self, *key: str) -> int:
         """Return the current number; see `count` for `key`."""
-        number: int = self._numbers[SLOT[key]]
+        number: int = self._numbers[self._layout.slots[key]]
         return number
 
 
 class SharedMetrics:
     """The metrics of all processes, made before they are forked.
 
-    `supervisor` and `ops` belong to these two processes, `workers` to each worker.
+    `supervisor` and `ops` belong to these two processes, `workers` to each worker. `routes` are the labels of routes.
     """
 
-    def __init__(self, workers: int) -> None:
-        width = len(SLOT)
+    def __init__(self, workers: int, routes: Sequence[str]) -> None:
+        layout = Layout(routes)
+        width = len(layout.slots)
         numbers = memoryview(mmap.mmap(-1, (workers + 2) * width * 8)).cast("Q")
-        self._all = [ProcessMetrics(numbers[start : start + width]) for start in range(0, len(numbers), width)]
+        self._all = [ProcessMetrics(numbers[start : start + width], layout) for start in range(0, len(numbers), width)]
         self.supervisor, self.ops, *self.workers = self._all
 
     def total(self, *key: str) -> int:

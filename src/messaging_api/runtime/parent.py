@@ -15,6 +15,7 @@ from messaging_api.server.sockets import bind, raise_descriptors
 from messaging_api.server.tls import ReloadingCertificate
 from messaging_api.settings.server import Settings
 from messaging_api.stores.sqlite.shared_counters import SharedCounters
+from messaging_api.web.routes import LABELS
 
 SPARE_DESCRIPTORS = 64
 """Open files that a process needs besides its connections: store, log, pipes."""
@@ -34,7 +35,7 @@ class ParentProcess:
             bind(settings.host, settings.redirect_port) if settings.redirect_port else None,
             bind(settings.ops_host, settings.ops_port),
         )
-        self._metrics = SharedMetrics(settings.workers)
+        self._metrics = SharedMetrics(settings.workers, LABELS)
         self._inherited = Inherited(
             settings, self._sockets, certificate, self._metrics, SharedCounters(), start_tracing
         )

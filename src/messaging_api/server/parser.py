@@ -51,15 +51,17 @@ class RequestParser:
     def feed(self, data: bytes) -> None:
         """Parse `data`. Raises Rejection; nothing must be fed after that."""
         self._message_ended = False
+        again = None
         try:
             self._parser.feed_data(data)
         except httptools.HttpParserUpgrade as upgrade:
-            self.feed(self._without_upgrade() + data[upgrade.args[0] :])
-            return
+            again = self._without_upgrade() + data[upgrade.args[0] :]
         except httptools.HttpParserError as error:
             if not self.ended:  # what follows the last request does not matter
                 raise _rejection(error) from None
-        if self.in_head or self.receiving is not None:
+        if again is not None:  # outside of the handler: an error in it would be taken for the cause of the next
+            self.feed(again)
+        elif self.in_head or self.receiving is not None:
             self._check_size(len(data))
 
     def _check_size(self, size: int) -> None:

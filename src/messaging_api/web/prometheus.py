@@ -18,7 +18,8 @@ from prometheus_client.core import (
 from messaging_api import __version__
 from messaging_api.core.store import Stats, Store
 from messaging_api.errors import StoreError
-from messaging_api.observability.metrics import BATCH_SIZE_BUCKETS, COUNTERS, LATENCY_BUCKETS, ROUTES, SharedMetrics
+from messaging_api.observability.metrics import BATCH_SIZE_BUCKETS, LATENCY_BUCKETS, SharedMetrics, counters
+from messaging_api.web.routes import LABELS
 
 STALE = 10.0
 """Seconds without a sign of life after which a process counts as stuck."""
@@ -27,8 +28,8 @@ STALE = 10.0
 class PrometheusExporter:
     """`kind` is the store's, as in its address; `clock`, in seconds, the monotonic one that heartbeats are told by."""
 
-    def __init__(self, board: SharedMetrics, store: Store, kind: str, clock: Callable[[], float]) -> None:
-        self._board = board
+    def __init__(self, metrics: SharedMetrics, store: Store, kind: str, clock: Callable[[], float]) -> None:
+        self._metrics = metrics
         self._store = store
         self._kind = kind
         self._clock = clock
@@ -36,7 +37,7 @@ class PrometheusExporter:
 
     def stuck(self) -> int:
         """How many workers give no sign of life."""
-        return sum(self._clock() - row.get("heartbeat") > STALE for row in self._board.workers)
+        return sum(self._clock() - row.get("heartbeat") > STALE for row in self._metrics.workers)
 
     async def text(self) -> bytes:
         """Prometheus text format 0.0.4."""
@@ -45,12 +46,12 @@ class PrometheusExporter:
         return generate_latest(registry)
 
     def _service(self) -> Iterator[Metric]:
-        total = self._board.total
+        total = self._metrics.total
         info = {"version": __version__, "python": platform.python_version(), "store": self._kind}
         yield InfoMetricFamily("messaging_build", "What runs here.", value=info)
         yield _gauge("messaging_start_time_seconds", "When the service started.", self._started)
-        yield _gauge("messaging_draining", "1 when it is about to stop.", self._board.supervisor.get("draining"))
-        for counter in COUNTERS:
+        yield _gauge("messaging_draining", "1 when it is about to stop.", self._metrics.supervisor.get("draining"))
+        for counter in counters(LABELS):
             family = CounterMetricFamily(counter.name, counter.meaning, labels=list(counter.labels))
             for values in itertools.product(*counter.labels.values()):
                 number = total(counter.name, *values)
@@ -58,13 +59,13 @@ class PrometheusExporter:
                     family.add_metric(values, number)
             yield family
         durations = HistogramMetricFamily("messaging_request_duration_seconds", "Time to answer.", labels=["route"])
-        for route in ROUTES:
-            _fill(durations, self._board, LATENCY_BUCKETS, "duration", route, unit=1e-6)
+        for route in LABELS:
+            _fill(durations, self._metrics, LATENCY_BUCKETS, "duration", route, unit=1e-6)
         yield durations
         batches = HistogramMetricFamily(
             "messaging_store_batch_size", "Operations in one round trip to the store, or one transaction."
         )
-        _fill(batches, self._board, BATCH_SIZE_BUCKETS, "batch")
+        _fill(batches, self._metrics, BATCH_SIZE_BUCKETS, "batch")
         yield batches
         yield _gauge("messaging_requests_in_flight", "Requests being served, seen once a second.", total("in_flight"))
         yield from self._workers()
@@ -81,7 +82,7 @@ class PrometheusExporter:
             ),
         )
         up = _by_worker("messaging_worker_up", "1 when it gives signs of life.")
-        for n, row in enumerate(self._board.workers):
+        for n, row in enumerate(self._metrics.workers):
             up.add_metric([str(n)], self._clock() - row.get("heartbeat") <= STALE)
             for family, name, unit in families:
                 family.add_metric([str(n)], row.get(name) * unit)
@@ -131,10 +132,10 @@ def _by_worker(name: str, meaning: str) -> GaugeMetricFamily:
 
 
 def _fill(
-    family: HistogramMetricFamily, board: SharedMetrics, upper_limits: Iterable[float], *key: str, unit: float = 1
+    family: HistogramMetricFamily, metrics: SharedMetrics, upper_limits: Iterable[float], *key: str, unit: float = 1
 ) -> None:
     """Add the histogram that lies at `key`, its last element being the label's value if there is one."""
     names = [*map(str, upper_limits), "+Inf"]
-    counts = [board.total(*key, str(bucket)) for bucket in range(len(names))]
+    counts = [metrics.total(*key, str(bucket)) for bucket in range(len(names))]
     buckets = list(zip(names, map(float, itertools.accumulate(counts)), strict=True))
-    family.add_metric(list(key[1:]), buckets, board.total(*key, "sum") * unit)
+    family.add_metric(list(key[1:]), buckets, metrics.total(*key, "sum") * unit)
