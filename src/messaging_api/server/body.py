@@ -106,8 +106,10 @@ class Body:
             self._rest.resolve(BodyTooLong())
 
     def fail(self, error: MessagingError) -> None:
-        """Note that the rest will not come: whoever begins to read gets `error`."""
+        """Note that the rest will not come: whoever reads the body gets `error`."""
         self._error = error
+        if self._rest is not None:
+            self._rest.resolve(error)
 
     def finish(self) -> None:
         """Note that all of it is there."""

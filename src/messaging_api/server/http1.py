@@ -192,21 +192,19 @@ class HttpConnection(asyncio.Protocol):
             self._resume_reading()
 
     def _reject(self, rejection: Rejection) -> None:
-        """Take no more input. The rejection is sent after the responses that are due (RFC 9112, section 9.3.2)."""
+        """Take no more input.
+
+        The rejection is sent after the responses that are due (RFC 9112, section 9.3.2). A request whose own body is
+        broken is answered by its handler, or was answered before.
+        """
         self._input_closed = True
         broken = self._parser.receiving
-        if broken is not None and broken is self._serving:
-            if not broken.body.awaited:  # it has not asked for its body, so it is answered by itself
-                self._record(rejection.reason)
-                broken.body.fail(rejection.error)
-                return
-            self._driver.close()
-            self._end_exchange()
-        elif broken is not None and broken in self._queue:
+        if broken is not None and broken in self._queue:
             self._queue.remove(broken)
             broken.body.drop()
-        elif broken is not None:  # it was answered before its body was complete
+        elif broken is not None:
             self._record(rejection.reason)
+            broken.body.fail(rejection.error)
             return
         self._rejection = rejection
 
