@@ -205,6 +205,18 @@ def test_clients_that_take_nothing_hold_bounded_memory(tmp_path: Path) -> None:
         wait_for(lambda: connections(own) == 0)
 
 
+def test_what_was_refused_leaves_the_memory_at_once(tmp_path: Path) -> None:
+    """Five hundred refused requests of 200 KB each leave nothing behind that waits for the garbage collector."""
+    with serving(tmp_path, f"sqlite://{tmp_path}/m.db", "--workers", "1") as own:
+        httpx.get(own.url)
+        before = resident(own)
+        for n in range(500):
+            with raw(own.url) as (client,), contextlib.suppress(ConnectionError):
+                client.send((b"GET / HTTP/1.1\r\n\r\n" if n % 2 else b"\x00") + b"x" * 200_000)
+                client.wait_closed()
+        assert resident(own) - before <= 16
+
+
 @pytest.mark.parametrize("begin", [b"", b"0;x="], ids=["trailer", "extension"])
 def test_what_belongs_to_no_body_is_bounded(tmp_path: Path, begin: bytes) -> None:
     """A trailer, or an extension of a chunk, that does not end does not fill the memory: it is refused."""

@@ -75,7 +75,7 @@ async def converse(url: str, steps: Sequence[Step], tail: bytes, chance: random.
     async def send() -> None:
         data = b"".join(step.data for step in steps) + tail
         ends = sorted(chance.randrange(len(data) + 1) for _ in range(chance.randint(0, 6)))
-        with contextlib.suppress(ConnectionError):
+        with contextlib.suppress(OSError):  # the service may have closed the connection
             for start, end in zip([0, *ends], [*ends, len(data)], strict=True):
                 writer.write(data[start:end])
                 await writer.drain()

@@ -13,6 +13,11 @@ class Rejection(Exception):
         self.error = error
         self.reason = reason
 
+    def forget_frames(self) -> None:
+        """Let go of the frames that it passed: they hold what was received, and the connection that keeps this."""
+        for error in (self, self.error):
+            error.__traceback__ = error.__context__ = error.__cause__ = None
+
 
 def error_bytes(error: Exception, request_id: str, date: bytes, *, secure: bool) -> bytes:
     """Return the bytes of a response that tells `error` and ends the connection."""

@@ -198,6 +198,7 @@ class HttpConnection(asyncio.Protocol):
         broken is answered by its handler, or was answered before.
         """
         self._input_closed = True
+        rejection.forget_frames()
         broken = self._parser.receiving
         if broken is not None and broken in self._queue:
             self._queue.remove(broken)
