@@ -251,6 +251,17 @@ class TestPost:
         problem(client.post("/", files={"message": text.encode()}), 413)
         problem(client.post("/", content=text.encode(), headers={"content-type": "text/plain"}), 413)
 
+    @pytest.mark.parametrize("coding", ["gzip", "bogus"])
+    def test_compressed(self, client: httpx.Client, coding: str) -> None:
+        """A body with a content coding is 415, and the response says which one is accepted."""
+        headers = {"content-type": "text/plain", "content-encoding": coding}
+        answer = client.post("/", content=b"hello", headers=headers)
+        problem(answer, 415)
+        assert answer.headers["accept-encoding"] == "identity"
+        assert (
+            client.post("/", content=b"hello", headers={**headers, "content-encoding": "identity"}).status_code == 200
+        )
+
     def test_too_long_while_it_streams(self, client: httpx.Client) -> None:
         """A body without a length is refused once it is too long; a client that goes on sending is cut off."""
         begin = time.monotonic()
