@@ -73,7 +73,8 @@ class RedisServer:
 
     def _answers(self) -> bool:
         try:
-            return bool(self.client().ping())
+            with self.client() as client:
+                return bool(client.ping())
         except redis.AuthenticationError:
             return True
         except redis.ConnectionError:
