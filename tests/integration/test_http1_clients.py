@@ -171,6 +171,16 @@ def test_a_large_upload_gets_its_413(service: Running, upload: Upload) -> None:
     assert [upload(service.url) for _ in range(3)] == [413] * 3
 
 
+def test_a_slow_upload_gets_its_413(service: Running) -> None:
+    """A client that needs four seconds to send all, and reads nothing before, gets the response too."""
+    with raw(service.url) as (client,):
+        client.send(post(b"x" * 4_000_000)[:100_000])
+        for _ in range(39):
+            time.sleep(0.1)
+            client.send(b"x" * 100_000)
+        assert client.answer().status == 413
+
+
 def test_a_client_that_sends_for_ever_is_cut(service: Running) -> None:
     """After the 413 the connection stays open for some seconds only."""
     with raw(service.url) as (client,):
