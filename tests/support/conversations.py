@@ -34,7 +34,7 @@ class Step(NamedTuple):
 
 
 def parse(came: bytes, methods: Sequence[str]) -> list[Response]:
-    """Return the responses in `came` to requests with these methods; those to further requests are parsed too.
+    """Return the responses in `came` to requests with these methods, and the head of the next one if there are more.
 
     Interim responses are left out, as is one that is not complete.
     """
@@ -48,8 +48,11 @@ def parse(came: bytes, methods: Sequence[str]) -> list[Response]:
         came = rest
         if status[1].startswith(b"1"):
             continue
+        if len(found) == len(methods):  # to what method this is the response is not known
+            found.append(Response(int(status[1]), head, b"", close=False))
+            break
         close = _CLOSE.search(head + b"\r\n") is not None
-        to_head = len(found) < len(methods) and methods[len(found)] == "HEAD"
+        to_head = methods[len(found)] == "HEAD"
         size = 0 if to_head or length is None else int(length[1])
         if len(rest) < size:
             break

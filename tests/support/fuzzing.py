@@ -89,6 +89,7 @@ class Fuzzer:
 
     async def round(self, framed: list[Framed], wild: list[bytes], chance: random.Random) -> None:
         """Send one mix of them, then look after what it did."""
+        self._posted, self._asked = [], []
         await asyncio.gather(*(self._connection(framed, wild, chance) for _ in range(CONNECTIONS)))
         posted, asked, self._posted, self._asked = self._posted, self._asked, [], []
         steps = [self._get(path, text) for path, text in posted]
