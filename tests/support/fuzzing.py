@@ -91,7 +91,7 @@ class Fuzzer:
         """Send one mix of them, then look after what it did."""
         self._posted, self._asked = [], []
         await asyncio.gather(*(self._connection(framed, wild, chance) for _ in range(CONNECTIONS)))
-        posted, asked, self._posted, self._asked = self._posted, self._asked, [], []
+        posted, asked = self._posted, self._asked
         steps = [self._get(path, text) for path, text in posted]
         steps += [self._state(one, "read" if came else "available") for one, came in asked]
         for start in range(0, len(steps), 50):
