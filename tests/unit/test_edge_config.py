@@ -1,0 +1,93 @@
+"""The edge's own addresses and problems, against those of the service."""
+
+import json
+import re
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from messaging_api.web.problems import TABLE
+from messaging_api.web.responses import HSTS, SECURITY
+from messaging_api.web.routes import ADDRESSES, LABELS, OTHER
+
+EDGE = Path(__file__).parents[2] / "deploy" / "edge"
+
+
+def table(file: str, variable: str) -> list[tuple[str, str]]:
+    """Return the rows of nginx's map that sets `variable`, in their order."""
+    text = (EDGE / file).read_text(encoding="utf-8")
+    block = re.search(rf"^ *map [^;{{]+ \{variable} {{\n(.*?)^ *}}$", text, re.DOTALL | re.MULTILINE)
+    assert block is not None, variable
+    rows = re.findall(r"""^ *("[^"]*"|\S+) +("[^"]*"|'[^']*'|[^\s;]*);$""", block[1], re.MULTILINE)
+    assert len(rows) == len(block[1].splitlines())
+    return [(key.strip('"'), value.strip("\"'")) for key, value in rows]
+
+
+def mapped(rows: list[tuple[str, str]], value: str) -> str:
+    """Return what nginx's map makes of `value`: an equal key, else the first expression that matches, else default."""
+    given = dict(rows)
+    for key, result in rows:
+        if key == value or (key.startswith("~") and value not in given and re.search(key[1:], value)):
+            return result
+    return given["default"]
+
+
+PROBLEMS = [
+    *((key, json.loads(body)) for key, body in table("problems.conf", "$problem")),
+    ("403", json.loads(table("problems.conf", "$in_the_clear")[0][1])),
+]
+OWN_TITLES = {"refused": "The request looks like an attack", "unavailable": "The service cannot be reached"}
+
+
+@pytest.mark.parametrize("query", ["", "?", "?q=/docs"])
+@pytest.mark.parametrize("address", ADDRESSES, ids=lambda address: address.path)
+def test_logs_of_the_edge_name_each_address_as_the_service_does(address: Any, query: str) -> None:
+    """The label of the service's logs and metrics, without the id in the address."""
+    routes = table("nginx.conf", "$route")
+    assert mapped(routes, re.sub("{.*}", "x-1", address.path) + query) == address.label
+    assert {label for _, label in routes} == set(LABELS)
+    assert len(routes) == len(LABELS)
+
+
+@pytest.mark.parametrize("path", ["/msg", "/msg/x/y", "//msg/x", "/docs/", "/docsx", "/openapi-json", "/other", "*"])
+def test_logs_of_the_edge_name_no_address_that_does_not_exist(path: str) -> None:
+    """What the service does not serve has one label, so that no part of it gets into a log."""
+    assert mapped(table("nginx.conf", "$route"), path) == OTHER
+
+
+@pytest.mark.parametrize("address", ADDRESSES, ids=lambda address: address.path)
+def test_405_of_the_edge_names_the_methods_that_the_address_has(address: Any) -> None:
+    """The service serves HEAD wherever it serves GET."""
+    allowed = mapped(table("problems.conf", "$allow"), f"405 {address.label}").split(", ")
+    assert sorted(allowed) == sorted({*address.methods, "HEAD"})
+    assert mapped(table("problems.conf", "$allow"), f"200 {address.label}") == ""
+
+
+@pytest.mark.parametrize(("key", "problem"), PROBLEMS, ids=lambda value: value if isinstance(value, str) else "")
+def test_problems_of_the_edge_are_those_of_the_service(key: str, problem: dict[str, Any]) -> None:
+    """One type of problem has one title and, where the service has a fixed detail for that status, one detail."""
+    assert list(problem) == ["type", "title", "status", "detail"]
+    assert problem["status"] == (500 if key == "default" else int(key))
+    path, _, slug = problem["type"].partition("#")
+    assert path == "/docs"
+    own = OWN_TITLES.get(slug)
+    rows = [row for row in TABLE.values() if row.slug == slug]
+    assert problem["title"] in ([own] if own else [row.title for row in rows])
+    details = [row.detail for row in rows if not own and row.status == problem["status"]]
+    assert problem["detail"] in details or details in ([], [None])
+
+
+def test_responses_of_the_edge_have_the_headers_of_the_service() -> None:
+    """All that the service sends with every response, and the edge's own request id."""
+    added = re.findall(
+        r'^add_header (\S+) (?:"([^"]*)"|(\$\S+)) always;$', (EDGE / "headers.conf").read_text(), re.MULTILINE
+    )
+    expected = {name.decode(): value.decode() for name, value in SECURITY}
+    assert {name.lower(): quoted or variable for name, quoted, variable in added} == {
+        **expected,
+        "x-request-id": "$own_id",
+    }
+    name, value = (text.decode() for text in HSTS)
+    lines = re.findall(r"^ *add_header Strict-Transport-Security .*$", (EDGE / "nginx.conf").read_text(), re.MULTILINE)
+    assert [line.strip().lower() for line in lines] == [f'add_header {name} "{value.lower()}" always;'] * 2
