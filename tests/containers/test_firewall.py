@@ -43,7 +43,7 @@ def at_once(work: Callable[[One], Other], items: Iterable[One]) -> list[Other]:
 def by_the_edge(answer: httpx.Response) -> bool:
     """Whether the edge refused it: by the firewall, or as something that nobody can parse."""
     told = answer.json()
-    return told["type"] == REFUSED or "not what its Content-Type says" in told["detail"]
+    return told["type"] == REFUSED or "does not match its Content-Type" in told["detail"]
 
 
 def test_attacks_are_refused(client: httpx.Client) -> None:
