@@ -55,6 +55,7 @@ class Load:
         time.sleep(0.05)  # what is down is not asked as fast as one can
 
 
+@pytest.mark.alone
 @pytest.mark.parametrize("service", SERVICES)
 def test_kill_9(unlimited: Stack, service: str) -> None:
     """The engine starts it again, posts are taken again within ten seconds, and every acknowledged message is there."""
