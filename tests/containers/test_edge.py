@@ -2,6 +2,7 @@
 
 import json
 import re
+import socket
 import statistics
 import subprocess
 import time
@@ -14,6 +15,7 @@ import pytest
 
 from messaging_api.web.responses import HSTS, SECURITY
 from tests.support.compose_stack import Stack, run
+from tests.support.raw_http import Answer, split_responses
 from tests.support.service import wait_for
 
 SLOW = (Path(__file__).parents[1] / "support" / "slow_bodies.py").read_text()
@@ -59,6 +61,49 @@ def test_refuses_as_the_service_does(
 ) -> None:
     """Whatever the edge refuses, the answer has the shape and the headers of the service's own."""
     is_ours(client.request(method, address, **options), status)
+
+
+def said(stack: Stack, head: bytes) -> list[Answer]:
+    """Return the responses to a request with this head, up to the end of its connection."""
+    plain = socket.create_connection(("localhost", stack.https_port), timeout=20)
+    with stack.trust().wrap_socket(plain, server_hostname="localhost") as secure:
+        secure.sendall(head + b"\r\n")
+        data = b""
+        while part := secure.recv(65536):
+            data += part
+    return split_responses(data)
+
+
+@pytest.mark.parametrize(
+    ("head", "status"),
+    [
+        (b"GET /docs HTTP/1.1\r\nConnection: close\r\n", 400),
+        (b"GET /docs HTTP/1.1\r\nConnection: close\r\nHost:\r\n", 400),
+        (b"GET /docs HTTP/1.1\r\nConnection: close\r\nHost: localhost\r\nHost: localhost\r\n", 400),
+        (b"GET /docs HTTP/1.0\r\n", 200),
+        (b"GET /docs HTTP/1.0\r\nHost: localhost\r\n", 200),
+    ],
+)
+def test_hosts(stack: Stack, head: bytes, status: int) -> None:
+    """HTTP/1.1 requires exactly one Host (RFC 9112, section 3.2), HTTP/1.0 none."""
+    (answer,) = said(stack, head)
+    assert answer.status == status, answer.body
+    if status == 400:
+        assert answer.headers["content-type"] == "application/problem+json"
+        assert json.loads(answer.body)["type"] == "/docs#invalid"
+
+
+@pytest.mark.parametrize("protocol", [b"h2c", b"websocket", b"TLS/1.0"])
+def test_offers_of_other_protocols_are_ignored(stack: Stack, protocol: bytes) -> None:
+    """A request with Upgrade gets its usual response (RFC 9110, section 7.8), and the connection goes on."""
+    upgrade = (
+        b"Connection: Upgrade, HTTP2-Settings\r\nHTTP2-Settings: AAMAAABkAAQAAP__\r\nUpgrade: " + protocol + b"\r\n"
+    )
+    usual = b"Host: localhost\r\nAccept: application/json\r\n"
+    last = b"GET /nothing HTTP/1.1\r\nConnection: close\r\n" + usual
+    answers = said(stack, b"GET / HTTP/1.1\r\n" + usual + upgrade + b"\r\n" + last)
+    assert [answer.status for answer in answers] == [200, 404]
+    assert "upgrade" not in answers[0].headers
 
 
 def test_405_names_the_methods(client: httpx.Client) -> None:
