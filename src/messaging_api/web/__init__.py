@@ -1,1 +1,1 @@
-"""HTTP: the contract of `openapi.yaml`, spoken over ASGI. Knows the service, never a store."""
+"""HTTP: the contract of `openapi.yaml`. Knows the service, never a store."""
