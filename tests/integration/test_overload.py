@@ -26,13 +26,13 @@ def shielded(folder: Path, *options: str) -> Iterator[Running]:
         yield service
 
 
-def audit(service: Running, reason: str) -> float | None:
-    """How many were turned away for that."""
+def rejections(service: Running, reason: str) -> float | None:
+    """Return the number of requests and connections rejected for `reason`."""
     return sample(service.ops_url, "messaging_refusals_total", reason=reason)
 
 
-def refused(service: Running, reason: str) -> list[dict[str, object]]:
-    """The lines of the log that tell of it."""
+def logged_rejections(service: Running, reason: str) -> list[dict[str, object]]:
+    """Return the events in the log about requests and connections rejected for `reason`."""
     lines = map(json.loads, service.log.read_text().splitlines())
     return [line for line in lines if line["event"] == "refused" and line["reason"] == reason]
 
@@ -41,9 +41,9 @@ def test_a_head_that_trickles_is_cut(tmp_path: Path) -> None:
     """A byte now and then does not keep a connection: when the head's time is over it ends, counted and logged."""
     with shielded(tmp_path, "--head-timeout", "0.5") as service, raw(service.url) as (slow,):
         assert slow.trickle(b"GET / HTTP/1.1\r\nx: " + b"x" * 10_000) == b""
-        assert audit(service, "slow_head") == 1
-        wait_for(lambda: refused(service, "slow_head"))
-        assert refused(service, "slow_head")[0]["client"] == "127.0.0.1"
+        assert rejections(service, "slow_head") == 1
+        wait_for(lambda: logged_rejections(service, "slow_head"))
+        assert logged_rejections(service, "slow_head")[0]["client"] == "127.0.0.1"
 
 
 def test_a_second_head_that_trickles_is_cut(tmp_path: Path) -> None:
@@ -52,14 +52,14 @@ def test_a_second_head_that_trickles_is_cut(tmp_path: Path) -> None:
         slow.send(GET)
         slow.answer()
         assert slow.trickle(GET[:-2] + b"x" * 10_000) == b""
-        assert audit(service, "slow_head") == 1
+        assert rejections(service, "slow_head") == 1
 
 
 def test_a_silent_connection_is_closed(tmp_path: Path) -> None:
     """Connected, nothing said: the time for a head counts from there. A browser does so, it is no attack."""
     with shielded(tmp_path, "--head-timeout", "0.5") as service, raw(service.url) as (silent,):
         assert silent.wait_closed() == b""
-        assert audit(service, "slow_head") == 0
+        assert rejections(service, "slow_head") == 0
 
 
 @pytest.mark.parametrize("framing", [b"content-length: 10000\r\n\r\n", b"transfer-encoding: chunked\r\n\r\n2710\r\n"])
@@ -71,7 +71,7 @@ def test_a_body_that_trickles_is_408(tmp_path: Path, framing: bytes) -> None:
         assert head.startswith(b"HTTP/1.1 408 Request Timeout\r\n")
         assert b"x-content-type-options: nosniff" in head
         assert json.loads(body)["type"] == "/docs#incomplete"
-        assert audit(service, "slow_body") == 1
+        assert rejections(service, "slow_body") == 1
         assert sample(service.ops_url, "messaging_messages_total", event="created") == 0
 
 
@@ -97,11 +97,11 @@ def test_a_client_that_takes_no_answer_is_cut(tmp_path: Path) -> None:
     """Answers that nobody reads do not gather for ever."""
     with shielded(tmp_path, "--send-timeout", "0.5") as service, raw(service.url) as (deaf,):
         asked = 0
-        while not audit(service, "slow_reader"):
+        while not rejections(service, "slow_reader"):
             with contextlib.suppress(OSError):
                 deaf.send(b"GET /openapi.json HTTP/1.1\r\nhost: x\r\n\r\n" * 50)
             asked += 50
-            wait_for(lambda: answered(service) == asked or audit(service, "slow_reader"))  # noqa: B023
+            wait_for(lambda: answered(service) == asked or rejections(service, "slow_reader"))  # noqa: B023
         wait_for(lambda: sample(service.ops_url, "messaging_worker_connections", worker="0") == 0)
 
 
@@ -114,23 +114,23 @@ def test_connections_over_the_ceiling_are_503_at_once(tmp_path: Path) -> None:
     """Those within it go on; the one over it is told when to come again; a place that is free is given again."""
     with shielded(tmp_path, "--max-connections", "5") as service, raw(service.url, 5) as kept:
         wait_for(lambda: sample(service.ops_url, "messaging_worker_connections", worker="0") == 5)
-        refusal = httpx.get(service.url)
-        assert refusal.status_code == 503
-        assert refusal.headers["retry-after"] == "1"
-        assert refusal.headers["x-content-type-options"] == "nosniff"
-        assert refusal.json()["type"] == "/docs#overloaded"
+        rejection = httpx.get(service.url)
+        assert rejection.status_code == 503
+        assert rejection.headers["retry-after"] == "1"
+        assert rejection.headers["x-content-type-options"] == "nosniff"
+        assert rejection.json()["type"] == "/docs#overloaded"
         kept[0].send(GET)
         assert kept[0].answer().status == 200
         kept[1].close()
         wait_for(lambda: httpx.get(service.url).status_code == 200)
-        assert audit(service, "connections") == 1
+        assert rejections(service, "connections") == 1
 
 
 def test_silent_connections_over_the_ceiling_go_too(tmp_path: Path) -> None:
     """Who is over the ceiling and says nothing is cut within a second or so, long before the time for a head."""
     with shielded(tmp_path, "--max-connections", "2", "--head-timeout", "60") as service, raw(service.url, 12) as many:
         wait_for(lambda: sum(one.open() for one in many) == 2)
-        assert audit(service, "connections") == 10
+        assert rejections(service, "connections") == 10
 
 
 def test_requests_over_the_ceiling_are_503_at_once(tmp_path: Path) -> None:
@@ -145,14 +145,14 @@ def test_requests_over_the_ceiling_are_503_at_once(tmp_path: Path) -> None:
                     b"GET /msg/00000000-0000-4000-8000-000000000000 HTTP/1.1\r\nhost: x\r\naccept: text/plain\r\n\r\n"
                 )
             wait_for(lambda: httpx.get(service.url).status_code == 503)
-            refusal = httpx.post(service.url, json={"message": "x"})
-            assert (refusal.status_code, refusal.headers["retry-after"]) == (503, "1")
-            assert refusal.json()["type"] == "/docs#overloaded"
+            rejection = httpx.post(service.url, json={"message": "x"})
+            assert (rejection.status_code, rejection.headers["retry-after"]) == (503, "1")
+            assert rejection.json()["type"] == "/docs#overloaded"
             assert not any(one.readable() for one in waiting)
             redis.process.send_signal(signal.SIGCONT)
             assert [one.answer().status for one in waiting] == [404] * 3
         wait_for(lambda: httpx.get(service.url).status_code == 200)
-        assert audit(service, "overloaded") == 2
+        assert rejections(service, "overloaded") == 2
 
 
 def test_bodies_under_way_take_no_place(tmp_path: Path) -> None:
@@ -176,12 +176,12 @@ def test_bodies_that_stop_short_do_not_fill_the_memory(tmp_path: Path) -> None:
                 with contextlib.suppress(ConnectionError):
                     one.send(json_post + b"x" * 389_000)
             fit = 64 * 2**20 // 389_000
-            wait_for(lambda: (audit(service, "bodies") or 0) >= 350 - fit)
-            refused = audit(service, "bodies")
+            wait_for(lambda: (rejections(service, "bodies") or 0) >= 350 - fit)
+            rejected = rejections(service, "bodies")
             for one in small:
                 one.send(json_post + b"x" * 8000)
             assert httpx.post(service.url, json={"message": "x"}).status_code == 200
-            assert audit(service, "bodies") == refused
+            assert rejections(service, "bodies") == rejected
             assert httpx.post(service.url, json={"message": "x" * 60_000}).status_code == 503
             assert resident(service) - before < 120
         wait_for(lambda: httpx.post(service.url, json={"message": "x" * 60_000}).status_code == 200)
@@ -220,7 +220,7 @@ def test_many_requests_at_once_on_one_connection(tmp_path: Path) -> None:
         with contextlib.suppress(ConnectionError):
             flooding.send(GET * 1_000_000)
         flooding.wait_closed()
-        wait_for(lambda: audit(service, "pipelined") == 2)
+        wait_for(lambda: rejections(service, "pipelined") == 2)
         assert httpx.get(service.url).status_code == 200
 
 
@@ -253,5 +253,5 @@ def test_slow_clients_keep_nobody_waiting(tmp_path: Path) -> None:
             attacked = served(service.url, 3)
         assert attacked.refused == []
         assert len(attacked.times) > 100
-        assert audit(service, "slow_head")
-        assert audit(service, "slow_body")
+        assert rejections(service, "slow_head")
+        assert rejections(service, "slow_body")

@@ -60,7 +60,7 @@ def logs(service: Running, folder: Path) -> bytes:
 
 
 def run(service: Running) -> list[str]:
-    """One of everything: posts of every type, reads, misses, receipts, burns, audit."""
+    """One of everything: posts of every type, reads, misses, receipts, burns, rejections."""
     json, text = {"accept": "application/json"}, {"accept": "text/plain"}
     secrets = []
     with httpx.Client(base_url=service.url) as client:

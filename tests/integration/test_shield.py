@@ -72,7 +72,7 @@ def test_cors_is_off_unless_it_is_asked_for(tmp_path: Path) -> None:
 
 
 def test_cors_for_those_on_the_list(tmp_path: Path) -> None:
-    """Every answer, audit too, may be seen by a page of a listed site and by no other; preflights are answered."""
+    """Every response, errors too, may be seen by a page of a listed site and by no other; preflights are answered."""
     here = {"origin": "https://a.example"}
     with serving(tmp_path, sqlite(tmp_path), "--cors-origins", "https://a.example, https://b.example") as service:
         for answer in (
