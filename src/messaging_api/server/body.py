@@ -9,7 +9,7 @@ from messaging_api.server.load import WorkerLoad
 from messaging_api.web.http_errors import BodyTooLong
 
 LARGE_BODY = 8192
-"""Bytes of a body that are taken however much the worker holds of others."""
+"""Bytes of a body that are always accepted, however much the worker holds of other bodies."""
 
 
 class EmptyBody:
@@ -24,7 +24,7 @@ class EmptyBody:
         return b""
 
     def feed(self, _chunk: bytes) -> None:
-        """Do nothing: httptools gives no part of a body that is not there."""
+        """Do nothing: httptools never passes a part of a body that does not exist."""
 
     def finish(self) -> None:
         """Do nothing."""
@@ -40,7 +40,7 @@ EMPTY = EmptyBody()
 
 
 class Body:
-    """Collects the body of a request. `declared` is its Content-Length, 0 without one.
+    """A body of a request that is still arriving. `declared` is its Content-Length, 0 without one.
 
     `on_wait` is called when the handler begins to wait for the rest, `on_continue` when it goes on.
     """
@@ -78,7 +78,7 @@ class Body:
         return self._rest is not None
 
     async def read(self, limit: int) -> bytes:
-        """Return all of it; see `web.types.RequestBody`."""
+        """Return the whole body; see `web.types.RequestBody`."""
         if self.size > limit or self._declared > limit:
             raise BodyTooLong
         if self._error is not None:
@@ -94,7 +94,7 @@ class Body:
         return b"".join(self._chunks or ())
 
     def feed(self, chunk: bytes) -> None:
-        """Take the next part, unless nobody will read it. Raises Rejection when the worker holds too much."""
+        """Add the next part, unless the body was dropped. Raises Rejection when the worker holds too much."""
         if self._chunks is None:
             return
         self._chunks.append(chunk)
@@ -106,20 +106,20 @@ class Body:
             self._rest.resolve(BodyTooLong())
 
     def fail(self, error: MessagingError) -> None:
-        """Note that the rest will not come: whoever reads the body gets `error`."""
+        """Note that the rest will not arrive; reading raises `error`."""
         self._error = error
         if self._rest is not None:
             self._rest.resolve(error)
 
     def finish(self) -> None:
-        """Note that all of it is there."""
+        """Note that the body is complete."""
         self._load.held -= self.size
         self.complete = True
         if self._rest is not None:
             self._rest.resolve(None)
 
     def drop(self) -> None:
-        """Forget what came, and what will come: nobody reads it any more."""
+        """Discard the body, including what is still to arrive: it will not be read."""
         if not self.complete:
             self._load.held -= self.size
         self._chunks = None

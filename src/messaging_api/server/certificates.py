@@ -1,4 +1,4 @@
-"""Certificates for development: an authority of one's own, and what it signs (X.509, RFC 5280)."""
+"""Certificates for development: a private authority, and the certificates that it signs (X.509, RFC 5280)."""
 
 import datetime as dt
 import os
@@ -14,7 +14,7 @@ from cryptography.hazmat.primitives.asymmetric import ec
 from cryptography.x509.oid import ExtendedKeyUsageOID, NameOID
 
 _SKEW = dt.timedelta(hours=1)
-"""By which clocks that read a new certificate may be slow."""
+"""How far the clock of a client may be behind when it checks a new certificate."""
 _LABEL = "[0-9A-Za-z_]([0-9A-Za-z_-]{0,61}[0-9A-Za-z_])?"
 _HOST = re.compile(rf"(\*\.)?{_LABEL}(\.{_LABEL})*")
 
@@ -26,7 +26,7 @@ class CertificateFiles(NamedTuple):
     key: ec.EllipticCurvePrivateKey
 
     def save(self, certificate: Path, key: Path) -> None:
-        """Write both in PEM, the key for the owner alone. Raises FileExistsError for files that are there."""
+        """Write both in PEM; only the owner can read the key. Raises FileExistsError if a file exists."""
         pem = serialization.Encoding.PEM
         form, clear = serialization.PrivateFormat.PKCS8, serialization.NoEncryption()
         _write_new(key, self.key.private_bytes(pem, form, clear), 0o600)
@@ -34,7 +34,7 @@ class CertificateFiles(NamedTuple):
 
     @classmethod
     def load(cls, certificate: Path, key: Path) -> "CertificateFiles":
-        """What `save` wrote. Raises OSError, ValueError."""
+        """Load the files that `save` wrote. Raises OSError, ValueError."""
         loaded = serialization.load_pem_private_key(key.read_bytes(), None)
         if not isinstance(loaded, ec.EllipticCurvePrivateKey):
             raise ValueError("not a key for elliptic curves")  # noqa: TRY004 the file is wrong, not the call
@@ -42,7 +42,7 @@ class CertificateFiles(NamedTuple):
 
 
 def make_authority(now: dt.datetime, days: int) -> CertificateFiles:
-    """An authority that signs for itself. `now` is aware of its zone."""
+    """Return a new authority with a self-signed certificate. `now` has a time zone."""
     key = ec.generate_private_key(ec.SECP256R1())
     name = x509.Name([x509.NameAttribute(NameOID.COMMON_NAME, "messaging_api development authority")])
     builder = (
@@ -54,7 +54,7 @@ def make_authority(now: dt.datetime, days: int) -> CertificateFiles:
 
 
 def issue(authority: CertificateFiles, names: Iterable[str], now: dt.datetime, days: int) -> CertificateFiles:
-    """A certificate for servers and clients that go by these names or addresses. Raises ValueError."""
+    """Return a new certificate for a server or client with these names or addresses. Raises ValueError."""
     key = ec.generate_private_key(ec.SECP256R1())
     alternatives = [_alternative(name) for name in names]
     issuer = authority.certificate.subject
@@ -89,7 +89,7 @@ def _builder(
 
 
 def _usage(*, signs: bool) -> x509.KeyUsage:
-    """An authority signs certificates, the others handshakes. Strict readers ask for it (RFC 5280, section 4.2.1.3)."""
+    """Return the key usage: certificates for an authority, handshakes for others (RFC 5280, section 4.2.1.3)."""
     return x509.KeyUsage(
         digital_signature=not signs,
         key_cert_sign=signs,

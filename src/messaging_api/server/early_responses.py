@@ -1,4 +1,4 @@
-"""Responses that are given before, or instead of, those of the application."""
+"""Responses sent before, or instead of, those of the application."""
 
 from messaging_api.errors import MessagingError
 from messaging_api.web.problems import as_json, problem_of
@@ -6,7 +6,7 @@ from messaging_api.web.responses import encode
 
 
 class Rejection(Exception):
-    """A request that cannot be served, nor anything after it: the error to tell, and the reason for the log."""
+    """A request that ends the connection unserved: the error for the response, and the reason for the log."""
 
     def __init__(self, error: MessagingError, reason: str) -> None:
         super().__init__(reason)
@@ -20,5 +20,5 @@ class Rejection(Exception):
 
 
 def error_bytes(error: Exception, request_id: str, date: bytes, *, secure: bool) -> bytes:
-    """Return the bytes of a response that tells `error` and ends the connection."""
+    """Return the bytes of a response that reports `error` and ends the connection."""
     return encode(as_json(problem_of(error)), request_id, date, secure, True, False)  # noqa: FBT003

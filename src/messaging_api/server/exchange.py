@@ -1,4 +1,4 @@
-"""One request on a connection, and what its response must know."""
+"""One request on a connection, and the facts that its response depends on."""
 
 from typing import Protocol
 
@@ -7,7 +7,7 @@ from messaging_api.web.types import Request
 
 
 class Exchange:
-    """`keep_alive` says whether another request may follow; `expects_continue`, that the client waits for 100."""
+    """A request. `keep_alive`: another may follow it; `expects_continue`: the client waits for 100 (Continue)."""
 
     __slots__ = ("body", "expects_continue", "keep_alive", "request")
 
@@ -25,7 +25,7 @@ class Exchange:
 
 
 class ExchangeListener(Protocol):
-    """What the parser tells the connection."""
+    """A listener for the events of a parser."""
 
     def exchange_begun(self, exchange: Exchange) -> None:
         """Take a request whose head is complete. Raises Rejection."""
@@ -34,4 +34,4 @@ class ExchangeListener(Protocol):
         """Note that the handler of the request being served waits for its body."""
 
     def body_continued(self) -> None:
-        """Note that it goes on."""
+        """Note that the handler no longer waits for its body."""

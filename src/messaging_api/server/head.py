@@ -1,4 +1,4 @@
-"""What the head of a request says: RFC 9112, sections 3 and 6, and RFC 9110, section 5.3."""
+"""The meaning of a request's head: RFC 9112, sections 3 and 6, and RFC 9110, section 5.3."""
 
 import re
 from functools import lru_cache
@@ -16,7 +16,7 @@ _SINGLE = frozenset(
     b"authorization content-length content-type expect host idempotency-key if-modified-since if-unmodified-since "
     b"max-forwards origin proxy-authorization range referer traceparent user-agent".split()
 )
-"""Header fields with one value. A second one is rejected: which of them counts would be a guess."""
+"""Header fields with one value. A second one is rejected, because it is unclear which of them counts."""
 
 
 def add(headers: Headers, name: bytes, value: bytes) -> None:
@@ -58,7 +58,7 @@ def split_target(target: bytes) -> tuple[str, bytes, bytes | None]:
 
 
 def host_of(headers: Headers, authority: bytes | None, *, required: bool) -> bytes:
-    """Return the host that the client asks for, b"" where it may be missing and is.
+    """Return the requested host, or b"" if it is missing and may be.
 
     An absolute target wins over the field (RFC 9112, section 3.2.2). Raises InvalidRequest.
     """
@@ -93,7 +93,7 @@ def check_transfer_coding(headers: Headers, *, modern: bool) -> None:
 
 
 def without_upgrade(method: bytes, target: bytes, version: str, headers: Headers) -> bytes:
-    """Return the head of a request again, without its offer to switch protocols (RFC 9110, section 7.8)."""
+    """Return the head of a request without its offer to switch protocols (RFC 9110, section 7.8)."""
     options = [option.strip() for option in headers.get(b"connection", b"").split(b",")]
     remaining = b", ".join(option for option in options if option.lower() != b"upgrade")
     rest = {name: value for name, value in headers.items() if name not in (b"upgrade", b"connection")}

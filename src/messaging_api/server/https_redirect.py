@@ -1,4 +1,4 @@
-"""The plain port beside TLS: it redirects browsers to https, and takes no link and no message."""
+"""The plain HTTP port beside TLS: it redirects browsers to https, and rejects links and messages."""
 
 from messaging_api.errors import InvalidRequest
 from messaging_api.observability.audit import AuditLog
@@ -11,7 +11,7 @@ _BLOCK = HeaderBlock()
 
 
 class RedirectApp:
-    """Redirects to `public_url`; if that is empty, to the host that the client asked for, on `port`."""
+    """An application that redirects to `public_url`; if that is empty, to the requested host on `port`."""
 
     def __init__(self, public_url: str, port: int, audit: AuditLog) -> None:
         self._public_url = public_url

@@ -1,4 +1,4 @@
-"""The HTTP server of one process: accepts on its listeners, within the limits of its load, until told to stop."""
+"""The HTTP server of one process: it accepts on its listeners, within the limits of its load, until it is stopped."""
 
 import asyncio
 import contextlib
@@ -16,9 +16,9 @@ from messaging_api.server.timeouts import Phase, Timeouts, every
 from messaging_api.server.tls import ReloadingCertificate, TlsServer
 
 GRACE = 25
-"""Seconds that requests in flight get to finish when the service stops."""
+"""Seconds for requests in flight to finish when the service stops."""
 _CHECK = 1.0
-"""Seconds between two checks of the timeouts, and between two reports of what was rejected."""
+"""Seconds between two checks of the timeouts, and between two reports of rejections."""
 
 
 class Listener(NamedTuple):
@@ -30,7 +30,7 @@ class Listener(NamedTuple):
 
 
 class HttpServer:
-    """Serves `listeners` until SIGTERM comes, or until `alive`, the end of a pipe, is closed.
+    """A server of `listeners` that runs until SIGTERM, or until `alive`, the end of a pipe, is closed.
 
     The supervisor alone holds the other end of the pipe: if it dies, however it dies, its children stop. `timeouts` are
     in seconds; `on_event` gets the name and the fields of an event for the log.
@@ -52,7 +52,7 @@ class HttpServer:
         self._set_date()
 
     async def run(self, alive: int) -> None:
-        """Serve. Requests in flight when it is told to stop are finished, for `GRACE` seconds at most."""
+        """Serve until stopped. Then finish the requests in flight, for `GRACE` seconds at most."""
         loop = asyncio.get_running_loop()
         loop.add_signal_handler(signal.SIGTERM, self._stopping.set)
         loop.add_reader(alive, self._orphaned, alive)
@@ -76,7 +76,7 @@ class HttpServer:
         return TlsServer(listener.socket, listener.certificate, connect, self._load, self._timeouts[Phase.HEAD])
 
     async def _accept_all(self, listener: Listener) -> None:
-        """Serve also the clients that have connected and wait to be accepted."""
+        """Accept the clients that have connected but were not accepted yet."""
         loop = asyncio.get_running_loop()
         with contextlib.suppress(BlockingIOError):
             while True:

@@ -1,4 +1,4 @@
-"""Bytes in, requests out: httptools, within bounds, with what HTTP asks of a server beyond its syntax."""
+"""The parser of requests: httptools, with limits and the checks that HTTP requires beyond its syntax."""
 
 from urllib.parse import unquote
 
@@ -17,11 +17,11 @@ MAX_HEAD = 65_536
 """Bytes of a request's head."""
 MAX_HEADER_LINES = 128
 CHUNK_FRAMING = 16
-"""Bytes that each chunk of a body may have around its data; more is counted as extensions and trailers."""
+"""Bytes around the data of each chunk of a body; further bytes are counted as extensions and trailers."""
 
 
 class RequestParser:
-    """Parses what `peer` sends and tells `listener` of each request.
+    """A parser of the bytes from `peer`, which passes each request to `listener`.
 
     `started` says whether anything came; `in_head`, whether a head has begun and is not complete; `ended`, that no
     request can follow. `receiving` is the exchange whose body is not complete.
@@ -76,7 +76,7 @@ class RequestParser:
                 raise Rejection(InvalidRequest("The chunk extensions and trailers are too long."), "malformed")
 
     def close(self) -> None:
-        """Let go of what holds this parser in turn, so that it does not wait for the garbage collector."""
+        """Break the reference cycle with httptools, so that the parser does not wait for the garbage collector."""
         del self._parser, self._listener
         self.receiving = None
 
@@ -162,7 +162,7 @@ class RequestParser:
 
 
 def _rejection(error: httptools.HttpParserError) -> Rejection:
-    """Return why the parser stopped. An error of a method above that is none of ours is raised again."""
+    """Return why the parser stopped. Raise an unexpected error of the listener again."""
     if not isinstance(error, httptools.HttpParserCallbackError):
         return Rejection(InvalidRequest("This is not HTTP/1.1 as in RFC 9112."), "malformed")
     match error.__context__:

@@ -1,4 +1,4 @@
-"""Connections that are not served: each gets one response, whatever it asks, and ends."""
+"""Rejected connections: each gets one response, whatever it requests, and is closed."""
 
 import asyncio
 from typing import cast
@@ -9,11 +9,14 @@ from messaging_api.server.load import WorkerLoad
 from messaging_api.web.http_errors import HttpsRequired
 
 LINGER = 1.0
-"""Seconds that a rejected client has to send its request."""
+"""Seconds for a rejected client to send its request."""
 
 
 class RejectedConnection(asyncio.Protocol):
-    """Tells `error`, once something came: a close with unread input is a reset, which may take the response with it."""
+    """A connection whose only response is `error`.
+
+    It is sent after the first input: closing a connection with unread input resets it, and the response may be lost.
+    """
 
     def __init__(self, load: WorkerLoad, error: MessagingError, reason: str) -> None:
         self._load = load
@@ -21,7 +24,7 @@ class RejectedConnection(asyncio.Protocol):
         self._reason = reason
 
     def connection_made(self, transport: asyncio.BaseTransport) -> None:
-        """Wait for a request, but not for long, and not with too many others."""
+        """Wait for a request for a limited time; close at once if too many others wait."""
         self._transport = cast("asyncio.Transport", transport)
         peer = transport.get_extra_info("peername")
         self._request_id = next(self._load.request_ids)
@@ -33,7 +36,7 @@ class RejectedConnection(asyncio.Protocol):
             self._transport.abort()
 
     def data_received(self, data: bytes) -> None:
-        """Respond, whatever it is."""
+        """Send the response, whatever the request is."""
         secure = self._transport.get_extra_info("sslcontext") is not None
         self._transport.write(error_bytes(self._error, self._request_id, self._load.date, secure=secure))
         self._transport.close()
@@ -46,10 +49,10 @@ class RejectedConnection(asyncio.Protocol):
 
 
 def over_limit(load: WorkerLoad) -> RejectedConnection:
-    """Return what tells a client that there are too many connections."""
+    """Return a connection that is rejected because there are too many."""
     return RejectedConnection(load, Overloaded(), "connections")
 
 
 def plain_on_tls_port(load: WorkerLoad) -> RejectedConnection:
-    """Return what tells a client that speaks plain HTTP to use https."""
+    """Return a connection that tells a client to use https instead of plain HTTP."""
     return RejectedConnection(load, HttpsRequired(), "https_required")

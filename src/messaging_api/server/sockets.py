@@ -1,4 +1,4 @@
-"""Listening sockets, and how many a process may have open."""
+"""Listening sockets, and the limit of open files of a process."""
 
 import resource
 import socket
@@ -10,7 +10,7 @@ BACKLOG = 2048
 
 
 def bind(host: str, port: int) -> socket.socket:
-    """A listening socket. Raises SettingsError."""
+    """Return a listening socket. Raises SettingsError."""
     try:
         return socket.create_server((host, port), family=_family(host, port), backlog=BACKLOG, reuse_port=False)
     except OSError as error:
@@ -22,7 +22,7 @@ def _family(host: str, port: int) -> socket.AddressFamily:
 
 
 def raise_descriptors() -> int:
-    """Allow this process as many open files as it may allow itself; how many that is."""
+    """Raise the soft limit of open files to the hard limit, and return it."""
     _, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
     resource.setrlimit(resource.RLIMIT_NOFILE, (hard, hard))
     return hard

@@ -1,6 +1,6 @@
-"""Timeouts of connections: one check a second of all of them, instead of a timer for each request.
+"""Timeouts of connections: one check of all of them per second, instead of a timer for each request.
 
-A request costs nothing here. A timeout is kept to within two checks, never early.
+A request costs nothing. A connection ends within two checks of its timeout, never early.
 """
 
 import asyncio
@@ -10,16 +10,16 @@ from typing import NamedTuple, Protocol
 
 
 class Phase(Enum):
-    """What a connection waits for."""
+    """The phase of a connection: the event that it waits for."""
 
     HEAD = "head"
     """The connection is new, or the head of a request has begun."""
     BODY = "body"
     """The head is complete, the body is not."""
     WORK = "work"
-    """The request is being served; the store has a deadline of its own."""
+    """The request is being served; the store has its own timeout."""
     SEND = "send"
-    """A response waits for the client to take it."""
+    """A response waits until the client receives it."""
     IDLE = "idle"
     """All requests are answered, and none has begun."""
     LINGER = "linger"
@@ -28,18 +28,18 @@ class Phase(Enum):
 
 
 ConnectionState = tuple[Phase, object]
-"""A phase, and what it is about: time counts while both stay the same."""
+"""A phase, and the request it concerns. The time of a phase restarts when either changes."""
 
 
 class TimedConnection(Protocol):
-    """A connection."""
+    """A connection with timeouts."""
 
     def state(self) -> ConnectionState:
-        """Return what it waits for now."""
+        """Return the current phase and its request."""
         ...
 
     def expire(self, phase: Phase) -> None:
-        """End the connection: it was in `phase` for too long."""
+        """End the connection, whose `phase` exceeded its timeout."""
         ...
 
 
@@ -49,7 +49,7 @@ class _Seen(NamedTuple):
 
 
 class Timeouts:
-    """How long each phase may take, in seconds by `clock`; phases that are not named have no timeout."""
+    """The timeout of each phase, in seconds of `clock`; a phase that is missing has no timeout."""
 
     def __init__(self, seconds: Mapping[Phase, float], clock: Callable[[], float]) -> None:
         self._seconds = seconds
@@ -57,7 +57,7 @@ class Timeouts:
         self._seen: dict[TimedConnection, _Seen] = {}
 
     def check(self, connections: Iterable[TimedConnection]) -> None:
-        """Find out the state of each connection, and end those that were in it for too long."""
+        """Check the state of each connection, and end those whose phase exceeded its timeout."""
         now = self._clock()
         before, self._seen = self._seen, {}
         for connection in tuple(connections):
@@ -71,7 +71,7 @@ class Timeouts:
 
 
 async def every(seconds: float, act: Callable[[], None]) -> None:
-    """Call `act` again and again, with a pause of `seconds` before each call."""
+    """Call `act` periodically, with a pause of `seconds` before each call."""
     while True:
         await asyncio.sleep(seconds)
         act()

@@ -16,7 +16,7 @@ from messaging_api.server.load import WorkerLoad
 from messaging_api.server.rejected import plain_on_tls_port
 
 CIPHERS = "ECDHE+AESGCM:ECDHE+CHACHA20"
-"""For TLS 1.2: forward secret and authenticated only. Those of TLS 1.3 all are."""
+"""For TLS 1.2: ciphers with forward secrecy and authentication only. All ciphers of TLS 1.3 have both."""
 _HANDSHAKE = b"\x16"
 """The first byte of a TLS connection: a record of the type handshake (RFC 8446, section 5.1)."""
 _SHUTDOWN = 5.0
@@ -32,11 +32,10 @@ _Signature = tuple[tuple[int, int, int], ...]
 
 
 class ReloadingCertificate:
-    """A certificate chain and its key, from PEM files that are read anew whenever they change.
+    """A certificate chain and its key, from PEM files that are read again whenever they change.
 
-    A handshake takes the `context` that is in force then; connections that are open keep theirs. Made before processes
-    are forked, so that one which is started again has a pair that works, whatever the files hold by then. Raises
-    SettingsError.
+    A handshake uses the current `context`; open connections keep theirs. It is loaded before processes are forked, so
+    that a restarted process has a pair that works, whatever the files contain by then. Raises SettingsError.
     """
 
     def __init__(self, certificate: str, key: str) -> None:
@@ -65,7 +64,7 @@ class ReloadingCertificate:
             on_event("tls_renewed", expires=expires)
 
     def _sign(self) -> _Signature:
-        """What changes when a file is written, or another is put in its place."""
+        """Return values that change when a file is written or replaced."""
         with contextlib.suppress(OSError):
             found = [os.stat(path) for path in self._paths]  # noqa: PTH116
             return tuple((stat.st_ino, stat.st_mtime_ns, stat.st_size) for stat in found)
@@ -89,7 +88,7 @@ def _last_day(certificate: str) -> str:
 
 
 def _reason(error: Exception) -> str:
-    """A code for logs, without what a file or a client said."""
+    """Return a code for logs, without data from a file or a client."""
     if isinstance(error, ssl.SSLError):
         return error.reason or "TLS"
     if isinstance(error, OSError):
@@ -98,10 +97,10 @@ def _reason(error: Exception) -> str:
 
 
 class TlsServer:
-    """Accepts on `listener`, and connects `protocol` to the clients whose handshake succeeds within `seconds`.
+    """A server on `listener` that connects `protocol` to clients whose handshake succeeds within `seconds`.
 
-    Handshakes under way are counted here, as a server of asyncio would not: as many as connections are allowed. A
-    client that speaks plain HTTP is told to use https.
+    Unfinished handshakes are limited to the number of connections allowed; asyncio's own server would not count them. A
+    client that speaks plain HTTP gets a response that says to use https.
     """
 
     def __init__(
@@ -124,14 +123,14 @@ class TlsServer:
         self._resume()
 
     def close(self) -> None:
-        """Accept no more, and end the handshakes under way: their clients have asked for nothing yet."""
+        """Stop accepting, and end unfinished handshakes: their clients have sent no request yet."""
         self._closed = True
         self._loop.remove_reader(self._descriptor)
         for handshake in tuple(self._handshakes):
             handshake.cancel()
 
     async def accept_all(self) -> None:
-        """Accept the clients that have connected already, as far as their handshakes succeed soon, and no others."""
+        """Accept the clients that have already connected, if their handshakes succeed soon, and no others."""
         self._closed = True
         self._loop.remove_reader(self._descriptor)
         with contextlib.suppress(OSError):
