@@ -1,1 +1,1 @@
-"""HTTP: the contract of `openapi.yaml`. Knows the service, never a store."""
+"""HTTP: an implementation of `openapi.yaml`. It depends on the service, never on a store."""

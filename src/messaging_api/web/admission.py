@@ -1,4 +1,4 @@
-"""Who may create and look up messages, and how often."""
+"""Admission of requests: tokens for creating messages, and rate limits."""
 
 from messaging_api.core.ratelimit import WINDOW_MS, Kind, RateLimitCheck, RateLimiter
 from messaging_api.web.tokens import Tokens
@@ -6,7 +6,7 @@ from messaging_api.web.types import Request
 
 
 class Admission:
-    """Admits clients that `tokens` knows, as often as `limiter` allows."""
+    """An admission check by `tokens` and `limiter`."""
 
     def __init__(self, limiter: RateLimiter, tokens: Tokens) -> None:
         self._limiter = limiter
@@ -25,23 +25,23 @@ class Admission:
         await check
 
     def begin_lookup(self, request: Request) -> RateLimitCheck:
-        """Count one look-up together with what is looked up in this turn. Raises LimitReached.
+        """Start the count of one look-up, batched with the store operations of this turn.
 
-        Await the check before anything that cannot be undone, and tell it of a miss.
+        Await the check, which raises LimitReached, before anything irreversible. After a miss call `record_miss`.
         """
         check = request.check = self._limiter.lookup(request.client.key)
         check.start()
         return check
 
     def quota_lines(self, request: Request) -> bytes:
-        """Return what the client has left as header lines (draft-ietf-httpapi-ratelimit-headers-11)."""
+        """Return the remaining quota of the client as header lines (draft-ietf-httpapi-ratelimit-headers-11)."""
         if request.check is None or request.check.quota is None:
             return b""
         kind, remaining, seconds = request.check.quota
         return self._quota_lines[kind] % (remaining, seconds)
 
     def _lines(self, concerned: Kind, *kinds: Kind) -> bytes:
-        """Return the header lines about one of these limits, with places for what remains and the seconds."""
+        """Return the header lines for one of these limits, with placeholders for what remains and the seconds."""
         limits = self._limiter.limits._asdict()
         policy = ", ".join(f'"{kind}";q={limits[kind]};w={WINDOW_MS // 1000}' for kind in kinds if limits[kind])
         return f'ratelimit-policy: {policy}\r\nratelimit: "{concerned}";r=%d;t=%d\r\n'.encode()

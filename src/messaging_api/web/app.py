@@ -1,8 +1,8 @@
-"""The application: what every request passes on its way.
+"""The application: the steps that every request takes.
 
     client → route → handler → problem → CORS and quota header lines → metrics, log line → response
 
-It knows no sockets: `server/http1.py` hands it requests and sends its responses.
+It has no sockets: `server/http1.py` passes it requests and sends its responses.
 """
 
 import time
@@ -23,7 +23,7 @@ from messaging_api.web.types import Request
 
 
 class App:
-    """The application over `handlers`. Logs and counts every request; `cors` is None when no other site may use it."""
+    """The application over `handlers`, which logs and counts every request. `cors` is None if CORS is off."""
 
     def __init__(  # noqa: PLR0913 its parts
         self,

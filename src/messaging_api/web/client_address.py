@@ -1,9 +1,9 @@
-"""Who is asking: the peer of the connection, or whom a trusted proxy says it speaks for.
+"""The client of a request: the peer of the connection, or the client that a trusted proxy names.
 
-Only a peer among the trusted proxies is believed, and of the hops it names the rightmost that is no trusted proxy: what
-stands left of it was written by the client. `Forwarded` (RFC 7239) and `X-Forwarded-For` are read. A proxy writes one
-of them and may pass on the other as the client sent it: if both are there they must agree. Whatever cannot be
-understood leaves the peer.
+Only the headers of a trusted proxy count. The client is the rightmost hop that is not a trusted proxy, because the hops
+to its left were written by the client. `Forwarded` (RFC 7239) and `X-Forwarded-For` are read. A proxy writes one of
+them and may pass on the other as the client sent it, so if both are present they must agree. If a header is malformed,
+the client is the peer.
 """
 
 import re
@@ -18,7 +18,7 @@ Network = IPv4Network | IPv6Network
 IPAddress = IPv4Address | IPv6Address
 
 _CACHED = 256
-"""Longest header that is remembered, so that nobody fills the memory with long ones."""
+"""Longest header that is cached, so that long headers cannot fill the memory."""
 _HOP = re.compile(r"\[([0-9A-Fa-f:.]+)\](?::[0-9]{1,5})?|([0-9.]+)(?::[0-9]{1,5})?|([0-9A-Fa-f:.]+)", re.ASCII)
 _PAIR = re.compile(
     r'[ \t]*([\w!#$%&\'*+.^`|~-]+)=("(?:[^"\\]|\\.)*"|[\w!#$%&\'*+.^`|~:\[\]-]*)[ \t]*([;,]|$)', re.ASCII
@@ -26,7 +26,7 @@ _PAIR = re.compile(
 
 
 class ClientAddresses:
-    """Tells clients apart, believing the peers in `trusted`."""
+    """A resolver of client addresses. `trusted` are the networks of trusted proxies."""
 
     def __init__(self, trusted: Iterable[Network] = ()) -> None:
         self._trusted = tuple(trusted)
@@ -34,7 +34,7 @@ class ClientAddresses:
         self._of_hops = lru_cache(4096)(self._hops)
 
     def of(self, peer: str, headers: Mapping[bytes, bytes]) -> ClientAddress:
-        """Return the client of a request with these headers that came from the address `peer`, "" without one."""
+        """Return the client of a request with these headers from the address `peer`, which is "" for a local socket."""
         client, believed = self._of_peer(peer)
         return self._forwarded_for(client, headers) if believed else client
 
@@ -43,7 +43,7 @@ class ClientAddresses:
         return client, bool(address and self._trusted) and self._is_trusted(ip_address(address))
 
     def _forwarded_for(self, peer: ClientAddress, headers: Mapping[bytes, bytes]) -> ClientAddress:
-        """Return the client that a trusted peer names; the peer when it names none, or two."""
+        """Return the client that a trusted peer names, or the peer if it names none or two different ones."""
         values = {name: headers[name] for name in (b"forwarded", b"x-forwarded-for") if headers.get(name)}
         named = {self._named(peer, name, value) for name, value in values.items()}
         return named.pop() if len(named) == 1 else peer
@@ -53,7 +53,7 @@ class ClientAddresses:
         return hops(name, value) or peer
 
     def _hops(self, name: bytes, value: bytes) -> ClientAddress | None:
-        """The rightmost hop that is not trusted, or the first of all; None when a hop up to there is no address."""
+        """Return the rightmost untrusted hop, else the first hop; None if a hop on the way is not an address."""
         text = value.decode("latin-1")
         address: IPAddress | None = None
         for hop in reversed(_forwarded(text) if name == b"forwarded" else text.split(",")):
@@ -72,7 +72,7 @@ def _client(address: str) -> ClientAddress:
 
 
 def _address(hop: str) -> IPAddress | None:
-    """An address, without the port that may follow it. IPv6 with a port has brackets."""
+    """Parse an address with an optional port, which is dropped. IPv6 with a port has brackets."""
     found = _HOP.fullmatch(hop.strip(" \t"))
     if found is None:
         return None
@@ -83,7 +83,7 @@ def _address(hop: str) -> IPAddress | None:
 
 
 def _forwarded(text: str) -> list[str]:
-    """What `for` says in each element, from the first hop to the last; "" where it is missing or nothing is clear."""
+    """Return the `for` parameter of each element, from the first hop to the last; "" if it is missing or malformed."""
     hops: list[str] = []
     said, at = "", 0
     while at < len(text):

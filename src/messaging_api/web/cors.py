@@ -1,6 +1,6 @@
-"""Which other sites' pages may use this service from a browser (the CORS protocol of the Fetch standard).
+"""CORS: the other websites whose pages may use this service from a browser (Fetch standard).
 
-No cookies and no other credentials of the browser play a part here, so none are ever allowed.
+The service uses no cookies or other credentials of the browser, so they are never allowed.
 """
 
 from collections.abc import Iterable
@@ -13,13 +13,13 @@ ANY = "*"
 _EXPOSED = b"location, ratelimit, ratelimit-policy, retry-after, x-expires-at, x-reads-left, x-request-id"
 _ACCEPTED = b"accept, authorization, content-type, idempotency-key"
 _REMEMBERED = b"7200"
-"""Seconds that a browser may remember a preflight's answer; browsers take no more."""
+"""Seconds that a browser may cache the response to a preflight; browsers cap it at this."""
 _VARY: Header = (b"vary", b"origin")
 _NO_CONTENT = HeaderBlock()
 
 
 class Cors:
-    """Allows pages of `origins`, each as a browser sends it (https://site.example); "*" allows all."""
+    """A CORS policy that allows `origins`, each as a browser sends it (https://site.example); "*" allows all."""
 
     def __init__(self, origins: Iterable[str]) -> None:
         self._origins = frozenset(origin.encode() for origin in origins)
@@ -32,7 +32,7 @@ class Cors:
         return lines((*allowed, *exposed, *(() if self._any else (_VARY,))))
 
     def preflight(self, request: Request, methods: Iterable[str]) -> Response:
-        """Return the response to OPTIONS on an address with these methods. A page learns only what it may do."""
+        """Return the response to OPTIONS on an address with these methods. Other origins get no CORS headers."""
         allow = ", ".join(methods).encode()
         headers: list[Header] = [(b"allow", allow)]
         if self._allowed(request):

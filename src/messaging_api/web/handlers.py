@@ -31,7 +31,7 @@ _encode = msgspec.json.Encoder().encode
 
 
 class Handlers:
-    """Serves all addresses. `public_url` begins the links; if empty, they begin with the address the client used."""
+    """The handlers of all addresses. Links begin with `public_url`; if that is empty, with the requested address."""
 
     def __init__(self, service: Service, pages: Pages, admission: Admission, public_url: str) -> None:
         self._service = service
@@ -43,14 +43,14 @@ class Handlers:
         self._description = _encode(DescriptionBody(200, "messaging_api", __version__, "/docs", body))
 
     async def describe(self, request: Request, _name: str) -> Response:
-        """GET /"""
+        """Serve GET /."""
         if _format(request) == "html":
             return self._pages.page("index", request.headers)
         return Response(200, _JSON, self._description)
 
     async def create(self, request: Request, _name: str) -> Response:
-        """POST /"""
-        await self._admission.admit_create(request)  # first, so that what is rejected leaves nothing behind
+        """Serve POST /."""
+        await self._admission.admit_create(request)  # first, so that a rejected request stores nothing
         base = self._public_url or _origin(request.secure, request.host)
         key = request.headers.get(b"idempotency-key")
         if key is not None and not _KEY.fullmatch(key):
@@ -59,7 +59,7 @@ class Handlers:
         return self._created(request, base, await self._service.post(draft, key))
 
     async def read(self, request: Request, message_id: str) -> Response:
-        """GET /msg/{message_id}"""
+        """Serve GET /msg/{message_id}."""
         accept = accepted_format(request.headers.get(b"accept", b""))
         if accept.format == "html":
             return self._pages.page("reader", request.headers)
@@ -80,27 +80,27 @@ class Handlers:
         return Response(200, _JSON, body, lines=_facts(opened) if head else b"", tag=opened.tag, event=event)
 
     async def receipt(self, request: Request, receipt_id: str) -> Response:
-        """GET /receipt/{receipt_id}"""
+        """Serve GET /receipt/{receipt_id}."""
         if _format(request) == "html":
             return self._pages.page("receipt", request.headers)
         return _receipt(request, await self._service.status(await self._find_receipt(request, receipt_id)))
 
     async def burn(self, request: Request, receipt_id: str) -> Response:
-        """DELETE /receipt/{receipt_id}"""
+        """Serve DELETE /receipt/{receipt_id}."""
         response = _receipt(request, await self._service.burn(await self._find_receipt(request, receipt_id)))
         response.event = "burned"
         return response
 
     async def contract(self, _request: Request, _name: str) -> Response:
-        """GET /openapi.json"""
+        """Serve GET /openapi.json."""
         return Response(200, _JSON, _contract())
 
     async def docs(self, request: Request, _name: str) -> Response:
-        """GET /docs"""
+        """Serve GET /docs."""
         return self._pages.page("docs", request.headers)
 
     async def asset(self, request: Request, name: str) -> Response:
-        """GET /assets/{name}"""
+        """Serve GET /assets/{name}."""
         asset = self._pages.asset(name, request.headers)
         if asset is None:
             raise UnknownAddress
@@ -151,7 +151,7 @@ def _receipt(request: Request, status: ReceiptStatus) -> Response:
 
 
 def _facts(opened: OpenedMessage) -> bytes:
-    """Return as header lines what a JSON body would tell besides the message."""
+    """Return as header lines the fields that a JSON body has besides the message."""
     expires_at = (b"x-expires-at", format_time(opened.expires_at).encode())
     left = opened.reads_left
     return lines([expires_at] if left is None else [expires_at, (b"x-reads-left", b"%d" % left)])

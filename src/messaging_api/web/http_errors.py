@@ -1,14 +1,14 @@
-"""Errors of HTTP itself, which no other part of the service knows. `problems.py` tells how each is answered."""
+"""Errors of HTTP itself, which no other part of the service knows. `problems.py` maps each to a response."""
 
 from messaging_api.errors import MessagingError
 
 
 class UnknownAddress(MessagingError):
-    """The path names nothing."""
+    """No resource has this path."""
 
 
 class MethodNotAllowed(MessagingError):
-    """The path does not have this method; `allow` names those that it has."""
+    """The path does not support this method; `allow` lists the methods that it supports."""
 
     def __init__(self, allow: str) -> None:
         super().__init__(f"This address has {allow}.")
@@ -20,7 +20,7 @@ class PlainHttp(MessagingError):
 
 
 class HttpsRequired(MessagingError):
-    """Plain HTTP came to a port that speaks TLS."""
+    """A plain HTTP request came to a TLS port."""
 
 
 class HeadTooLarge(MessagingError):
@@ -31,7 +31,7 @@ class HeadTooLarge(MessagingError):
 
 
 class BodyTooLong(MessagingError):
-    """The body is longer than its handler takes. The handler answers with an error of its own."""
+    """The body is longer than its handler accepts. The handler raises another error for the response."""
 
 
 class UnsupportedContentEncoding(MessagingError):

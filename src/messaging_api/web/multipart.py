@@ -9,7 +9,7 @@ from messaging_api.errors import InvalidRequest
 
 
 def parse_multipart(body: bytes, boundary: str) -> list[tuple[bytes, bytes]]:
-    """Name and value of each part in order; a file's value is its content. Raises InvalidRequest."""
+    """Return the name and value of each part in order; the value of a file is its content. Raises InvalidRequest."""
     parts = _Parts()
     try:
         parser = MultipartParser(boundary.encode("latin-1"), parts.callbacks())  # type: ignore[arg-type]
@@ -23,7 +23,7 @@ def parse_multipart(body: bytes, boundary: str) -> list[tuple[bytes, bytes]]:
 
 
 class _Parts:
-    """Hears the parser."""
+    """A collector of the parts that the parser finds."""
 
     def __init__(self) -> None:
         self.ended = False

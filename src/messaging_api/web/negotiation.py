@@ -9,11 +9,11 @@ Format = Literal["json", "text", "html"]
 
 _FORMATS: dict[str, Format] = {"application/json": "json", "text/plain": "text", "text/html": "html"}
 _CACHED = 256
-"""Longest header that is remembered, so that nobody fills the memory with long ones."""
+"""Longest header that is cached, so that long headers cannot fill the memory."""
 
 
 class AcceptedFormat(NamedTuple):
-    """The format to respond in. `named` says that the client named application/json or text/plain itself."""
+    """The format to respond in. `named`: the client named application/json or text/plain explicitly."""
 
     format: Format
     named: bool

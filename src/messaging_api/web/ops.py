@@ -13,7 +13,7 @@ _METRICS = HeaderBlock((b"content-type", b"text/plain; version=0.0.4; charset=ut
 
 
 class OpsApp:
-    """Tells whether the service over `store` is alive and ready, and its metrics."""
+    """The application of the ops port: liveness, readiness and metrics of the service over `store`."""
 
     def __init__(self, metrics: SharedMetrics, store: Store, exporter: PrometheusExporter) -> None:
         self._metrics = metrics
@@ -21,7 +21,7 @@ class OpsApp:
         self._exporter = exporter
 
     async def __call__(self, request: Request) -> Response:
-        """Serve one request, in a task: it waits for threads."""
+        """Serve one request in a task, because it waits for threads."""
         return await TaskResult(self._serve(request.method, request.path))
 
     async def _serve(self, method: str, path: str) -> Response:

@@ -11,9 +11,9 @@ from messaging_api.web.schemas import ProblemBody
 
 
 class ProblemType(NamedTuple):
-    """How one class of errors is answered.
+    """The response to one class of errors.
 
-    The slug ends the problem's type. The detail is the error's own text unless it stands here. `close` ends the
+    The slug ends the problem's type. The detail is the error's own text unless it is set here. `close` ends the
     connection; `retry` says that the same request may succeed a second later.
     """
 
@@ -103,7 +103,7 @@ class Problem(NamedTuple):
 
 
 def problem_of(error: Exception) -> Problem:
-    """Return the problem that tells `error`: by the nearest of its classes that has a row in the table."""
+    """Return the problem for `error`, from the row of its nearest class in the table."""
     row = next(TABLE[kind] for kind in type(error).__mro__ if kind in TABLE)
     reason = f"limit_{error.kind}" if isinstance(error, errors.LimitReached) else row.slug.replace("-", "_")
     return Problem(row, row.detail or str(error), _own_lines(error, row), reason)

@@ -1,4 +1,4 @@
-"""What /metrics says: the numbers of all processes added up, and how the store stands at this moment."""
+"""The response of /metrics: the sums over all processes, and the current stats of the store."""
 
 import itertools
 import platform
@@ -22,11 +22,11 @@ from messaging_api.observability.metrics import BATCH_SIZE_BUCKETS, LATENCY_BUCK
 from messaging_api.web.routes import LABELS
 
 STALE = 10.0
-"""Seconds without a sign of life after which a process counts as stuck."""
+"""Seconds without a heartbeat after which a process counts as stuck."""
 
 
 class PrometheusExporter:
-    """`kind` is the store's, as in its address; `clock`, in seconds, the monotonic one that heartbeats are told by."""
+    """An exporter. `kind` is the scheme of the store's address; `clock` is the monotonic clock of heartbeats, in s."""
 
     def __init__(self, metrics: SharedMetrics, store: Store, kind: str, clock: Callable[[], float]) -> None:
         self._metrics = metrics
@@ -36,11 +36,11 @@ class PrometheusExporter:
         self._started = time.time()
 
     def stuck(self) -> int:
-        """How many workers give no sign of life."""
+        """Return the number of workers without a heartbeat."""
         return sum(self._clock() - row.get("heartbeat") > STALE for row in self._metrics.workers)
 
     async def text(self) -> bytes:
-        """Prometheus text format 0.0.4."""
+        """Return all metrics in Prometheus text format 0.0.4."""
         registry = CollectorRegistry()
         registry.register(_CollectedMetrics([*self._service(), *await self._of_store()]))
         return generate_latest(registry)
@@ -55,7 +55,7 @@ class PrometheusExporter:
             family = CounterMetricFamily(counter.name, counter.meaning, labels=list(counter.labels))
             for values in itertools.product(*counter.labels.values()):
                 number = total(counter.name, *values)
-                if number or len(counter.labels) < 2:  # of the large family only what occurred
+                if number or len(counter.labels) < 2:  # of the large family, only label values that occurred
                     family.add_metric(values, number)
             yield family
         durations = HistogramMetricFamily("messaging_request_duration_seconds", "Time to answer.", labels=["route"])
@@ -101,7 +101,7 @@ class PrometheusExporter:
 
 
 class _CollectedMetrics:
-    """Metrics that were gathered already."""
+    """Metrics that have already been collected."""
 
     def __init__(self, metrics: Iterable[Metric]) -> None:
         self._metrics = list(metrics)
@@ -134,7 +134,7 @@ def _by_worker(name: str, meaning: str) -> GaugeMetricFamily:
 def _fill(
     family: HistogramMetricFamily, metrics: SharedMetrics, upper_limits: Iterable[float], *key: str, unit: float = 1
 ) -> None:
-    """Add the histogram that lies at `key`, its last element being the label's value if there is one."""
+    """Add the histogram at `key`, whose last element is the value of the label if there is one."""
     names = [*map(str, upper_limits), "+Inf"]
     counts = [metrics.total(*key, str(bucket)) for bucket in range(len(names))]
     buckets = list(zip(names, map(float, itertools.accumulate(counts)), strict=True))

@@ -1,4 +1,4 @@
-"""From the body of POST / to a Draft, for each content type the contract takes. All that is wrong is Invalid."""
+"""The body of POST / as a Draft, for each content type of the contract. Raises InvalidRequest for invalid bodies."""
 
 from collections.abc import Callable, Iterable
 from typing import NamedTuple
@@ -51,7 +51,7 @@ def _from_multipart(body: bytes, boundary: str, _query: bytes) -> Draft:
 
 
 class _Type(NamedTuple):
-    """How a content type is read; the longest body it can need is `factor` bytes a byte of message, and `extra`."""
+    """A content type: its parser, and its longest body: `factor` bytes for each byte of message, plus `extra`."""
 
     read: Callable[[bytes, str, bytes], Draft]
     factor: int
@@ -67,7 +67,7 @@ _TYPES = {
 
 
 async def read_draft(request: Request, max_bytes: int) -> Draft:
-    """Return the message that the request asks to keep.
+    """Return the message that the request asks to store.
 
     Raises InvalidRequest, IncompleteBody, UnsupportedContentEncoding; MessageTooLarge as soon as the body is too long.
     """

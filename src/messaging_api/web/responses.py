@@ -1,4 +1,4 @@
-"""Responses, and all their header lines: the only place where they are made."""
+"""Responses, and all their header lines: no other module makes them."""
 
 from collections.abc import Iterable
 from http import HTTPStatus
@@ -14,7 +14,7 @@ SECURITY: tuple[Header, ...] = (
     (b"x-content-type-options", b"nosniff"),
     (b"x-frame-options", b"DENY"),
 )
-"""On every response (OWASP REST Security Cheat Sheet), unless the response brings its own of that name."""
+"""On every response (OWASP REST Security Cheat Sheet), unless the response has its own field of that name."""
 
 HSTS: Header = (b"strict-transport-security", b"max-age=63072000; includeSubDomains")
 """On every response over TLS (RFC 6797, section 7.2: never over plain HTTP)."""
@@ -23,7 +23,7 @@ _STATUS_LINES = {status.value: f"HTTP/1.1 {status.value} {status.phrase}\r\n".en
 
 
 def lines(headers: Iterable[Header]) -> bytes:
-    """Return header lines (RFC 9112, section 5). Values hold no CR or LF: no client's text gets here unchecked."""
+    """Return header lines (RFC 9112, section 5). Values contain no CR or LF: text from clients is validated before."""
     return b"".join([b"%b: %b\r\n" % header for header in headers])
 
 
@@ -78,7 +78,7 @@ def encode(  # noqa: PLR0913, PLR0917 each is a fact of its own, and keywords wo
     close: bool,  # noqa: FBT001
     head: bool,  # noqa: FBT001
 ) -> bytes:
-    """Return the bytes of a response. `date` is a header line; `head` leaves the body out (RFC 9110, section 9.3.2)."""
+    """Return the bytes of a response. `date` is a header line; `head` omits the body (RFC 9110, section 9.3.2)."""
     block, body = response.block, response.body
     return b"%b%b%b%b%bcontent-length: %d\r\nx-request-id: %b\r\n\r\n%b" % (
         _STATUS_LINES[response.status],

@@ -1,4 +1,4 @@
-"""The table of all addresses: what logs and metrics call them, and which handler serves each method."""
+"""The table of all addresses: their labels in logs and metrics, and the handler of each method."""
 
 from collections.abc import Awaitable, Callable, Mapping
 from typing import NamedTuple
@@ -20,7 +20,7 @@ class Address(NamedTuple):
 
     @property
     def label(self) -> str:
-        """Return the name in logs and metrics: the address without what was asked for."""
+        """Return the label for logs and metrics: the address without ids."""
         return self.path.partition("/{")[0]
 
 
@@ -52,7 +52,7 @@ class Route(NamedTuple):
 
 
 class Router:
-    """Finds routes by path. Addresses with a name in them are found by what stands before the last slash."""
+    """A router. Addresses with a name in them are found by the part of the path up to the last slash."""
 
     def __init__(self, handlers: Handlers) -> None:
         self._fixed: dict[str, Route] = {}

@@ -1,7 +1,7 @@
 """JSON bodies of requests and responses, as types.
 
 The service decodes and encodes by these types, and the build derives the schemas of the OpenAPI contract from them. A
-constraint in `_json_schema` is told to clients and not checked on decoding: the service checks it later, against its
+constraint in `_json_schema` is shown to clients and not checked on decoding: the service checks it later, against its
 settings and with an error text of its own. The numbers in the contract are those of the default settings.
 """
 

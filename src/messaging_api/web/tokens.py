@@ -1,7 +1,7 @@
-"""Who may create: those with one of the bearer tokens (RFC 6750) whose hashes the settings hold.
+"""Bearer tokens (RFC 6750), which allow clients to create messages. The settings contain their hashes.
 
-A token is 256 random bits, so its plain SHA-256 cannot be turned back by guessing: a slow hash protects what people
-choose, and would only make each request slow.
+A token is 256 random bits, so it cannot be guessed from its plain SHA-256. A slow hash protects passwords that people
+choose; here it would only slow down each request.
 """
 
 import re
@@ -16,19 +16,19 @@ _BEARER = re.compile(rb"bearer +([\w.~+/-]{1,200}=*)", re.IGNORECASE | re.ASCII)
 
 
 def new_token() -> tuple[str, str]:
-    """A token, and the hash that the settings get."""
+    """Return a new token, and its hash for the settings."""
     token = secrets.token_urlsafe(32)
     return token, sha256(token.encode()).hexdigest()
 
 
 class Tokens:
-    """Knows tokens by `hashes`, each the SHA-256 in hex. Without any, everybody may create."""
+    """The valid tokens, as their `hashes`: SHA-256 in hex. Without hashes no token is required."""
 
     def __init__(self, hashes: Iterable[str] = ()) -> None:
         self._hashes = [bytes.fromhex(one) for one in hashes]
 
     def check(self, authorization: bytes | None) -> None:
-        """Look at the Authorization header. Raises Unauthorized; takes the same time for all that are wrong."""
+        """Check the Authorization header. Raises Unauthorized, after the same time for all invalid tokens."""
         if not self._hashes:
             return
         found = _BEARER.fullmatch(authorization or b"")

@@ -1,4 +1,4 @@
-"""One HTTP request, as handlers get it."""
+"""One HTTP request, as it is passed to handlers."""
 
 from collections.abc import Mapping
 from typing import NamedTuple, Protocol
@@ -10,19 +10,19 @@ Header = tuple[bytes, bytes]
 
 
 class ClientAddress(NamedTuple):
-    """The client: its address for the log, "" without one, and the key that rate limits go by."""
+    """The client: its address for the log, "" for a local socket, and its key for rate limits."""
 
     address: str
     key: bytes
 
 
 class RequestBody(Protocol):
-    """The body of a request, which may still be on its way."""
+    """The body of a request, which may still be arriving."""
 
     async def read(self, limit: int) -> bytes:
         """Return the whole body.
 
-        Raises BodyTooLong as soon as it is known to have more than `limit` bytes; IncompleteBody when it breaks off.
+        Raises BodyTooLong as soon as it is known to have more than `limit` bytes; IncompleteBody if it ends early.
         """
         ...
 

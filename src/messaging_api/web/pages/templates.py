@@ -1,4 +1,4 @@
-"""HTML templates in `static/`, with {{places}} for texts and values."""
+"""HTML templates in `static/`, with {{placeholders}} for texts and values."""
 
 import html
 import json
