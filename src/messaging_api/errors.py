@@ -13,7 +13,7 @@
     ├── SettingsError         the service cannot start with these settings
     └── StoreError
         ├── StoreUnavailable  the store did not answer, or not in time
-        └── StoreFull         the store has no room for another message
+        └── StoreFull         the store cannot hold another message
 
 The errors have no status codes: `web/problems.py` holds the one table from errors to responses. The text of an error
 never contains an id, a key or a message.
@@ -54,7 +54,7 @@ class IdempotencyConflict(MessagingError):
 
 
 class Unauthorized(MessagingError):
-    """Creating requires a valid token. `sent` tells whether the request had an Authorization header."""
+    """Creating a message requires a valid token. `sent`: the request had an Authorization header."""
 
     def __init__(self, *, sent: bool) -> None:
         super().__init__("The token is not valid." if sent else "Creating requires a token: Authorization: Bearer …")
@@ -87,4 +87,4 @@ class StoreUnavailable(StoreError):
 
 
 class StoreFull(StoreError):
-    """The store has no room. Nothing of the operation was stored."""
+    """The store is full. Nothing of the operation was stored."""

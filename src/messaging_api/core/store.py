@@ -28,7 +28,7 @@ class Stats(NamedTuple):
 
     `full` is the used share of its capacity, 0 to 1, of the fullest node if there are several. `records` counts
     messages, tombstones, receipts and idempotency records together. `expired` and `evicted` count the records that
-    were removed since the store's start: at their expiry, or before it for lack of room.
+    were removed since the store's start: at their expiry, or before it for lack of space.
     """
 
     full: float | None

@@ -126,7 +126,7 @@ class Node:
         else:
             error = store_error(reply)
             if isinstance(error, NotMaster):
-                connection.close()  # connecting anew finds the current master
+                connection.close()  # a new connection finds the current master
             pending.resolve(error)
 
     async def _reconnect(self) -> None:

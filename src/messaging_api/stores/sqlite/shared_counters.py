@@ -6,7 +6,7 @@ processes are forked, and they are lost when all processes have ended:
     slot = client 9 bytes, 7 unused, then for each kind: count, end of its window (8 bytes each, ms of the clock)
 
 The slot of a client is one of the `PROBES` that follow the hash of its key. A slot without an open window is free. If
-all are taken, the one whose windows end first is reused, and its client begins anew: the table never grows. A file
+all are taken, the one whose windows end first is reused, and its client starts again: the table never grows. A file
 lock, which the kernel releases when its holder dies, makes each count atomic. A count is written before the end of its
 window, so that a window left half written by a dying process is one that has ended.
 """
