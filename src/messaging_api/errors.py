@@ -57,7 +57,9 @@ class Unauthorized(MessagingError):
     """Creating a message requires a valid token. `sent`: the request had an Authorization header."""
 
     def __init__(self, *, sent: bool) -> None:
-        super().__init__("The token is not valid." if sent else "Creating requires a token: Authorization: Bearer …")
+        super().__init__(
+            "The token is not valid." if sent else "Creating a message requires a token: Authorization: Bearer …"
+        )
         self.sent = sent
 
 

@@ -50,7 +50,7 @@ class MessageLimits:
         if draft.ttl is not None:
             raise InvalidRequest("Give ttl or expires_at, not both.")
         if not MIN_TTL * 1000 <= draft.expires_at - now <= self.max_ttl * 1000:
-            raise InvalidRequest(f"expires_at must lie {MIN_TTL} to {self.max_ttl} seconds ahead.")
+            raise InvalidRequest(f"expires_at must be {MIN_TTL} to {self.max_ttl} seconds in the future.")
         return draft.expires_at
 
     def _lifetime(self, ttl: int | None) -> int:

@@ -114,7 +114,7 @@ class RequestParser:
         method = parser.get_method()
         if parser.should_upgrade():
             if method == b"CONNECT":
-                raise InvalidRequest("This is no proxy: CONNECT has no meaning here.")
+                raise InvalidRequest("This server is not a proxy; CONNECT is not supported.")
             return
         keep_alive, modern = parser.should_keep_alive(), True
         if not keep_alive or b"connection" in headers:

@@ -16,9 +16,9 @@ def parse_multipart(body: bytes, boundary: str) -> list[tuple[bytes, bytes]]:
         parser.write(body)
         parser.finalize()
     except FormParserError:
-        raise InvalidRequest("The body is not multipart/form-data with the boundary it names.") from None
+        raise InvalidRequest("The body is not multipart/form-data with the boundary in its Content-Type.") from None
     if not parts.ended:
-        raise InvalidRequest("The multipart/form-data body breaks off.")
+        raise InvalidRequest("The multipart/form-data body ends before its last boundary.")
     return [(name, bytes(value)) for name, value in parts.fields]
 
 

@@ -114,7 +114,7 @@ def _stats(stats: Stats) -> Iterator[Metric]:
     yield _gauge("messaging_store_used_bytes", "Bytes the store uses.", stats.used_bytes)
     yield _gauge("messaging_store_records", "Records kept: messages, traces, receipts, answers.", stats.records)
     if stats.full is not None:
-        yield _gauge("messaging_store_full_ratio", "Share of the store's room that is used.", stats.full)
+        yield _gauge("messaging_store_full_ratio", "Used share of the store's capacity.", stats.full)
     if stats.expired is not None:
         yield CounterMetricFamily("messaging_store_expired", "Records of any kind that expired.", value=stats.expired)
     if stats.evicted is not None:

@@ -27,9 +27,9 @@ def _from_json(body: bytes, _boundary: str, _query: bytes) -> Draft:
         asked = _decode(body)
         text = asked.message.encode()
     except msgspec.ValidationError as error:
-        raise InvalidRequest(f"The JSON does not say a message: {error}.") from None
+        raise InvalidRequest(f"The JSON does not describe a message: {error}.") from None
     except (msgspec.MsgspecError, ValueError):
-        raise InvalidRequest("The body is not JSON in UTF-8.") from None
+        raise InvalidRequest("The body is not valid JSON in UTF-8.") from None
     expires_at = None if asked.expires_at is None else parse_time(asked.expires_at)
     return Draft(text, asked.ttl, expires_at, asked.reads)
 
@@ -37,7 +37,7 @@ def _from_json(body: bytes, _boundary: str, _query: bytes) -> Draft:
 def _from_text(body: bytes, _boundary: str, query: bytes) -> Draft:
     options = _once(_pairs(query)) if query else {}
     if "message" in options:
-        raise InvalidRequest("As text/plain the body is the message; the query holds ttl, expires_at and reads only.")
+        raise InvalidRequest("With text/plain the body is the message. The query takes ttl, expires_at and reads only.")
     return _draft(_utf8(body), options)
 
 
@@ -76,7 +76,7 @@ async def read_draft(request: Request, max_bytes: int) -> Draft:
     if kind is None:
         raise InvalidRequest(f"Content-Type must be {ACCEPTED}.")
     if request.query and name != "text/plain":
-        raise InvalidRequest("Options go in the body; in the query only with text/plain.")
+        raise InvalidRequest("Put options into the body. Only text/plain takes them from the query.")
     if request.headers.get(b"content-encoding", b"identity").lower() != b"identity":
         raise UnsupportedContentEncoding
     try:
@@ -93,7 +93,8 @@ def _pairs(encoded: bytes) -> list[tuple[str, str]]:
         )
     except ValueError:
         raise InvalidRequest(
-            f"Form fields look like message=…&ttl=60, in UTF-8, and are {', '.join(_FIELDS)}."
+            "The body is not a valid form. Send fields such as message=…&ttl=60 in UTF-8; "
+            f"the fields are {', '.join(_FIELDS)}."
         ) from None
 
 
@@ -101,9 +102,9 @@ def _once(pairs: Iterable[tuple[str, str]]) -> dict[str, str]:
     fields: dict[str, str] = {}
     for name, value in pairs:
         if name not in _FIELDS:
-            raise InvalidRequest(f"There is no field of that name; there are {', '.join(_FIELDS)}.")
+            raise InvalidRequest(f"Unknown field; the fields are {', '.join(_FIELDS)}.")
         if name in fields:
-            raise InvalidRequest(f"{name} is there twice.")
+            raise InvalidRequest(f"The field {name} occurs twice.")
         fields[name] = value
     return fields
 

@@ -16,5 +16,5 @@ def parse_time(text: str) -> int:
     except msgspec.ValidationError:
         moment = None
     if moment is None or moment.tzinfo is None:
-        raise InvalidRequest("expires_at must be a time as in RFC 3339, such as 2026-12-31T12:00:00Z.")
+        raise InvalidRequest("expires_at must be an RFC 3339 time, such as 2026-12-31T12:00:00Z.")
     return (moment - _EPOCH) // timedelta(milliseconds=1)

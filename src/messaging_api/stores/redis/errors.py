@@ -40,7 +40,7 @@ def store_error(reply: hiredis.ReplyError) -> StoreError:
     text = str(reply)
     code, _, rest = text.partition(" ")
     if code == "OOM" or (code == "MISCONF" and "No space left" in text):
-        return StoreFull("Redis has no room.")
+        return StoreFull("Redis is full.")
     if code in ("MOVED", "ASK"):
         host, _, port = rest.rpartition(" ")[2].rpartition(":")
         return (MovedRedirect if code == "MOVED" else AskRedirect)(host, int(port))

@@ -57,5 +57,5 @@ def store_error(error: sqlite3.Error) -> StoreError:
     """Return the error that an error of SQLite means; only its name is kept."""
     name = getattr(error, "sqlite_errorname", "SQLITE_MISUSE")
     if name == "SQLITE_FULL":
-        return StoreFull("The database has no room.")
+        return StoreFull("The database is full.")
     return StoreUnavailable(f"The database answered {name}.")
