@@ -50,7 +50,7 @@ def leaves(kind: type[Exception]) -> set[type[Exception]]:
     return {leaf for one in below for leaf in leaves(one)} if below else {kind}
 
 
-def test_every_error_has_its_row() -> None:
+def test_every_error_has_a_row() -> None:
     """Each error that can reach a client has a row of its own; no row is for an error that is gone.
 
     SettingsError ends the start; the handler that reads a body answers BodyTooLong with an error of its own.
@@ -59,17 +59,17 @@ def test_every_error_has_its_row() -> None:
 
 
 def test_every_status_is_counted() -> None:
-    """A status that can be answered has its counter."""
+    """Each status of a response has its counter."""
     assert {row.status for row in TABLE.values()} <= set(STATUSES)
 
 
-def test_errors_hold_no_status() -> None:
+def test_errors_have_no_status() -> None:
     """Only the table knows status numbers."""
     assert not any(str(row.status) in inspect.getsource(errors) for row in TABLE.values())
 
 
-def test_the_nearest_row_tells() -> None:
-    """An error without a row of its own is told by the class above it; anything else is a plain 500."""
+def test_error_uses_the_row_of_its_nearest_class() -> None:
+    """An error without its own row uses that of the class above it; any other error is a plain 500."""
 
     class Odd(InvalidRequest):
         pass
@@ -114,8 +114,8 @@ async def fail() -> None:
     raise ZeroDivisionError("the message itself")
 
 
-def test_an_unexpected_error_is_answered_and_logged_without_its_text(capfd: pytest.CaptureFixture[str]) -> None:
-    """500 as a problem with all headers; the log names class and place, and not what the error said."""
+def test_unexpected_error_gives_500_and_is_logged_without_its_text(capfd: pytest.CaptureFixture[str]) -> None:
+    """The response is a problem with all headers; the log has the class and place of the error, not its text."""
     app, metrics = app_over(fail)
     response = asyncio.run(app(request_to("/msg/x", headers={b"accept": b"application/json"})))
     assert response.status == 500
@@ -147,7 +147,7 @@ def test_errors_of_the_store_are_counted_and_logged(capfd: pytest.CaptureFixture
         assert (failed["reason"], failed["detail"], failed["client"]) == (reason, str(error), "192.0.2.1")
 
 
-def test_a_client_that_is_gone_is_logged_with_its_request(capfd: pytest.CaptureFixture[str]) -> None:
+def test_disconnected_client_is_logged_with_its_request(capfd: pytest.CaptureFixture[str]) -> None:
     """When its connection ends, the request is counted as client_gone, and not as answered."""
 
     async def never() -> None:
@@ -168,7 +168,7 @@ def test_a_client_that_is_gone_is_logged_with_its_request(capfd: pytest.CaptureF
 
 
 def test_quota_and_cors_lines_are_on_every_response() -> None:
-    """Also on the problems: what is left to the client, and what a page of an allowed origin may see."""
+    """Also on problems: the remaining quota of the client, and the CORS headers for an allowed origin."""
 
     async def find() -> None:
         raise MessageNotFound
@@ -229,14 +229,14 @@ def test_options_names_the_methods() -> None:
         ("text/plain, " + "x/y, " * 200, ("text", True)),
     ],
 )
-def test_negotiation(accept: str, expected: tuple[str, bool]) -> None:
-    """The weightiest of our formats; named only by its own name."""
+def test_accepted_format_is_the_preferred_one(accept: str, expected: tuple[str, bool]) -> None:
+    """The format with the highest weight wins; `named` is set only for an explicit name."""
     assert tuple(accepted_format(accept.encode())) == expected
 
 
 @given(st.binary(max_size=600))
-def test_negotiation_takes_anything(header: bytes) -> None:
-    """Whatever bytes a header holds, there is a format."""
+def test_accepted_format_takes_any_bytes(header: bytes) -> None:
+    """Any bytes in the header lead to some format."""
     assert accepted_format(header).format in {"json", "text", "html"}
 
 
@@ -248,27 +248,27 @@ def test_negotiation_takes_anything(header: bytes) -> None:
         (b'multipart/form-data; boundary="a b"', ("multipart/form-data", "a b")),
     ],
 )
-def test_media_type(header: bytes | None, expected: tuple[str, str]) -> None:
-    """Name in lower case, boundary without its quotes."""
+def test_media_type_is_in_lower_case_with_its_boundary(header: bytes | None, expected: tuple[str, str]) -> None:
+    """The boundary is without its quotes."""
     assert media_type(header) == expected
 
 
 @given(st.integers(0, 253_402_300_799_999))
-def test_times_are_read_as_they_are_written(moment: int) -> None:
+def test_time_round_trips(moment: int) -> None:
     """RFC 3339 to the millisecond, from 1970 to the year 9999."""
     assert parse_time(format_time(moment)) == moment
 
 
 @pytest.mark.parametrize("text", ["", "x", "2026-01-01", "2026-01-01T00:00:00", "2026-13-01T00:00:00Z", "1", "9" * 50])
-def test_what_is_no_time(text: str) -> None:
-    """Without an offset a time is none."""
+def test_invalid_time_is_rejected(text: str) -> None:
+    """A time without an offset from UTC is invalid too."""
     with pytest.raises(InvalidRequest):
         parse_time(text)
 
 
-def test_labels_are_few() -> None:
-    """Metrics cannot be blown up by what clients send: all label values are fixed."""
-    assert len(LABELS) * len(METHODS) * len(STATUSES) < 2000
+def test_label_values_are_fixed() -> None:
+    """Clients cannot add label values to the metrics."""
+    assert len(ROUTES) * len(METHODS) * len(STATUSES) < 2000
 
 
 @pytest.mark.parametrize(("seconds", "text"), [(0.0, "0.000"), (0.0012349, "1.234"), (12.5, "12500.000")])

@@ -16,7 +16,7 @@ ANSWERS = {
 
 
 @pytest.mark.parametrize(("kind", "workers"), [("uvicorn", 1), ("uvicorn", 2), ("httptools", 1)])
-def test_a_baseline_answers_and_ends(tmp_path: Path, kind: str, workers: int) -> None:
+def test_baseline_answers_and_ends(tmp_path: Path, kind: str, workers: int) -> None:
     """Each method has its own response; a second worker ends with the first."""
     (tmp_path / "answers.json").write_text(json.dumps(ANSWERS))
     with servers.baseline(kind, tmp_path / "answers.json", workers) as server:

@@ -54,20 +54,20 @@ def test_ratios_within_the_goals_are_met() -> None:
 
 
 def test_ratios_above_the_goals_are_not_met() -> None:
-    """A hundredth more misses."""
+    """A ratio of one hundredth more misses the goal."""
     rows = by_name(results(now_us=20.2, two_workers_us=22.5, start_seconds=0.43))
     assert [rows[name].met for name in (READ, TWO_WORKERS, START)] == [False, False, False]
 
 
-def test_servers_that_were_left_out_are_named_as_not_measured() -> None:
+def test_servers_left_out_are_reported_as_not_measured() -> None:
     """With --only and --skip-old the table has the same rows."""
     rows = by_name(Results({}, {}))
     assert rows.keys() == by_name(results(20, 22, 0.4)).keys()
     assert {(row.old, row.now, row.met) for row in rows.values()} == {(NOT_MEASURED, NOT_MEASURED, None)}
 
 
-def test_a_clone_without_the_old_commit_says_what_to_do(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    """A shallow clone has no version 0.1.0."""
+def test_shallow_clone_gets_instructions(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """A shallow clone does not have version 0.1.0."""
     monkeypatch.setattr(versions, "CACHE", tmp_path)
     monkeypatch.setattr(versions, "COMMIT", "0" * 40)
     with pytest.raises(SystemExit, match="--skip-old"):

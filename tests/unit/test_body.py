@@ -36,7 +36,7 @@ def reading() -> Iterator[Reading]:
 
 
 def test_complete_body_is_read_at_once(reading: Reading) -> None:
-    """In as many parts as it came; nobody waits."""
+    """A body in any number of parts is read without waiting."""
     for chunk in (b"a", b"bc", b""):
         reading.body.feed(chunk)
     reading.body.finish()
@@ -45,7 +45,7 @@ def test_complete_body_is_read_at_once(reading: Reading) -> None:
     assert reading.load.held == 0
 
 
-def test_empty_body(reading: Reading) -> None:
+def test_request_without_a_body_has_an_empty_one(reading: Reading) -> None:
     """A request without a body has an empty one."""
     reading.body.finish()
     reading.read(0)
@@ -53,7 +53,7 @@ def test_empty_body(reading: Reading) -> None:
 
 
 def test_incomplete_body_is_awaited(reading: Reading) -> None:
-    """The handler goes on when the last part has come; meanwhile the worker holds the parts."""
+    """The handler resumes with the last part; meanwhile the worker holds the parts."""
     reading.body.feed(b"a")
     reading.read()
     assert (reading.events, reading.body.awaited, reading.load.held) == (["wait"], True, 1)
@@ -65,8 +65,8 @@ def test_incomplete_body_is_awaited(reading: Reading) -> None:
 
 
 @pytest.mark.parametrize(("declared", "chunks"), [(101, []), (0, [b"a" * 101]), (101, [b"a"])])
-def test_body_that_is_known_to_be_too_long(declared: int, chunks: list[bytes]) -> None:
-    """By its Content-Length or by what came of it: rejected without waiting for the rest."""
+def test_body_known_to_be_too_long_is_rejected_at_once(declared: int, chunks: list[bytes]) -> None:
+    """The length is known from Content-Length or from the parts so far; the rest is not waited for."""
     reading = Reading(declared)
     for chunk in chunks:
         reading.body.feed(chunk)
@@ -74,8 +74,8 @@ def test_body_that_is_known_to_be_too_long(declared: int, chunks: list[bytes]) -
     assert [type(event) for event in reading.events] == [BodyTooLong]
 
 
-def test_body_that_becomes_too_long(reading: Reading) -> None:
-    """Rejected with the first byte over the limit; a body of exactly the limit is not."""
+def test_body_is_rejected_at_the_first_byte_over_the_limit(reading: Reading) -> None:
+    """A body of exactly the limit is accepted."""
     reading.read(3)
     reading.body.feed(b"abc")
     assert reading.events == ["wait"]
@@ -89,7 +89,7 @@ def test_body_that_becomes_too_long(reading: Reading) -> None:
 
 
 def test_dropped_body_holds_nothing(reading: Reading) -> None:
-    """What came is given up, what still comes is not kept, and its end changes nothing."""
+    """Received parts are released, later ones are not kept, and the end changes nothing."""
     reading.body.feed(b"abc")
     reading.body.drop()
     reading.body.drop()
@@ -101,8 +101,8 @@ def test_dropped_body_holds_nothing(reading: Reading) -> None:
     assert (reading.load.held, reading.body.size) == (0, 0)
 
 
-def test_dropped_body_that_was_complete(reading: Reading) -> None:
-    """Its parts are not counted off twice."""
+def test_dropped_complete_body_is_released_once(reading: Reading) -> None:
+    """The parts of a complete body are not subtracted twice."""
     reading.body.feed(b"abc")
     reading.body.finish()
     reading.body.drop()
@@ -110,7 +110,7 @@ def test_dropped_body_that_was_complete(reading: Reading) -> None:
 
 
 def test_large_bodies_are_rejected_when_the_worker_holds_too_much() -> None:
-    """Small ones are taken all the same: a few large bodies do not keep others out."""
+    """Small ones are still accepted, so that a few large bodies do not block others."""
     load, _ = worker_load(max_held=LARGE_BODY + 10)
     large, small = Reading(load=load), Reading(load=load)
     large.body.feed(b"a" * (LARGE_BODY + 10))
@@ -125,7 +125,7 @@ def test_large_bodies_are_rejected_when_the_worker_holds_too_much() -> None:
     assert load.held == 0
 
 
-def test_body_that_will_not_be_complete(reading: Reading) -> None:
+def test_broken_body_raises_its_error_at_once(reading: Reading) -> None:
     """A handler that begins to read it gets the error at once, instead of waiting for a timeout."""
     error = IncompleteBody()
     reading.body.feed(b"a")
@@ -134,8 +134,8 @@ def test_body_that_will_not_be_complete(reading: Reading) -> None:
     assert reading.events == [error]
 
 
-def test_handler_that_is_gone_waits_no_more(reading: Reading) -> None:
-    """When its connection ends, the wait ends too, and the rest wakes nobody."""
+def test_closed_handler_stops_waiting(reading: Reading) -> None:
+    """When the connection of a handler ends, its wait ends too, and later parts do not resume it."""
     reading.read()
     reading.driver.close()
     assert (reading.events, reading.body.awaited) == (["wait", "continue"], False)

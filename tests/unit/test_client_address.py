@@ -1,4 +1,4 @@
-"""Who is asking: believed is only what a trusted proxy wrote."""
+"""The address of the client: only headers of trusted proxies count."""
 
 from ipaddress import ip_network
 
@@ -53,8 +53,8 @@ def forwarded(*values: str) -> list[tuple[str, str]]:
         ([*xff("203.0.113.7"), *forwarded("for=203.0.113.7")], "203.0.113.7"),
     ],
 )
-def test_what_a_trusted_proxy_says(headers: list[tuple[str, str]], expected: str) -> None:
-    """The rightmost hop that is no trusted proxy, in either header, on one line or several."""
+def test_client_is_the_rightmost_untrusted_hop(headers: list[tuple[str, str]], expected: str) -> None:
+    """Either header may be used, on one line or several."""
     assert told(*headers) == expected
 
 
@@ -84,44 +84,44 @@ def test_what_a_trusted_proxy_says(headers: list[tuple[str, str]], expected: str
         [*xff("203.0.113.7"), *forwarded("nonsense")],
     ],
 )
-def test_what_cannot_be_understood_leaves_the_peer(headers: list[tuple[str, str]]) -> None:
-    """Nothing malformed, hidden or contradictory makes another client."""
+def test_malformed_headers_leave_the_peer(headers: list[tuple[str, str]]) -> None:
+    """A malformed, hidden or contradictory header does not change the client."""
     assert told(*headers) == PROXY
 
 
 @pytest.mark.parametrize("headers", [xff("203.0.113.7"), forwarded("for=203.0.113.7"), xff("10.0.0.1")])
 @pytest.mark.parametrize("peer", ["198.51.100.9", "2001:db8::9", "::ffff:198.51.100.9"])
-def test_a_peer_nobody_trusts_is_itself(headers: list[tuple[str, str]], peer: str) -> None:
-    """Whatever it says."""
+def test_untrusted_peer_is_the_client(headers: list[tuple[str, str]], peer: str) -> None:
+    """Its headers do not matter."""
     assert told(*headers, peer=peer) == peer
     assert told(*headers, peer=PROXY, clients=ClientAddresses()) == PROXY
 
 
-def test_a_trusted_peer_may_be_written_as_ipv6() -> None:
+def test_trusted_peer_may_be_ipv4_mapped() -> None:
     """A socket for both families shows an IPv4 peer as IPv4-mapped IPv6."""
     assert told(*xff("203.0.113.7"), peer=f"::ffff:{PROXY}") == "203.0.113.7"
 
 
-def test_a_local_socket_has_no_address() -> None:
-    """All its peers are one client."""
+def test_local_peers_are_one_client() -> None:
+    """A local socket has no address, so all its peers are one client."""
     assert told(*xff("203.0.113.7"), peer="") == ""
 
 
 @given(
     st.lists(st.tuples(st.sampled_from(["Forwarded", "X-Forwarded-For"]), st.text(st.characters(max_codepoint=255))))
 )
-def test_any_bytes_make_some_client(headers: list[tuple[str, str]]) -> None:
-    """Whatever the headers hold, there is an address, and it is one."""
+def test_any_bytes_give_a_valid_address(headers: list[tuple[str, str]]) -> None:
+    """Any headers lead to an address, and it is valid."""
     assert client_key(told(*headers)) != b"-"
 
 
-def test_hostile_headers_take_no_time() -> None:
-    """A header of 64 KiB is looked through once: no pattern runs away with it."""
+def test_hostile_headers_are_parsed_in_linear_time() -> None:
+    """A header of 64 KiB is parsed in one pass, without backtracking."""
     for value in ('for="' + "\\" * 65_000, "for=" + "a;" * 30_000, "," * 65_000, 'a="' + '"' * 65_000, " " * 65_000):
         assert told(*forwarded(value)) == PROXY
         assert told(*xff(value)) == PROXY
 
 
-def test_a_trusted_hop_in_front_is_not_enough() -> None:
-    """A client that writes a trusted address left of its own is still itself."""
+def test_forged_trusted_hop_is_ignored() -> None:
+    """A client that adds a trusted address left of its own is still the client."""
     assert told(*xff("10.9.9.9, 203.0.113.7")) == "203.0.113.7"

@@ -136,7 +136,7 @@ async def test_no_task_is_made() -> None:
 
 @in_loop
 async def test_connections_are_served_in_turn() -> None:
-    """A client that sends many requests at once does not keep those of another connection waiting."""
+    """A client that sends many requests at once does not delay those of another connection."""
     served: list[str] = []
 
     def noting(name: str) -> http1.Application:
@@ -221,8 +221,8 @@ async def test_head_has_no_body() -> None:
 
 
 @in_loop
-async def test_request_that_waits_for_its_body_has_no_place() -> None:
-    """Slow clients keep nobody out: a request counts as in flight only while it has what it needs."""
+async def test_request_that_waits_for_its_body_is_not_in_flight() -> None:
+    """Slow clients do not use up the limit: a request counts only once it has what its handler needs."""
     load, _ = worker_load(max_in_flight=1)
     connection, transport = connected(echo, load)
     connection.data_received(POST % 4 + b"ab")
@@ -277,7 +277,7 @@ async def test_too_many_connections_are_rejected() -> None:
 
 
 def test_rejected_connections_are_limited(monkeypatch: pytest.MonkeyPatch) -> None:
-    """As many as are served are told why; others are cut at once. A silent one is cut later, unless it has ended."""
+    """As many as are served get a response; others are closed at once. A silent one is closed after a while."""
     monkeypatch.setattr(rejected, "LINGER", 0.0)
 
     async def main() -> None:
@@ -390,8 +390,8 @@ async def test_body_that_breaks_off_is_answered_with_408() -> None:
 
 
 @in_loop
-async def test_body_that_nobody_reads_is_dropped() -> None:
-    """A handler that has not asked for the body answers by itself; a broken body is noted, and holds nothing."""
+async def test_unread_body_is_dropped() -> None:
+    """A handler that has not requested the body answers by itself; a broken body is noted, and holds nothing."""
     load, metrics = worker_load()
     connection, transport = connected(ok, load)
     connection.data_received(POST % 9 + b"ab")
@@ -408,7 +408,7 @@ async def test_body_that_nobody_reads_is_dropped() -> None:
 
 
 @in_loop
-async def test_request_whose_body_broke_is_answered_by_its_handler() -> None:
+async def test_request_with_a_broken_body_is_answered_by_its_handler() -> None:
     """A handler that is busy with something else when the body breaks off answers, and the connection ends."""
     application = Waiting()
     load, metrics = worker_load()
@@ -513,8 +513,8 @@ async def test_lost_connection_ends_its_request() -> None:
 
 
 @in_loop
-async def test_nothing_is_served_while_the_client_takes_nothing() -> None:
-    """A full send buffer holds the next request back; time counts as sending."""
+async def test_full_send_buffer_delays_the_next_request() -> None:
+    """Meanwhile the connection is in the phase of sending."""
     application = Waiting()
     connection, transport = connected(application)
     connection.pause_writing()
@@ -530,8 +530,8 @@ async def test_nothing_is_served_while_the_client_takes_nothing() -> None:
 
 
 @in_loop
-async def test_phases() -> None:
-    """What a connection waits for, from its beginning to its end, and which request it is about."""
+async def test_state_follows_the_phases_of_a_connection() -> None:
+    """The state has the awaited event, and the request that it concerns."""
     application = Waiting()
     connection, transport = connected(application)
     assert connection.state() == (Phase.HEAD, 0)
@@ -564,7 +564,7 @@ async def test_phases() -> None:
     ],
 )
 def test_expired_connections_end(sent: bytes, phase: Phase, reason: str | None, aborted: bool) -> None:  # noqa: FBT001 a case of the test
-    """Nothing more is sent. Only what a client did too slowly is noted; an end that it may not take is an abort."""
+    """Nothing more is sent. Only slowness of the client is reported; an end that may not be received is an abort."""
 
     async def main() -> None:
         load, metrics = worker_load()
@@ -598,7 +598,7 @@ async def test_body_that_is_too_slow_is_answered_with_408() -> None:
 
 @in_loop
 async def test_idle_connection_lingers_when_the_service_stops() -> None:
-    """A request that is on the way already is answered, and is the last; without one the connection is closed."""
+    """A request that is already on the way is answered as the last one; without one the connection is closed."""
     connection, transport = connected()
     other, its_transport = connected()
     for idle in (connection, other):

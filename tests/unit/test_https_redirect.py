@@ -1,4 +1,4 @@
-"""The plain port beside TLS."""
+"""The plain HTTP port beside TLS."""
 
 import asyncio
 
@@ -45,7 +45,7 @@ def test_front_page_is_redirected(host: bytes, port: int, public_url: str, locat
 
 @pytest.mark.parametrize(("path", "method"), [("/msg/x", "GET"), ("/", "POST"), ("/docs", "GET"), ("*", "OPTIONS")])
 def test_everything_else_is_rejected(path: str, method: str) -> None:
-    """A redirect would make clients send a link or a message unencrypted again; 403 tells them."""
+    """A redirect would make clients send a link or message unencrypted again; 403 prevents that."""
     response, rejected = redirect(path, method, public_url="https://msg.example")
     assert (response.status, response.close) == (403, True)
     assert b"plain-http" in response.body
@@ -54,7 +54,7 @@ def test_everything_else_is_rejected(path: str, method: str) -> None:
 
 
 def test_redirect_needs_a_host() -> None:
-    """HTTP/1.0 without a Host header, and no public address: there is nowhere to go."""
+    """HTTP/1.0 without a Host header, and without a public address, has no target for a redirect."""
     response, rejected = redirect(host=b"")
     assert response.status == 400
     assert rejected == {"invalid": 1}

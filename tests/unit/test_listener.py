@@ -1,4 +1,4 @@
-"""The HTTP server of one process on real sockets: plain and TLS, its limits, its timeouts and its end."""
+"""The HTTP server of one process on real sockets: plain and TLS, limits, timeouts and shutdown."""
 
 import asyncio
 import contextlib
@@ -181,8 +181,8 @@ async def test_timeouts_are_checked(folder: Path) -> None:
 
 
 @in_uvloop
-async def test_connections_over_the_limit(folder: Path) -> None:
-    """They get 503 when they send something, or are cut after a while; the others are served."""
+async def test_connections_over_the_limit_get_503(folder: Path) -> None:
+    """They get 503 when they send something, or are closed after a while; the others are served."""
     async with serving(max_connections=1) as served:
         reader, writer = await served.connect()
         writer.write(GET)
@@ -204,8 +204,8 @@ async def test_connections_over_the_limit(folder: Path) -> None:
 
 
 @in_uvloop
-async def test_tls(folder: Path) -> None:
-    """TLS 1.2 and later; a client that does not trust the certificate, or speaks HTTP, is counted and told."""
+async def test_tls_requires_1_2_and_a_trusted_certificate(folder: Path) -> None:
+    """A client that does not trust the certificate, or speaks HTTP, is counted and gets a response."""
     certificate, _ = certificate_in(folder)
     context = trusting(folder)
     async with serving(certificate=certificate) as served:
@@ -225,7 +225,7 @@ async def test_tls(folder: Path) -> None:
 
 @in_uvloop
 async def test_slow_handshakes_are_ended(folder: Path) -> None:
-    """A client that connects and says nothing is disconnected in time; so is one whose handshake stops."""
+    """A client that sends nothing after connecting is disconnected in time; so is one whose handshake stops."""
     certificate, _ = certificate_in(folder)
     async with serving(certificate=certificate, timeouts={Phase.HEAD: 0.1}) as served:
         assert await served.ask(b"") == b""
@@ -234,8 +234,8 @@ async def test_slow_handshakes_are_ended(folder: Path) -> None:
 
 
 @in_uvloop
-async def test_too_many_handshakes(folder: Path) -> None:
-    """Handshakes under way are limited like connections; those under way end with the server."""
+async def test_handshakes_are_limited(folder: Path) -> None:
+    """Unfinished handshakes are limited like connections, and end with the server."""
     certificate, _ = certificate_in(folder)
     async with serving(certificate=certificate, max_connections=1) as served:
         reader, writer = await served.connect()
@@ -277,13 +277,13 @@ async def test_certificate_is_renewed(folder: Path) -> None:
         assert served.events.pop() == ("tls_kept", {"reason": "No such file or directory"})
 
 
-def test_certificate_that_cannot_be_used(tmp_path: Path) -> None:
-    """The service does not start without one."""
+def test_invalid_certificate_prevents_the_start(tmp_path: Path) -> None:
+    """The service does not start without a valid certificate."""
     with pytest.raises(SettingsError, match="No such file"):
         ReloadingCertificate(str(tmp_path / "a"), str(tmp_path / "b"))
 
 
-def test_port_that_cannot_be_used() -> None:
+def test_occupied_port_prevents_the_start() -> None:
     """The service does not start when another process listens there."""
     with socket.create_server(("127.0.0.1", 0)) as other, pytest.raises(SettingsError, match="Cannot listen"):
         bind("127.0.0.1", other.getsockname()[1])

@@ -33,8 +33,8 @@ def test_no_package_is_pinned_in_two_versions() -> None:
     assert [name for name, count in Counter(package["name"] for package in PACKAGES).items() if count > 1] == []
 
 
-def test_everything_comes_from_the_public_index() -> None:
-    """No mirror that only some machines reach."""
+def test_all_packages_come_from_the_public_index() -> None:
+    """No package comes from a mirror that only some machines can reach."""
     assert {package["source"]["registry"] for package in LOCKED.values()} == {"https://pypi.org/simple"}
     files = [file for package in LOCKED.values() for file in [*package.get("wheels", []), package.get("sdist")] if file]
     assert {file["url"].split("/")[2] for file in files} == {"files.pythonhosted.org"}
@@ -49,7 +49,7 @@ def test_exported_files_are_up_to_date(name: str) -> None:
         assert (version, hashes) == (locked["version"], {file["hash"] for file in files}), package
 
 
-def test_the_exported_files_hold_everything() -> None:
+def test_exported_files_are_complete() -> None:
     """The one for development holds every package of uv.lock; the one for the run time is a part of it."""
     assert exported("requirements-dev.lock").keys() == LOCKED.keys()
     assert exported("requirements.lock").keys() < LOCKED.keys()
@@ -66,8 +66,8 @@ def test_uv_lock_is_made_from_pyproject() -> None:
     }
 
 
-def test_the_build_uses_the_same_versions() -> None:
-    """What building the package needs and other parts need too is pinned in one version."""
+def test_build_requirements_have_the_same_versions() -> None:
+    """A package that the build and other parts both need is pinned in one version."""
     pinned = dict(requirement.split("==") for requirement in PROJECT["build-system"]["requires"])
     assert [name for name in pinned.keys() & LOCKED.keys() if pinned[name] != LOCKED[name]["version"]] == []
 

@@ -182,8 +182,8 @@ def test_offered_lifetimes_follow_the_settings() -> None:
     assert data["limits"] == {"max_message_bytes": 1000, "max_ttl": 5400}
 
 
-def test_the_answer_to_a_plain_form() -> None:
-    """It holds link and receipt, escaped, is not compressed, and is told in the language of the browser."""
+def test_response_to_a_plain_form_has_both_links() -> None:
+    """Link and receipt are escaped; the page is not compressed and is in the language of the browser."""
     page = PAGES.created(
         "http://h/msg/<1>", "http://h/receipt/2", "2026-12-01T08:00:00.000Z", 3, {b"accept-language": b"de"}
     )
@@ -195,8 +195,8 @@ def test_the_answer_to_a_plain_form() -> None:
     assert b"content-encoding" not in sent(page)
 
 
-def test_a_refusal_as_a_page() -> None:
-    """It tells what the problem tells, escaped, with its status and headers, in a page that leads home."""
+def test_problem_page_shows_the_problem() -> None:
+    """The page shows the escaped problem, has its status and headers, and links home."""
     refusal = problem_of(MethodNotAllowed("<GET>"))
     page = PAGES.problem(refusal, "/msg/x", {b"accept-language": b"de"})
     text = page.body.decode()

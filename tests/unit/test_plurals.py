@@ -46,7 +46,7 @@ def test_categories_are_those_of_cldr(rules: dict[str, str], samples: dict[str, 
 
 
 @pytest.mark.parametrize("condition", ["", "i is 1", "i = 1 @integer 1", "i = x", "i=1"])
-def test_a_malformed_condition_is_an_error(condition: str) -> None:
-    """A rule that cannot be evaluated does not count as one that does not hold."""
+def test_malformed_condition_is_an_error(condition: str) -> None:
+    """A rule that cannot be evaluated is not treated as one that does not hold."""
     with pytest.raises(ValueError, match="not a relation"):
         plural_category(1, {"one": condition})

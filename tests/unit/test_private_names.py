@@ -52,7 +52,7 @@ def test_no_private_name_is_imported() -> None:
         "from messaging_api.core.service import _open",
     ],
 )
-def test_a_private_name_is_found(planted: str) -> None:
+def test_private_name_is_found(planted: str) -> None:
     """The check sees every way to reach a private name."""
     assert list(private_uses(planted)) != []
 

@@ -1,4 +1,4 @@
-"""Programs that tests need, where none may be installed."""
+"""`scripts/need`, for programs that tests need, where none may be installed."""
 
 import shutil
 import subprocess
@@ -16,14 +16,14 @@ def need(path: Path, *programs: str) -> subprocess.CompletedProcess[str]:
     return subprocess.run([INSTALL, *programs], env={"PATH": str(path)}, capture_output=True, text=True, check=False)
 
 
-def test_what_is_missing_is_named(tmp_path: Path) -> None:
-    """By the names of its Debian packages, in a line that can be typed."""
+def test_missing_programs_are_named(tmp_path: Path) -> None:
+    """They are named by their Debian packages, in a command line to copy."""
     ran = need(tmp_path, "kubectl", "sh", "redis-server")
     assert ran.returncode == 1
     assert "apt-get install kubernetes-client redis-server" in ran.stderr
 
 
-def test_what_is_there_is_not_installed(tmp_path: Path) -> None:
+def test_installed_programs_print_nothing(tmp_path: Path) -> None:
     """Nothing is printed then."""
     ran = need(tmp_path, "sh", "id")
     assert (ran.returncode, ran.stdout, ran.stderr) == (0, "", "")

@@ -1,4 +1,4 @@
-"""The table of addresses, against the contract and the labels of the metrics."""
+"""The table of addresses, compared with the contract and the labels of the metrics."""
 
 import asyncio
 import itertools
@@ -34,8 +34,8 @@ def served(name: str) -> Any:
     return handle
 
 
-def test_every_operation_of_the_contract_is_in_the_table_and_the_reverse() -> None:
-    """Each address of openapi.yaml with each of its methods."""
+def test_table_and_contract_have_the_same_operations() -> None:
+    """Each address of openapi.yaml has all of its methods."""
     contract = {path: {name.upper() for name in HTTP_METHODS & set(item)} for path, item in CONTRACT["paths"].items()}
     assert {address.path: set(address.methods) for address in ADDRESSES} == contract
     assert len(ADDRESSES) == len(contract)
@@ -71,8 +71,8 @@ def test_labels_are_those_of_the_metrics() -> None:
         ("/other/x", OTHER, "x"),
     ],
 )
-def test_find(path: str, label: str, name: str) -> None:
-    """An address is found letter by letter; the name is what stands behind its last slash."""
+def test_find_matches_addresses_exactly(path: str, label: str, name: str) -> None:
+    """An address is found letter by letter; the name is the part after its last slash."""
     route, found = Router(NamedHandlers()).find(path)
     assert (route.label, found) == (label, name)
     assert bool(route.handlers) == (label != OTHER)
@@ -101,8 +101,8 @@ def test_handlers_are_those_of_the_table(monkeypatch: pytest.MonkeyPatch) -> Non
     assert asyncio.run(ask()).body == b"DELETE x"
 
 
-def test_methods_that_are_not_there() -> None:
-    """405 names the methods of the address; an address that does not exist has none."""
+def test_unsupported_methods_raise_method_not_allowed() -> None:
+    """The error has the methods of the address; an address that does not exist has none."""
     router = Router(NamedHandlers())
     with pytest.raises(MethodNotAllowed) as caught:
         router.find("/receipt/x")[0].handler("POST")

@@ -8,8 +8,8 @@ from tests.support.scheduling import AloneTests
 from tests.support.service import wait_for
 
 
-def test_a_test_that_runs_alone(tmp_path: Path) -> None:
-    """It waits for those that run, and those that come after it wait for it; each process has locks of its own."""
+def test_alone_test_waits_and_blocks_others(tmp_path: Path) -> None:
+    """It waits for running tests, and later tests wait for it; each process has locks of its own."""
     order: list[str] = []
     running, first, last = AloneTests(tmp_path), AloneTests(tmp_path), AloneTests(tmp_path)
 

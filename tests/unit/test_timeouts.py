@@ -1,4 +1,4 @@
-"""Deadlines on a clock that the test turns."""
+"""Timeouts on a clock that the test sets."""
 
 from messaging_api.server.timeouts import ConnectionState, Phase, Timeouts
 
@@ -18,8 +18,8 @@ class Connection:
         self.ended.append(phase)
 
 
-def test_a_phase_ends_when_its_time_is_over() -> None:
-    """Not before; each phase has its own time."""
+def test_connection_expires_at_the_timeout_of_its_phase() -> None:
+    """It does not expire before; each phase has its own timeout."""
     now = 0.0
     deadlines = Timeouts({Phase.HEAD: 10, Phase.BODY: 30}, lambda: now)
     one, other = Connection(), Connection()
@@ -33,8 +33,8 @@ def test_a_phase_ends_when_its_time_is_over() -> None:
     assert (one.ended, other.ended) == ([Phase.HEAD], [])
 
 
-def test_time_counts_anew_when_something_else_begins() -> None:
-    """Another phase, or another request in the same phase."""
+def test_time_restarts_with_the_phase_or_request() -> None:
+    """A change of the phase, or of the request in the same phase, restarts the time."""
     now = 0.0
     deadlines = Timeouts({Phase.HEAD: 10, Phase.BODY: 10}, lambda: now)
     one = Connection()
@@ -51,8 +51,8 @@ def test_time_counts_anew_when_something_else_begins() -> None:
     assert one.ended == [Phase.BODY]
 
 
-def test_phases_without_a_deadline_last() -> None:
-    """A request that is being served is the store's to end."""
+def test_phases_without_a_timeout_never_expire() -> None:
+    """A request that is being served ends with the timeout of the store."""
     now = 0.0
     deadlines = Timeouts({Phase.HEAD: 10}, lambda: now)
     one = Connection()

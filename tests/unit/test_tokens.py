@@ -1,4 +1,4 @@
-"""Who may create, known by the hash of a token."""
+"""Bearer tokens, recognized by their hashes."""
 
 import hmac
 import re
@@ -14,8 +14,8 @@ TOKEN, HASH = new_token()
 OTHER, OTHER_HASH = new_token()
 
 
-def test_a_token_is_256_random_bits() -> None:
-    """In the alphabet of a bearer token, another each time, and its hash is the plain SHA-256 that anyone can check."""
+def test_token_is_256_random_bits() -> None:
+    """It is in the alphabet of bearer tokens, different each time, and its hash is a plain SHA-256."""
     assert re.fullmatch("[A-Za-z0-9_-]{43}", TOKEN)
     assert TOKEN != OTHER
     assert sha256(TOKEN.encode()).hexdigest() == HASH
@@ -27,8 +27,8 @@ def filled(template: str) -> str:
 
 
 @pytest.mark.parametrize("header", ["Bearer {TOKEN}", "bearer {TOKEN}", "BEARER   {TOKEN}", "Bearer {OTHER}"])
-def test_those_who_may(header: str) -> None:
-    """Any of the tokens; the scheme's name in any case (RFC 9110, section 11.1)."""
+def test_valid_token_is_accepted(header: str) -> None:
+    """Any of the tokens works; the scheme is in any case (RFC 9110, section 11.1)."""
     Tokens([HASH, OTHER_HASH]).check(filled(header).encode())
 
 
@@ -52,28 +52,28 @@ def test_those_who_may(header: str) -> None:
         "Bearer \xff\xfe",
     ],
 )
-def test_those_who_may_not(header: str) -> None:
-    """Nothing but a whole token that is known, and the hash is none."""
+def test_invalid_token_is_rejected(header: str) -> None:
+    """Only a whole known token is valid; its hash is not."""
     with pytest.raises(Unauthorized) as told:
         Tokens([HASH]).check(filled(header).encode("latin-1"))
     assert told.value.sent
 
 
-def test_without_a_header() -> None:
-    """It is told apart from a wrong one, as RFC 6750 has it."""
+def test_missing_header_differs_from_a_wrong_token() -> None:
+    """RFC 6750 requires different responses."""
     with pytest.raises(Unauthorized) as told:
         Tokens([HASH]).check(None)
     assert not told.value.sent
 
 
-def test_without_tokens_everybody_may() -> None:
-    """No hash, no check."""
+def test_without_hashes_no_token_is_required() -> None:
+    """Without hashes nothing is checked."""
     Tokens().check(None)
     Tokens().check(b"Bearer x")
 
 
 def test_every_hash_is_compared_in_constant_time(monkeypatch: pytest.MonkeyPatch) -> None:
-    """Whatever is sent, and whichever hash it fits, all are compared, by `hmac.compare_digest`."""
+    """Any header is compared with all hashes by `hmac.compare_digest`, whichever of them matches."""
     compared: list[tuple[bytes, bytes]] = []
 
     def compare(a: bytes, b: bytes) -> bool:

@@ -98,7 +98,7 @@ def test_private_words_name_nothing() -> None:
 
 
 @pytest.mark.parametrize("word", sorted(MEANINGS))
-def test_a_word_has_one_meaning(word: str) -> None:
+def test_word_has_one_meaning(word: str) -> None:
     """Names contain the word only in the folders where it has its one meaning."""
     elsewhere = {path: text for path, text in SOURCES.items() if not path.startswith(MEANINGS[word])}
     assert names_with({word, f"{word}s"}, elsewhere) == set()
@@ -116,17 +116,17 @@ def test_a_word_has_one_meaning(word: str) -> None:
         "import logging as journal",
     ],
 )
-def test_a_banned_word_is_found(planted: str) -> None:
+def test_banned_word_is_found(planted: str) -> None:
     """The check sees every kind of definition."""
     assert len(names_with(BANNED, {"a.py": planted})) == 1
 
 
-def test_a_banned_module_is_found() -> None:
+def test_banned_module_is_found() -> None:
     """The check sees the names of modules, and only whole words."""
     assert names_with(BANNED, {"web/guard.py": "", "web/safeguard.py": "navigate = 1"}) == {"web/guard.py: guard"}
 
 
-def test_a_class_name_with_two_meanings_is_found() -> None:
+def test_class_name_with_two_meanings_is_found() -> None:
     """The check sees a class beside a class, and beside a type variable."""
     planted = {
         "a.py": "class Item: ...\nclass Draft: ...",
