@@ -1,4 +1,4 @@
-"""The service stopped and killed under load: what was acknowledged is there, what was asked for is finished."""
+"""The service stopped and killed under load: acknowledged messages are kept, and requests in flight are finished."""
 
 import os
 import signal
@@ -81,8 +81,8 @@ def all_there(folder: Path, store: str, acknowledged: list[tuple[str, str]]) -> 
             assert client.get(f"/msg/{message_id}").status_code == 404
 
 
-def test_sigterm_finishes_what_was_begun(tmp_path: Path, store: str) -> None:
-    """SIGTERM under load: no request is cut off, nothing acknowledged is lost, and the exit code is 0."""
+def test_sigterm_under_load_finishes_requests_in_flight(tmp_path: Path, store: str) -> None:
+    """On SIGTERM under load no request is cut off, no acknowledged message is lost, and the exit code is 0."""
     with under_load(tmp_path, store) as (service, load):
         code = service.stop(signal.SIGTERM)
     assert code == 0
@@ -90,8 +90,8 @@ def test_sigterm_finishes_what_was_begun(tmp_path: Path, store: str) -> None:
     all_there(tmp_path, store, load.acknowledged)
 
 
-def test_kill_9_of_everything_loses_nothing(tmp_path: Path, store: str) -> None:
-    """kill -9 of all processes at once, and of the Redis too where there is one: all that was acknowledged is there."""
+def test_kill_9_of_all_processes_loses_no_message(tmp_path: Path, store: str) -> None:
+    """After kill -9 of all processes at once, and of Redis if there is one, every acknowledged message is there."""
     with under_load(tmp_path, store) as (service, load):
         workers = service.workers()
         for pid in (service.process.pid, *workers):
@@ -101,8 +101,8 @@ def test_kill_9_of_everything_loses_nothing(tmp_path: Path, store: str) -> None:
     all_there(tmp_path, store, load.acknowledged)
 
 
-def test_kill_9_of_workers_is_mended(tmp_path: Path, store: str) -> None:
-    """A worker that dies is started again; the service goes on and loses nothing."""
+def test_killed_worker_is_restarted(tmp_path: Path, store: str) -> None:
+    """A killed worker is started again; the service goes on and loses nothing."""
     with under_load(tmp_path, store) as (service, load):
         before = service.workers()
         os.kill(before[0], signal.SIGKILL)
@@ -113,8 +113,8 @@ def test_kill_9_of_workers_is_mended(tmp_path: Path, store: str) -> None:
     all_there(tmp_path, store, load.acknowledged)
 
 
-def test_workers_do_not_outlive_their_parent(tmp_path: Path) -> None:
-    """When the parent is killed its workers stop by themselves and free the port."""
+def test_workers_stop_when_their_parent_is_killed(tmp_path: Path) -> None:
+    """When the parent is killed, its workers stop by themselves and free the port."""
     with serving(tmp_path, f"sqlite://{tmp_path}/m.db") as service:
         workers = service.workers()
         assert len(workers) >= 2
@@ -122,8 +122,8 @@ def test_workers_do_not_outlive_their_parent(tmp_path: Path) -> None:
         wait_for(lambda: not any(Path(f"/proc/{pid}").exists() for pid in workers))
 
 
-def test_exactly_n_readers_across_workers(tmp_path: Path, store: str) -> None:
-    """Over HTTP and four workers: of 64 readers at once exactly N get a message with N reads."""
+def test_simultaneous_readers_across_workers_get_exactly_n_reads(tmp_path: Path, store: str) -> None:
+    """Over HTTP and four workers, of 64 simultaneous readers exactly N get a message with N reads."""
     with serving(tmp_path, store, "--workers", "4") as service:
         for reads in (1, 2, 7):
             message_id = httpx.post(service.url, json={"message": "x", "reads": reads}).json()["message_id"]

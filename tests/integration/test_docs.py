@@ -1,4 +1,4 @@
-"""What the documents claim about the code."""
+"""Claims of the documents about the code."""
 
 import re
 import subprocess
@@ -15,14 +15,14 @@ README = (ROOT / "README.md").read_text()
 DOCUMENTS = (*ROOT.glob("*.md"), *ROOT.glob("docs/**/*.md"))
 
 
-def test_the_settings_page_has_the_settings_of_the_code() -> None:
+def test_settings_page_matches_the_code() -> None:
     """`make settings-docs` would change nothing."""
     text = (ROOT / "docs" / "settings.md").read_text()
     assert settings_table() in text
     assert with_table(text) == text
 
 
-def test_the_tour_works(tmp_path: Path) -> None:
+def test_readme_examples_with_curl_work(tmp_path: Path) -> None:
     """The README's examples with curl run as written, and a text with + and % arrives unaltered."""
     (tmp_path / "notes.txt").write_text("a note")
     tour = re.search(r"```sh\n(.*?)```", README, re.DOTALL)
@@ -35,28 +35,28 @@ def test_the_tour_works(tmp_path: Path) -> None:
         assert httpx.get(service.url).json()["version"] == __version__
 
 
-def test_changelog_tells_of_this_version() -> None:
-    """The newest released entry is this version's; only unreleased changes may stand above it."""
+def test_changelog_has_an_entry_for_this_version() -> None:
+    """The newest released entry is for this version; only unreleased changes may be above it."""
     changelog = (ROOT / "CHANGELOG.md").read_text()
     headings = re.findall(r"^## (\S+)", changelog, re.MULTILINE)
     assert headings[:1] == ["Unreleased"] or headings[:1] == [__version__]
     assert next(heading for heading in headings if heading != "Unreleased") == __version__
 
 
-def test_the_image_is_labelled_with_this_version() -> None:
-    """What the Dockerfile says when it is not told otherwise."""
+def test_image_label_has_this_version() -> None:
+    """The Dockerfile labels the image with this version by default."""
     assert f"ARG VERSION={__version__}\n" in (ROOT / "Dockerfile").read_text()
 
 
-def test_redis_is_given_the_same_rights_everywhere() -> None:
-    """The page on security and the containers' template give the service's user the same."""
+def test_redis_permissions_are_the_same_everywhere() -> None:
+    """The security page and the template for containers give the service's user the same permissions."""
     given = [re.findall("user messaging_api .*(~.*)", (ROOT / name).read_text()) for name in
              ("docs/security.md", "deploy/redis/users.acl.template")]  # fmt: skip
     assert len(given[0]) == 1
     assert given[0] == given[1]
 
 
-def test_links_lead_somewhere() -> None:
+def test_relative_links_resolve() -> None:
     """Each relative link in a document leads to a file."""
     for document in DOCUMENTS:
         for target in re.findall(r"\]\(([^)#:]+)(?:#[^)]*)?\)", document.read_text()):
@@ -64,7 +64,7 @@ def test_links_lead_somewhere() -> None:
 
 
 def test_decision_records_are_complete_and_listed() -> None:
-    """Each record has a date, a status and all sections, and the index has the same title, date and status."""
+    """Each record has a date, a status and all sections, and the index lists the same title, date and status."""
     folder = ROOT / "docs" / "adr"
     index = (folder / "README.md").read_text()
     sections = ["Context", "Decision", "Alternatives", "Consequences"]

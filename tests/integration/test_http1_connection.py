@@ -1,4 +1,4 @@
-"""One HTTP/1.1 connection: offers to upgrade, pipelined requests, half-closed connections, and refusals in order."""
+"""One HTTP/1.1 connection: offers to upgrade, pipelined requests, half-closed connections, and rejections in order."""
 
 import contextlib
 import json
@@ -73,12 +73,12 @@ class TestUpgrade:
         ],
         ids=["form", "multipart", "json", "text", "chunked"],
     )
-    def test_curl_with_http2(self, service: Running, options: list[str]) -> None:
+    def test_curl_offering_http2_is_served_over_http_1_1(self, service: Running, options: list[str]) -> None:
         """curl --http2 offers h2c with its first request; the body arrives."""
         command = [require("curl"), "--silent", "--http2", *options, service.url]
         assert read(service, subprocess.run(command, check=True, capture_output=True).stdout) == b"hello"
 
-    def test_java_http_client(self, service: Running, tmp_path: Path) -> None:
+    def test_java_http_client_offering_h2c_is_served(self, service: Running, tmp_path: Path) -> None:
         """The default HttpClient of Java offers h2c with every request over http; the body arrives."""
         program = tmp_path / "Post.java"
         program.write_text("""
@@ -99,14 +99,14 @@ class TestUpgrade:
         assert read(service, ran.stdout) == b"hello from java"
 
     @pytest.mark.parametrize("offer", [UPGRADE, WEBSOCKET], ids=["h2c", "websocket"])
-    def test_the_request_behind_it_in_one_segment(self, service: Running, offer: bytes) -> None:
-        """Both are answered."""
+    def test_next_request_in_the_same_segment_is_answered(self, service: Running, offer: bytes) -> None:
+        """Both requests are answered."""
         with raw(service.url) as (client,):
             client.send(GET[:-2] + offer + b"\r\n" + LOOKS_LIKE_A_REQUEST)
             assert client.statuses(2) == [200, 404]
 
-    def test_a_body_in_a_second_segment(self, service: Running) -> None:
-        """Bytes of a body are not parsed as a request, and the request behind them is."""
+    def test_body_in_a_second_segment_is_not_parsed_as_a_request(self, service: Running) -> None:
+        """Bytes of a body are not parsed as a request, and the request after it is."""
         with raw(service.url) as (client,):
             head, _, body = post(LOOKS_LIKE_A_REQUEST, UPGRADE).partition(b"\r\n\r\n")
             client.send(GET + head + b"\r\n\r\n")
@@ -117,8 +117,8 @@ class TestUpgrade:
             assert read(service, posted.body) == LOOKS_LIKE_A_REQUEST
 
     @pytest.mark.parametrize("make", [post, chunked])
-    def test_a_body_in_the_same_segment(self, service: Running, make: type) -> None:
-        """With Content-Length and in chunks, also when several such requests are pipelined."""
+    def test_body_in_the_same_segment_is_read(self, service: Running, make: type) -> None:
+        """It has a Content-Length or is chunked; several such requests may be pipelined."""
         with raw(service.url) as (client,):
             client.send(make(LOOKS_LIKE_A_REQUEST, UPGRADE) + make(b"second", UPGRADE) + GET)
             first, second, third = client.answer(), client.answer(), client.answer()
@@ -126,23 +126,23 @@ class TestUpgrade:
             assert read(service, first.body) == LOOKS_LIKE_A_REQUEST
             assert read(service, second.body) == b"second"
 
-    def test_byte_by_byte(self, service: Running) -> None:
-        """Wherever the segments end."""
+    def test_segments_of_one_byte_are_parsed(self, service: Running) -> None:
+        """The ends of segments do not matter."""
         with raw(service.url) as (client,):
             for byte in chunked(b"hello", UPGRADE) + GET:
                 client.send(bytes([byte]))
             assert read(service, client.answer().body) == b"hello"
             assert client.answer().status == 200
 
-    def test_http_1_0(self, service: Running) -> None:
-        """A request of HTTP/1.0 stays one: it needs no Host, and the connection ends."""
+    def test_http_1_0_request_stays_http_1_0(self, service: Running) -> None:
+        """An HTTP/1.0 request needs no Host, and its connection ends."""
         with raw(service.url) as (client,):
             client.send(b"GET / HTTP/1.0\r\n" + UPGRADE + b"\r\n")
             (answer,) = client.rest()
             assert (answer.status, answer.headers["connection"]) == (200, "close")
 
-    def test_many_at_once(self, service: Running) -> None:
-        """Ninety pipelined offers, and the beginning of one more, are no head that is too large."""
+    def test_ninety_pipelined_offers_are_not_too_large(self, service: Running) -> None:
+        """Ninety pipelined offers and the beginning of another one do not exceed the limit of a head."""
         with raw(service.url) as (client,):
             client.send((GET[:-2] + UPGRADE + b"\r\n") * 90 + GET[:-2])
             assert client.statuses(90) == [200] * 90
@@ -151,8 +151,8 @@ class TestUpgrade:
 
 
 class TestPipelining:
-    def test_the_bound_holds_whatever_a_segment_ends_with(self, service: Running) -> None:
-        """Of 300 requests with half a head behind them the first hundred are answered, then 503."""
+    def test_pipelining_limit_holds_with_an_incomplete_head(self, service: Running) -> None:
+        """Of 300 requests before an incomplete head, the first hundred are answered, then 503."""
         with raw(service.url) as (client,):
             client.send(GET * 300 + b"GET / HT")
             statuses = [answer.status for answer in client.rest()]
@@ -160,8 +160,8 @@ class TestPipelining:
             assert statuses == [200] * (len(statuses) - 1) + [503]
 
     @pytest.mark.parametrize("lines", [501, 100])
-    def test_heads_without_end_do_not_fill_the_memory(self, tmp_path: Path, lines: int) -> None:
-        """20 MiB of pipelined heads, whose responses are read, are held back or cut."""
+    def test_endless_pipelined_heads_use_bounded_memory(self, tmp_path: Path, lines: int) -> None:
+        """20 MiB of pipelined heads, whose responses are read, are held back or the connection is closed."""
         head = b"GET / HTTP/1.1\r\nhost: x\r\n" + b"a:\r\n" * (lines - 1)
         head += b"b: " + b"x" * max(0, 2015 - len(head)) + b"\r\n\r\n"
         with serving(tmp_path, f"sqlite://{tmp_path}/m.db", "--workers", "1") as own, raw(own.url) as (client,):
@@ -182,9 +182,9 @@ def _send_all(client: Raw, data: bytes) -> None:
 
 
 class TestHalfClose:
-    """A client that has sent all and closed its side of the connection (shutdown) still reads."""
+    """A client that has sent everything and closed its side of the connection still reads."""
 
-    def test_get(self, service: Running) -> None:
+    def test_get_is_answered_after_half_close(self, service: Running) -> None:
         """A one-time message is read, ten times of ten."""
         for _ in range(10):
             request, _ = one_time(service)
@@ -194,8 +194,8 @@ class TestHalfClose:
                 (answer,) = client.rest()
                 assert (answer.status, answer.body) == (200, b"the text")
 
-    def test_post(self, service: Running) -> None:
-        """A message is kept and its links are returned, ten times of ten."""
+    def test_post_is_answered_after_half_close(self, service: Running) -> None:
+        """A message is stored and its links are returned, ten times of ten."""
         for _ in range(10):
             with raw(service.url) as (client,):
                 client.send(post(b"hello"))
@@ -203,21 +203,21 @@ class TestHalfClose:
                 (answer,) = client.rest()
                 assert read(service, answer.body) == b"hello"
 
-    def test_pipelined(self, service: Running) -> None:
+    def test_pipelined_requests_are_answered_after_half_close(self, service: Running) -> None:
         """All requests that were sent before are answered, in order."""
         with raw(service.url) as (client,):
             client.send(GET + post(b"hello") + LOOKS_LIKE_A_REQUEST + GET)
             client.half_close()
             assert [answer.status for answer in client.rest()] == [200, 200, 404, 200]
 
-    def test_in_a_body(self, service: Running) -> None:
-        """The requests before are answered; the one that broke off gets 408."""
+    def test_half_close_within_a_body_gets_408(self, service: Running) -> None:
+        """The requests before are answered; the incomplete one gets 408."""
         with raw(service.url) as (client,):
             client.send(GET + post(b"hello")[:-1])
             client.half_close()
             assert [answer.status for answer in client.rest()] == [200, 408]
 
-    def test_in_a_head(self, service: Running) -> None:
+    def test_half_close_within_a_head_gets_no_response(self, service: Running) -> None:
         """The requests before are answered, and the connection is closed."""
         with raw(service.url) as (client,):
             client.send(GET + GET[:-5])
@@ -225,11 +225,11 @@ class TestHalfClose:
             assert [answer.status for answer in client.rest()] == [200]
 
 
-class TestRefusalsInOrder:
-    """A refusal waits for the responses that are due before it (RFC 9112, section 9.3.2)."""
+class TestRejectionsInOrder:
+    """A rejection waits for the responses that are due before it (RFC 9112, section 9.3.2)."""
 
-    def test_garbage_behind_a_request(self, service: Running) -> None:
-        """The request is answered, then 400 comes and the connection ends."""
+    def test_garbage_after_a_request_gets_400_after_its_response(self, service: Running) -> None:
+        """The request is answered, then 400 follows and the connection ends."""
         for _ in range(10):
             request, receipt = one_time(service)
             with raw(service.url) as (client,):
@@ -239,8 +239,8 @@ class TestRefusalsInOrder:
                 assert (second.status, second.headers["connection"]) == (400, "close")
                 assert httpx.get(receipt, headers=TEXT).text == "read\n"
 
-    def test_too_many_requests_behind_a_request(self, service: Running) -> None:
-        """The first is answered as if the others were not there."""
+    def test_too_many_pipelined_requests_do_not_affect_the_first(self, service: Running) -> None:
+        """The first request is answered as if the others did not exist."""
         for _ in range(5):
             request, _ = one_time(service)
             with raw(service.url) as (client,):
@@ -250,8 +250,8 @@ class TestRefusalsInOrder:
                 assert answers[-1].status == 503
                 assert {answer.status for answer in answers[1:-1]} == {200}
 
-    def test_a_broken_chunk_behind_a_request(self, service: Running) -> None:
-        """The body that cannot be parsed is told after the response that was due."""
+    def test_malformed_chunk_is_rejected_after_the_earlier_response(self, service: Running) -> None:
+        """The rejection of a malformed body follows the response that was due."""
         with raw(service.url) as (client,):
             client.send(GET + chunked(b"hello").replace(b"\r\n1\r\n", b"\r\nzz\r\n"))
             assert [answer.status for answer in client.rest()] == [200, 400]

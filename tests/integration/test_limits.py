@@ -1,4 +1,4 @@
-"""Limits over HTTP: exact with any number of workers and nodes, deaf to what clients say, harmless to what is kept."""
+"""Limits over HTTP: exact with any number of workers and nodes, independent of client headers, without side effects."""
 
 import json
 import os
@@ -80,8 +80,8 @@ def exact(clients: list[httpx.Client], services: list[Running]) -> None:
     assert read == {200: 2 * MOST, 429: 8 * len(clients) - 2 * MOST}
 
 
-def test_exact_across_workers(tmp_path: Path, store_url: str) -> None:
-    """Two workers, one count: of everything asked at once, exactly the limit passes."""
+def test_limits_are_exact_across_workers(tmp_path: Path, store_url: str) -> None:
+    """Two workers share one count: of simultaneous requests, exactly the limit passes."""
     with (
         serving(tmp_path, store_url, "--workers", "2", *limited(create=MOST, read=2 * MOST)) as service,
         connected(service) as clients,
@@ -89,8 +89,8 @@ def test_exact_across_workers(tmp_path: Path, store_url: str) -> None:
         exact(clients, [service])
 
 
-def test_exact_across_nodes(tmp_path: Path, redis_server: RedisServer) -> None:
-    """Two services of two workers on one Redis count together."""
+def test_limits_are_exact_across_nodes(tmp_path: Path, redis_server: RedisServer) -> None:
+    """Two services of two workers on one Redis share one count."""
     redis_server.client().flushall()
     options = ("--workers", "2", *limited(create=MOST, read=2 * MOST))
     with (
@@ -101,8 +101,8 @@ def test_exact_across_nodes(tmp_path: Path, redis_server: RedisServer) -> None:
         exact(clients, [one, two])
 
 
-def test_guessing_is_shut_out_exactly(tmp_path: Path, store_url: str) -> None:
-    """Exactly so many are told that nothing is there; from then on nothing is looked up, not even what is there."""
+def test_miss_limit_blocks_all_look_ups_exactly(tmp_path: Path, store_url: str) -> None:
+    """Exactly the limit of misses gets 404; then every look-up gets 429, even of existing messages."""
     with serving(tmp_path, store_url, "--workers", "2", *limited(miss=MOST)) as service, connected(service) as clients:
         posted = post(service.url, reads=1)
         guesses = (f"/msg/{NOBODY}", "/msg/no-id", f"/receipt/{NOBODY}", "/receipt/x")
@@ -111,8 +111,8 @@ def test_guessing_is_shut_out_exactly(tmp_path: Path, store_url: str) -> None:
             assert httpx.request(method, link, headers=JSON).status_code == 429
 
 
-def test_answers_tell_how_it_stands(tmp_path: Path, store_url: str) -> None:
-    """The RateLimit fields of passed and refused requests, Retry-After, and the problem."""
+def test_responses_state_the_remaining_quota(tmp_path: Path, store_url: str) -> None:
+    """Accepted and rejected requests have RateLimit fields; rejections also have Retry-After and a problem."""
     with serving(tmp_path, store_url, *limited(create=2, read=3, miss=2)) as service:
         made = [httpx.post(service.url, json={"message": "x"}) for _ in range(3)]
         assert [answer.status_code for answer in made] == [200, 200, 429]
@@ -157,8 +157,8 @@ def refused(answer: httpx.Response) -> None:
     assert answer.headers["x-content-type-options"] == "nosniff"
 
 
-def test_without_limits_nothing_is_told(tmp_path: Path, store_url: str) -> None:
-    """0 is no limit: no fields, and nothing is counted."""
+def test_without_limits_responses_have_no_ratelimit_fields(tmp_path: Path, store_url: str) -> None:
+    """With limits of 0 there are no fields, and nothing is counted."""
     with serving(tmp_path, store_url, *limited()) as service, httpx.Client(headers=JSON) as client:
         for _ in range(MOST):
             answer = client.get(client.post(service.url, json={"message": "x"}).json()["url"])
@@ -167,8 +167,8 @@ def test_without_limits_nothing_is_told(tmp_path: Path, store_url: str) -> None:
             assert "ratelimit-policy" not in answer.headers
 
 
-def test_what_is_refused_leaves_no_trace(tmp_path: Path, redis_server: RedisServer) -> None:
-    """A refused creation keeps nothing, a refused read spends nothing; whoever may, reads."""
+def test_rejected_request_has_no_effect(tmp_path: Path, redis_server: RedisServer) -> None:
+    """A rejected create stores nothing and a rejected read spends none; an allowed client can still read."""
     redis = redis_server.client()
     redis.flushall()
     options = (*limited(create=1, read=1), "--trusted-proxies", "127.0.0.1")
@@ -183,8 +183,8 @@ def test_what_is_refused_leaves_no_trace(tmp_path: Path, redis_server: RedisServ
         assert httpx.get(posted["url"], headers=other).json()["message"] == "x"
 
 
-def test_a_client_cannot_choose_who_it_is(tmp_path: Path, store_url: str) -> None:
-    """Spoofed X-Forwarded-For and Forwarded of a peer nobody trusts change nothing: it is one client."""
+def test_spoofed_forwarding_headers_are_ignored(tmp_path: Path, store_url: str) -> None:
+    """X-Forwarded-For and Forwarded of an untrusted peer change nothing: it counts as one client."""
     with serving(tmp_path, store_url, *limited(create=3)) as service:
         statuses = [
             httpx.post(service.url, json={"message": "x"}, headers=headers).status_code
@@ -198,8 +198,8 @@ def test_a_client_cannot_choose_who_it_is(tmp_path: Path, store_url: str) -> Non
         assert statuses == [200] * 3 + [429] * 12
 
 
-def test_clients_behind_a_trusted_proxy_are_told_apart(tmp_path: Path, store_url: str) -> None:
-    """By the rightmost hop that is no proxy; an IPv6 network is one; what clients write themselves changes nothing."""
+def test_clients_behind_a_trusted_proxy_are_counted_separately(tmp_path: Path, store_url: str) -> None:
+    """The client is the rightmost hop that is not a proxy; an IPv6 /64 is one client; forged hops change nothing."""
     with serving(tmp_path, store_url, *limited(create=1), "--trusted-proxies", "127.0.0.0/8, 10.0.0.0/8") as service:
 
         def status(hops: str) -> int:
@@ -214,8 +214,8 @@ def test_clients_behind_a_trusted_proxy_are_told_apart(tmp_path: Path, store_url
         wait_for(lambda: '"client":"2001:db8:0:2::1"' in service.log.read_text())
 
 
-def test_limits_outlive_a_worker(tmp_path: Path, store_url: str) -> None:
-    """A worker that is killed takes no counts with it."""
+def test_counts_survive_a_killed_worker(tmp_path: Path, store_url: str) -> None:
+    """A killed worker takes no counts with it."""
     with serving(tmp_path, store_url, "--workers", "1", *limited(create=1)) as service:
         post(service.url)
         before = set(service.workers())
@@ -226,8 +226,8 @@ def test_limits_outlive_a_worker(tmp_path: Path, store_url: str) -> None:
         assert httpx.post(service.url, json={"message": "x"}).status_code == 429
 
 
-def test_counts_out_of_reach_let_pass_and_are_told(tmp_path: Path) -> None:
-    """When Redis cannot count but can be read, reads go on without limits; a metric counts them, the log says so."""
+def test_unreachable_counters_admit_requests_and_are_reported(tmp_path: Path) -> None:
+    """If Redis can be read but cannot count, reads pass without limits; a metric and the log report it."""
     with redis_running(tmp_path) as redis, serving(tmp_path, redis.url, *limited(read=2, miss=2)) as service:
         link = post(service.url)["url"]
         redis.client().config_set("min-replicas-to-write", 1)

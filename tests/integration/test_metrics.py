@@ -1,4 +1,4 @@
-"""What /metrics tells an operator, of a service that really served."""
+"""The metrics of a service that served real requests."""
 
 import os
 import signal
@@ -27,7 +27,7 @@ def value(service: Running, name: str, **labels: str) -> float:
 
 
 def test_requests_of_one_turn_share_a_round_trip(tmp_path: Path) -> None:
-    """20 requests that lie waiting when a process wakes up go to the store in fewer round trips, all counted."""
+    """20 requests that wait when a process wakes up need fewer round trips to the store, and all are counted."""
     with redis_running(tmp_path) as redis, serving(tmp_path, redis.url, "--workers", "1") as service:
         before, trips_before, _ = batches(service)
         answers = ask_at_once(service, b"GET /msg/x HTTP/1.1\r\nhost: x\r\naccept: text/plain\r\n\r\n", 20)
@@ -47,8 +47,8 @@ def batches(service: Running) -> tuple[float, float, float]:
     return told["messaging_store_batch_size_sum", frozenset()], trips, alone
 
 
-def test_how_full_the_store_is(tmp_path: Path) -> None:
-    """Redis: of maxmemory. SQLite: of max_bytes. Both rise with what is kept."""
+def test_store_usage_rises_with_stored_messages(tmp_path: Path) -> None:
+    """The share is of maxmemory with Redis and of max_bytes with SQLite."""
     with redis_running(tmp_path, "--maxmemory", "20mb") as redis, serving(tmp_path / "r", redis.url) as service:
         rises(service)
         used = value(service, "messaging_store_used_bytes")
@@ -71,8 +71,8 @@ def rises(service: Running) -> None:
     assert value(service, "messaging_store_used_bytes") - empty > 900_000
 
 
-def test_a_store_that_is_away_is_told(tmp_path: Path) -> None:
-    """The scrape goes on, says that the store is down, and leaves out what it cannot know."""
+def test_unreachable_store_is_reported(tmp_path: Path) -> None:
+    """The scrape works, says that the store is down, and omits the stats that are unknown."""
     with redis_running(tmp_path) as redis, serving(tmp_path, redis.url) as service:
         assert value(service, "messaging_store_up") == 1
         assert value(service, "messaging_store_ping_seconds") > 0
@@ -82,8 +82,8 @@ def test_a_store_that_is_away_is_told(tmp_path: Path) -> None:
     assert not [name for name, _ in told if name.startswith("messaging_store_full")]
 
 
-def test_workers_are_seen(tmp_path: Path) -> None:
-    """Each worker by itself: alive, connections, memory, CPU; and that one died."""
+def test_each_worker_has_metrics(tmp_path: Path) -> None:
+    """Each worker reports that it is up, its connections, memory and CPU; a death is counted."""
     with serving(tmp_path, f"sqlite://{tmp_path}/m.db", "--workers", "2") as service, httpx.Client() as client:
         client.get(service.url)
         wait_for(lambda: sum(value(service, "messaging_worker_connections", worker=worker) for worker in "01") == 1)
@@ -100,8 +100,8 @@ def test_workers_are_seen(tmp_path: Path) -> None:
     assert (build["version"], build["store"]) == (__version__, "sqlite")
 
 
-def test_sqlite_tells_of_messages_that_nobody_read(tmp_path: Path) -> None:
-    """What expires: for few and never read counts; for any number, partly read, read out and burned do not."""
+def test_sqlite_counts_unread_expired_messages(tmp_path: Path) -> None:
+    """Expired messages with limited reads and no read count; unlimited, partly read, read and burned ones do not."""
     url = f"sqlite://{tmp_path}/m.db"
     with (
         serving(tmp_path, url, "--workers", "2") as service,
@@ -117,8 +117,8 @@ def test_sqlite_tells_of_messages_that_nobody_read(tmp_path: Path) -> None:
         assert value(service, "messaging_messages_total", event="expired_unread") == 3
 
 
-def test_redis_tells_how_many_records_expired(tmp_path: Path) -> None:
-    """Of any kind: Redis does not say which."""
+def test_redis_counts_expired_records(tmp_path: Path) -> None:
+    """It counts records of all kinds, because Redis does not say which expired."""
     with redis_running(tmp_path) as redis, serving(tmp_path, redis.url) as service:
         for _ in range(3):
             httpx.post(service.url, json={"message": "x", "ttl": 1})

@@ -1,4 +1,4 @@
-"""What an operator meets: health, metrics, logs, the command."""
+"""The operator's view: health, metrics, logs, the command."""
 
 import datetime as dt
 import json
@@ -22,8 +22,8 @@ def command(*arguments: str, **environ: str) -> subprocess.CompletedProcess[str]
     )
 
 
-def test_metrics_are_right_across_processes(tmp_path: Path) -> None:
-    """Counts of all workers are added up, in Prometheus' text format."""
+def test_metrics_add_up_all_processes(tmp_path: Path) -> None:
+    """The counts of all workers are added up, in Prometheus' text format."""
     with serving(tmp_path, f"sqlite://{tmp_path}/m.db", "--workers", "3") as service:
         for _ in range(30):
             posted = httpx.post(service.url, json={"message": "x"}).json()
@@ -46,8 +46,8 @@ def test_ops_port_has_its_own_addresses_only(tmp_path: Path) -> None:
         assert httpx.head(f"{service.ops_url}/live").status_code == 200
 
 
-def test_draining(tmp_path: Path) -> None:
-    """On SIGTERM /ready says 503 while all else goes on as before; a second SIGTERM ends the wait."""
+def test_drain_fails_readiness_and_keeps_serving(tmp_path: Path) -> None:
+    """On SIGTERM /ready returns 503 while everything else works as before; a second SIGTERM ends the drain."""
     with serving(tmp_path, f"sqlite://{tmp_path}/m.db", "--drain-seconds", "600") as service:
         service.process.terminate()
         wait_for(lambda: httpx.get(f"{service.ops_url}/ready").status_code == 503)
@@ -61,8 +61,8 @@ def test_draining(tmp_path: Path) -> None:
         assert '"event":"stopping"' in service.log.read_text()
 
 
-def test_every_line_is_json_with_a_request_id(tmp_path: Path) -> None:
-    """Each request is one line in the file and on the console, under the id its answer carried."""
+def test_each_request_is_one_json_line_with_its_id(tmp_path: Path) -> None:
+    """Each request is one line in the file and on the console, with the id that its response has."""
     with serving(tmp_path, f"sqlite://{tmp_path}/m.db") as service:
         answer = httpx.get(service.url)
         wait_for(lambda: answer.headers["x-request-id"] in service.log.read_text())
@@ -73,8 +73,8 @@ def test_every_line_is_json_with_a_request_id(tmp_path: Path) -> None:
         assert answer.headers["x-request-id"] in service.console.read_text()
 
 
-def test_a_client_cannot_say_who_it_is(tmp_path: Path) -> None:
-    """X-Forwarded-For, Forwarded and X-Forwarded-Proto of a peer nobody trusts change neither log nor links."""
+def test_spoofed_forwarding_headers_change_nothing(tmp_path: Path) -> None:
+    """X-Forwarded-For, Forwarded and X-Forwarded-Proto of an untrusted peer change neither log nor links."""
     said = {
         "x-forwarded-for": "203.0.113.7",
         "forwarded": "for=203.0.113.7;proto=https;host=evil.example",
@@ -90,8 +90,8 @@ def test_a_client_cannot_say_who_it_is(tmp_path: Path) -> None:
         assert "203.0.113.7" not in service.log.read_text()
 
 
-def test_yesterdays_log_is_put_aside_at_start(tmp_path: Path) -> None:
-    """A log that was last written on an earlier day is kept under that day's name."""
+def test_old_log_is_rotated_at_start(tmp_path: Path) -> None:
+    """A log last written on an earlier day gets that day's name."""
     logs = tmp_path / "logs"
     logs.mkdir()
     (logs / "messaging_api.log").write_text("old\n")
@@ -102,8 +102,8 @@ def test_yesterdays_log_is_put_aside_at_start(tmp_path: Path) -> None:
         assert "old" not in service.log.read_text()
 
 
-def test_what_is_not_http_gets_a_problem(tmp_path: Path) -> None:
-    """Garbage on the socket is answered with problem+json and the security headers, and the connection ends."""
+def test_garbage_gets_a_problem(tmp_path: Path) -> None:
+    """Bytes that are not HTTP get problem+json with the security headers, and the connection ends."""
     with serving(tmp_path, f"sqlite://{tmp_path}/m.db") as service:
         host, port = service.url.removeprefix("http://").split(":")
         with socket.create_connection((host, int(port))) as connection:
@@ -117,22 +117,22 @@ def test_what_is_not_http_gets_a_problem(tmp_path: Path) -> None:
 
 
 def test_an_id_of_control_characters_is_a_miss(tmp_path: Path) -> None:
-    """What no proxy in front might pass on is told like any other id that is none."""
+    """A malformed id that a proxy might not pass on gets the same response as any other unknown id."""
     with serving(tmp_path, f"sqlite://{tmp_path}/m.db") as service:
         odd, unknown = (httpx.get(f"{service.url}/msg/{name}") for name in ("%00", "x"))
         assert (odd.status_code, odd.content) == (404, unknown.content)
 
 
-def test_links_begin_as_told(tmp_path: Path) -> None:
-    """public_url is what links begin with, whatever the client asked for."""
+def test_links_begin_with_public_url(tmp_path: Path) -> None:
+    """Links begin with public_url, whatever host the client requested."""
     with serving(tmp_path, f"sqlite://{tmp_path}/m.db", "--public-url", "https://msg.example/x/") as service:
         posted = httpx.post(service.url, json={"message": "x"}).json()
         assert posted["url"] == f"https://msg.example/x/msg/{posted['message_id']}"
         assert posted["receipt"].startswith("https://msg.example/x/receipt/")
 
 
-def test_settings_are_told_with_their_source() -> None:
-    """`messaging-api settings` names value, source and meaning of each; a password is hidden."""
+def test_settings_command_shows_values_and_sources() -> None:
+    """`messaging-api settings` shows value, source and meaning of each; a password is hidden."""
     told = command("settings", "--port", "5001", MESSAGING_API_STORE="redis://u:hush@h/1", MESSAGING_API_WORKERS="3")
     assert told.returncode == 0
     rows = {line.split()[0]: line for line in told.stdout.splitlines()[1:]}
@@ -158,7 +158,7 @@ def test_settings_are_told_with_their_source() -> None:
         (["serve", "--host", "203.0.113.1", "--store", "redis://127.0.0.1:1"], {}, "Cannot listen on 203.0.113.1"),
     ],
 )
-def test_what_cannot_be_is_refused_at_start(arguments: list[str], environ: dict[str, str], words: str) -> None:
+def test_invalid_setting_prevents_the_start(arguments: list[str], environ: dict[str, str], words: str) -> None:
     """A setting that is unknown, malformed or cannot work ends the start with one plain line."""
     refused = command(*arguments, **environ)
     assert refused.returncode != 0
@@ -167,8 +167,8 @@ def test_what_cannot_be_is_refused_at_start(arguments: list[str], environ: dict[
     assert "hush" not in refused.stderr
 
 
-def test_help_teaches() -> None:
-    """--help names the command to begin with, and each option with its variable."""
+def test_help_names_commands_and_variables() -> None:
+    """--help names the first command to use, and each option with its variable."""
     assert "messaging-api serve" in command("--help").stdout
     assert "MESSAGING_API_MAX_TTL" in "".join(command("serve", "--help", COLUMNS="200").stdout.split())
     assert __version__ in command("--version").stdout

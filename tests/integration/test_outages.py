@@ -1,4 +1,4 @@
-"""What clients and operators see when the store is away, hung or full, and when it is back."""
+"""Responses and metrics while the store is unreachable, hung or full, and afterwards."""
 
 import signal
 import subprocess
@@ -37,8 +37,8 @@ def unavailable_in_time(service: Running) -> None:
 
 @pytest.mark.alone
 @pytest.mark.parametrize("fault", [signal.SIGKILL, signal.SIGSTOP])
-def test_redis_stopped_or_hung(tmp_path: Path, fault: signal.Signals) -> None:
-    """503 while Redis is dead or stands still; messages are there again when it is back, without a restart of ours."""
+def test_stopped_or_hung_redis_gives_503_until_it_returns(tmp_path: Path, fault: signal.Signals) -> None:
+    """The response is 503 while Redis is dead or hung; messages are back with Redis, without a service restart."""
     options = ("--appendonly", "yes", "--appendfsync", "always")
     with redis_running(tmp_path, *options) as redis, serving(tmp_path, redis.url) as service:
         link = httpx.post(service.url, json={"message": "x"}).headers["location"]
@@ -62,8 +62,8 @@ def back(redis: RedisServer, fault: signal.Signals) -> None:
         redis.start()
 
 
-def test_starts_before_its_redis(tmp_path: Path) -> None:
-    """The service starts while Redis is away, says that it is not ready, and is once Redis is there."""
+def test_service_starts_before_redis(tmp_path: Path) -> None:
+    """The service starts without Redis, is not ready, and becomes ready once Redis runs."""
     with redis_running(tmp_path) as redis:
         redis.kill()
         with serving(tmp_path, redis.url, ready=False) as service:
@@ -73,15 +73,15 @@ def test_starts_before_its_redis(tmp_path: Path) -> None:
             wait_for(lambda: answers(f"{service.ops_url}/ready"))
 
 
-def test_full_redis(tmp_path: Path) -> None:
-    """507 when Redis has no room; what is there can be read and burned."""
+def test_full_redis_gives_507(tmp_path: Path) -> None:
+    """A create gets 507 when Redis is full; existing messages can be read and burned."""
     options = ("--maxmemory", "3mb", "--maxmemory-policy", "noeviction")
     with redis_running(tmp_path, *options) as redis, serving(tmp_path, redis.url) as service:
         fills_up(service)
 
 
-def test_full_sqlite(tmp_path: Path) -> None:
-    """507 when the database has its size; what is there can be read and burned."""
+def test_full_sqlite_gives_507(tmp_path: Path) -> None:
+    """A create gets 507 when the database has reached its size; existing messages can be read and burned."""
     with serving(tmp_path, f"sqlite://{tmp_path}/m.db?max_bytes=1000000") as service:
         fills_up(service)
 
@@ -99,8 +99,8 @@ def fills_up(service: Running) -> None:
         assert client.get(first["receipt"]).json()["state"] == "read"
 
 
-def test_full_disk_under_the_log(tmp_path: Path) -> None:
-    """A full disk under the log folder never stops the service; the console and a metric say so."""
+def test_full_log_disk_does_not_stop_the_service(tmp_path: Path) -> None:
+    """A full disk under the log folder is reported on the console and by a metric."""
     disk = tmp_path / "logs"
     disk.mkdir()
     mounted = subprocess.run(

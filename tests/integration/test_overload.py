@@ -1,4 +1,4 @@
-"""Too much, too slow, too long: what the service does with it, and that others do not notice."""
+"""Too many, too slow and too long requests, and their effect on other clients."""
 
 import contextlib
 import json
@@ -37,8 +37,8 @@ def logged_rejections(service: Running, reason: str) -> list[dict[str, object]]:
     return [line for line in lines if line["event"] == "refused" and line["reason"] == reason]
 
 
-def test_a_head_that_trickles_is_cut(tmp_path: Path) -> None:
-    """A byte now and then does not keep a connection: when the head's time is over it ends, counted and logged."""
+def test_slow_head_is_disconnected(tmp_path: Path) -> None:
+    """Single bytes do not extend the head timeout; the end of the connection is counted and logged."""
     with shielded(tmp_path, "--head-timeout", "0.5") as service, raw(service.url) as (slow,):
         assert slow.trickle(b"GET / HTTP/1.1\r\nx: " + b"x" * 10_000) == b""
         assert rejections(service, "slow_head") == 1
@@ -46,8 +46,8 @@ def test_a_head_that_trickles_is_cut(tmp_path: Path) -> None:
         assert logged_rejections(service, "slow_head")[0]["client"] == "127.0.0.1"
 
 
-def test_a_second_head_that_trickles_is_cut(tmp_path: Path) -> None:
-    """After an answered request too."""
+def test_slow_head_after_a_response_is_disconnected(tmp_path: Path) -> None:
+    """The head timeout also applies after an answered request."""
     with shielded(tmp_path, "--head-timeout", "0.5") as service, raw(service.url) as (slow,):
         slow.send(GET)
         slow.answer()
@@ -55,16 +55,16 @@ def test_a_second_head_that_trickles_is_cut(tmp_path: Path) -> None:
         assert rejections(service, "slow_head") == 1
 
 
-def test_a_silent_connection_is_closed(tmp_path: Path) -> None:
-    """Connected, nothing said: the time for a head counts from there. A browser does so, it is no attack."""
+def test_silent_connection_is_closed(tmp_path: Path) -> None:
+    """The head timeout starts with the connection. Browsers open such connections, so it is not an attack."""
     with shielded(tmp_path, "--head-timeout", "0.5") as service, raw(service.url) as (silent,):
         assert silent.wait_closed() == b""
         assert rejections(service, "slow_head") == 0
 
 
 @pytest.mark.parametrize("framing", [b"content-length: 10000\r\n\r\n", b"transfer-encoding: chunked\r\n\r\n2710\r\n"])
-def test_a_body_that_trickles_is_408(tmp_path: Path, framing: bytes) -> None:
-    """When the body's time is over the client is told, the connection ends, and nothing is kept."""
+def test_slow_body_gets_408(tmp_path: Path, framing: bytes) -> None:
+    """At the body timeout the client gets 408, the connection ends, and nothing is stored."""
     with shielded(tmp_path, "--body-timeout", "0.5") as service, raw(service.url) as (slow,):
         slow.send(POST + framing)
         head, body = slow.trickle(b"x" * 10_000).split(b"\r\n\r\n")
@@ -75,8 +75,8 @@ def test_a_body_that_trickles_is_408(tmp_path: Path, framing: bytes) -> None:
         assert sample(service.ops_url, "messaging_messages_total", event="created") == 0
 
 
-def test_an_idle_connection_is_closed(tmp_path: Path) -> None:
-    """A kept-alive connection ends when nothing is asked for the time of `keep_alive`; it served till then."""
+def test_idle_connection_is_closed_after_keep_alive(tmp_path: Path) -> None:
+    """A persistent connection serves requests until it is idle for `keep_alive`."""
     with shielded(tmp_path, "--keep-alive", "0.5") as service, raw(service.url) as (idle,):
         for _ in range(3):
             idle.send(GET)
@@ -85,16 +85,16 @@ def test_an_idle_connection_is_closed(tmp_path: Path) -> None:
         wait_for(lambda: sample(service.ops_url, "messaging_worker_connections", worker="0") == 0)
 
 
-def test_line_breaks_do_not_keep_an_idle_connection(tmp_path: Path) -> None:
-    """Empty lines before a request are allowed (RFC 9112, section 2.2), but they are no request."""
+def test_empty_lines_do_not_keep_an_idle_connection_open(tmp_path: Path) -> None:
+    """Empty lines before a request are allowed (RFC 9112, section 2.2), but they are not a request."""
     with shielded(tmp_path, "--keep-alive", "0.5") as service, raw(service.url) as (idle,):
         idle.send(GET)
         idle.answer()
         assert idle.trickle(b"\r\n" * 5000) == b""
 
 
-def test_a_client_that_takes_no_answer_is_cut(tmp_path: Path) -> None:
-    """Answers that nobody reads do not gather for ever."""
+def test_client_that_does_not_read_is_disconnected(tmp_path: Path) -> None:
+    """Responses to a client that does not read do not accumulate."""
     with shielded(tmp_path, "--send-timeout", "0.5") as service, raw(service.url) as (deaf,):
         asked = 0
         while not rejections(service, "slow_reader"):
@@ -110,8 +110,8 @@ def answered(service: Running) -> float | None:
     return sample(service.ops_url, "messaging_requests_total", route="/openapi.json", method="GET", status="200")
 
 
-def test_connections_over_the_ceiling_are_503_at_once(tmp_path: Path) -> None:
-    """Those within it go on; the one over it is told when to come again; a place that is free is given again."""
+def test_connection_over_the_limit_gets_503(tmp_path: Path) -> None:
+    """The others go on; the rejected client gets Retry-After; a closed connection makes way for another."""
     with shielded(tmp_path, "--max-connections", "5") as service, raw(service.url, 5) as kept:
         wait_for(lambda: sample(service.ops_url, "messaging_worker_connections", worker="0") == 5)
         rejection = httpx.get(service.url)
@@ -126,15 +126,15 @@ def test_connections_over_the_ceiling_are_503_at_once(tmp_path: Path) -> None:
         assert rejections(service, "connections") == 1
 
 
-def test_silent_connections_over_the_ceiling_go_too(tmp_path: Path) -> None:
-    """Who is over the ceiling and says nothing is cut within a second or so, long before the time for a head."""
+def test_silent_connection_over_the_limit_is_closed_early(tmp_path: Path) -> None:
+    """A silent connection over the limit is closed within about a second, long before the head timeout."""
     with shielded(tmp_path, "--max-connections", "2", "--head-timeout", "60") as service, raw(service.url, 12) as many:
         wait_for(lambda: sum(one.open() for one in many) == 2)
         assert rejections(service, "connections") == 10
 
 
-def test_requests_over_the_ceiling_are_503_at_once(tmp_path: Path) -> None:
-    """With all places taken by requests that wait for the store, the next is answered before them."""
+def test_request_over_the_limit_gets_503_at_once(tmp_path: Path) -> None:
+    """While the maximum of requests wait for the store, the next one is rejected before they are answered."""
     options = ("--workers", "1", "--max-in-flight", "3", "--store-timeout", "15")
     with redis_running(tmp_path) as redis, serving(tmp_path, redis.url, *options) as service:
         assert redis.process is not None
@@ -155,8 +155,8 @@ def test_requests_over_the_ceiling_are_503_at_once(tmp_path: Path) -> None:
         assert rejections(service, "overloaded") == 2
 
 
-def test_bodies_under_way_take_no_place(tmp_path: Path) -> None:
-    """Slow senders hold connections, not the places in flight that others need."""
+def test_incomplete_bodies_do_not_count_as_in_flight(tmp_path: Path) -> None:
+    """Slow senders use connections, not the limit of requests in flight."""
     with shielded(tmp_path, "--max-in-flight", "2") as service, raw(service.url, 5) as slow:
         for one in slow:
             one.send(POST + b"content-length: 5\r\n\r\nab")
@@ -166,8 +166,8 @@ def test_bodies_under_way_take_no_place(tmp_path: Path) -> None:
             assert one.answer().status == 200
 
 
-def test_bodies_that_stop_short_do_not_fill_the_memory(tmp_path: Path) -> None:
-    """Past 64 MiB of them large ones are refused, while small ones are taken as ever."""
+def test_incomplete_bodies_use_bounded_memory(tmp_path: Path) -> None:
+    """Beyond 64 MiB of incomplete bodies, large ones are rejected and small ones are still accepted."""
     json_post = POST.replace(b"text/plain", b"application/json") + b"content-length: 390000\r\n\r\n"
     with shielded(tmp_path) as service:
         before = resident(service)
@@ -190,16 +190,16 @@ def test_bodies_that_stop_short_do_not_fill_the_memory(tmp_path: Path) -> None:
 @pytest.mark.parametrize(
     "framing", [b"content-length: 99999999\r\n\r\n", b"transfer-encoding: chunked\r\n\r\n5f5e0ff\r\n"]
 )
-def test_a_body_over_the_limit_is_cut_while_it_streams(tmp_path: Path, framing: bytes) -> None:
-    """413 long before the end, told or untold how long it would be; the rest is not waited for."""
+def test_too_long_body_gets_413_before_its_end(tmp_path: Path, framing: bytes) -> None:
+    """The 413 comes long before the end, with or without a Content-Length; the rest is not waited for."""
     with shielded(tmp_path) as service, raw(service.url) as (endless,):
         endless.send(POST + framing + b"x" * 70_000)
         assert endless.answer().status == 413
         endless.wait_closed()
 
 
-def test_a_head_without_end_is_431(tmp_path: Path) -> None:
-    """However fast it comes."""
+def test_endless_head_gets_431(tmp_path: Path) -> None:
+    """The speed of the head does not matter."""
     with shielded(tmp_path) as service, raw(service.url) as (endless,):
         endless.send(GET[:-2] + b"".join(b"x-%d: %b\r\n" % (n, b"x" * 1000) for n in range(70)))
         answer = endless.answer()
@@ -208,8 +208,8 @@ def test_a_head_without_end_is_431(tmp_path: Path) -> None:
         assert endless.wait_closed() == b""
 
 
-def test_many_requests_at_once_on_one_connection(tmp_path: Path) -> None:
-    """A hundred are answered in order. Of more the first are answered, then 503 comes and the connection ends."""
+def test_too_many_pipelined_requests_get_503(tmp_path: Path) -> None:
+    """A hundred are answered in order. Of more, the first are answered, then 503 ends the connection."""
     with shielded(tmp_path) as service, raw(service.url, 3) as (busy, busier, flooding):
         busy.send(GET * 100)
         assert [busy.answer().status for _ in range(100)] == [200] * 100
@@ -224,15 +224,15 @@ def test_many_requests_at_once_on_one_connection(tmp_path: Path) -> None:
         assert httpx.get(service.url).status_code == 200
 
 
-def test_trailers_are_no_headers(tmp_path: Path) -> None:
-    """What follows a chunked body cannot say what a proxy took out of the headers."""
+def test_trailers_are_not_used_as_headers(tmp_path: Path) -> None:
+    """A trailer cannot restore a header field that a proxy has removed."""
     with shielded(tmp_path) as service, raw(service.url) as (sly,):
         sly.send(POST + b"transfer-encoding: chunked\r\n\r\n1\r\nx\r\n0\r\naccept: text/plain\r\n\r\n")
         assert json.loads(sly.answer().body)["status"] == 200
 
 
-def test_those_who_leave_early_leave_no_trace(tmp_path: Path) -> None:
-    """A client that asks twice at once and goes is no error."""
+def test_early_disconnect_is_not_an_error(tmp_path: Path) -> None:
+    """A client that pipelines requests and disconnects causes no error in the log."""
     with shielded(tmp_path) as service:
         for _ in range(50):
             with raw(service.url) as (hasty,):
@@ -245,8 +245,8 @@ def test_those_who_leave_early_leave_no_trace(tmp_path: Path) -> None:
 
 
 @pytest.mark.alone
-def test_slow_clients_keep_nobody_waiting(tmp_path: Path) -> None:
-    """With ninety slow connections a normal client is served as before; `make attack` has the figures for more."""
+def test_slow_clients_do_not_delay_others(tmp_path: Path) -> None:
+    """With ninety slow connections a normal client is served as before; `make attack` measures more."""
     with shielded(tmp_path, "--head-timeout", "1", "--body-timeout", "1") as service:
         with attacking("slow_clients", service.url, "90"):
             wait_for(lambda: (sample(service.ops_url, "messaging_worker_connections", worker="0") or 0) >= 80)

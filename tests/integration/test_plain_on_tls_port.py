@@ -1,4 +1,4 @@
-"""Plain HTTP on the port that speaks TLS, and uploads over TLS."""
+"""Plain HTTP on the TLS port, and uploads over TLS."""
 
 import contextlib
 import json
@@ -28,7 +28,7 @@ def secured(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Running]:
         yield running
 
 
-def test_told_to_use_https(secured: Running) -> None:
+def test_plain_http_gets_a_problem_about_https(secured: Running) -> None:
     """curl http://… gets a problem that names https."""
     command = [require("curl"), "--silent", "--include", secured.url.replace("https://", "http://")]
     told = subprocess.run(command, check=True, capture_output=True, text=True).stdout
@@ -41,7 +41,7 @@ def test_told_to_use_https(secured: Running) -> None:
     wait_for(lambda: '"reason":"https_required"' in secured.log.read_text())
 
 
-def test_tls_goes_on(secured: Running) -> None:
+def test_tls_client_with_a_late_first_byte_is_served(secured: Running) -> None:
     """A TLS client is served, also when its first byte comes late and alone."""
     assert httpx.get(secured.url, verify=False).status_code == 200  # noqa: S501
     context = ssl.create_default_context()
@@ -69,8 +69,8 @@ def test_tls_goes_on(secured: Running) -> None:
         assert session.read(65536).startswith(b"HTTP/1.1 200 ")
 
 
-def test_silence_is_cut(secured: Running) -> None:
-    """A client that connects and says nothing is cut when the time for a head is over."""
+def test_silent_connection_is_closed(secured: Running) -> None:
+    """A client that connects and sends nothing is disconnected at the head timeout."""
     with raw(secured.url) as (client,):
         begin = time.monotonic()
         assert client.wait_closed() == b""
@@ -78,6 +78,6 @@ def test_silence_is_cut(secured: Running) -> None:
 
 
 @pytest.mark.parametrize("upload", [upload_httpx, upload_curl])
-def test_a_large_upload_gets_its_413(secured: Running, upload: Upload) -> None:
-    """Over TLS too."""
+def test_large_upload_over_tls_gets_413(secured: Running, upload: Upload) -> None:
+    """The response arrives over TLS too."""
     assert [upload(secured.url) for _ in range(3)] == [413] * 3

@@ -1,4 +1,4 @@
-"""A Redis that speaks TLS alone, wants to see the client's certificate, and gives it no right it does not need."""
+"""A Redis that accepts only TLS and client certificates, and grants only the permissions that the service needs."""
 
 import re
 import subprocess
@@ -66,8 +66,8 @@ def guarded(tmp_path_factory: pytest.TempPathFactory) -> Iterator[GuardedRedis]:
     server.kill()
 
 
-def test_everything_works_with_these_rights_alone(guarded: GuardedRedis, tmp_path: Path) -> None:
-    """Post, read, read out, receipt, burn, retry, limits, readiness, metrics; no command is refused."""
+def test_documented_permissions_are_sufficient(guarded: GuardedRedis, tmp_path: Path) -> None:
+    """Post, read, read out, receipt, burn, retry, limits, readiness, metrics: no command is rejected."""
     json = {"accept": "application/json"}
     limited = ("--limit-create", "60", "--limit-read", "60", "--limit-miss", "60")
     with (
@@ -108,14 +108,14 @@ def test_everything_works_with_these_rights_alone(guarded: GuardedRedis, tmp_pat
         ("EVAL", "return redis.call('FLUSHALL')", "0"),
     ],
 )
-def test_all_else_is_refused(guarded: GuardedRedis, command: tuple[str, ...]) -> None:
-    """Whoever gets hold of the service's password can neither list, empty, configure nor leave the prefix."""
+def test_other_commands_and_keys_are_rejected(guarded: GuardedRedis, command: tuple[str, ...]) -> None:
+    """With the service's password nobody can list keys, flush, configure or leave the prefix."""
     with pytest.raises(redis.ResponseError, match=r"(?i)no permissions|can't (access|run)"):
         guarded.client().execute_command(*command)
 
 
 @pytest.mark.parametrize("files", [("ca",), ("cert", "key")])
-def test_both_sides_show_who_they_are(guarded: GuardedRedis, tmp_path: Path, files: tuple[str, ...]) -> None:
+def test_connection_requires_both_certificates(guarded: GuardedRedis, tmp_path: Path, files: tuple[str, ...]) -> None:
     """Without the client's certificate, or without trust in the server's, there is no connection."""
     with serving(tmp_path, guarded.address(*files), ready=False) as service:
         wait_for(lambda: answers(f"{service.ops_url}/live"))
@@ -123,8 +123,8 @@ def test_both_sides_show_who_they_are(guarded: GuardedRedis, tmp_path: Path, fil
         assert httpx.post(service.url, json={"message": "x"}).status_code == 503
 
 
-def test_a_wrong_password_is_told_to_nobody(guarded: GuardedRedis, tmp_path: Path) -> None:
-    """The store is out of reach; the log says so without the password."""
+def test_wrong_password_is_not_logged(guarded: GuardedRedis, tmp_path: Path) -> None:
+    """The store is unavailable, and the log says so without the password."""
     with serving(tmp_path, guarded.address("ca", "cert", "key", password="wrongly"), ready=False) as service:
         wait_for(lambda: answers(f"{service.ops_url}/live"))
         assert httpx.post(service.url, json={"message": "x"}).status_code == 503
@@ -133,8 +133,8 @@ def test_a_wrong_password_is_told_to_nobody(guarded: GuardedRedis, tmp_path: Pat
         assert "wrongly" not in service.log.read_text() + service.console.read_text()
 
 
-def test_nothing_is_served_in_clear(guarded: GuardedRedis) -> None:
-    """The port speaks TLS 1.2 at least."""
+def test_port_requires_tls_1_2(guarded: GuardedRedis) -> None:
+    """The port accepts TLS 1.2 or later only."""
     with pytest.raises(redis.ConnectionError):
         redis.Redis(port=guarded.port).ping()
     command = [

@@ -1,4 +1,4 @@
-"""How often the service goes to Redis."""
+"""The number of round trips from the service to Redis."""
 
 import contextlib
 import os
@@ -53,10 +53,10 @@ def post(_: str) -> bytes:
 
 @pytest.mark.parametrize("ask", [get, post])
 @pytest.mark.parametrize("options", [(), LIMITED], ids=["limits off", "limits on"])
-def test_what_comes_at_once_shares_its_round_trips(
+def test_simultaneous_requests_share_round_trips(
     tmp_path: Path, options: tuple[str, ...], ask: Callable[[str], bytes]
 ) -> None:
-    """32 reads, or 32 creates, take Redis two reads of its sockets at most, limits and all."""
+    """32 reads, or 32 creates, take Redis at most two reads of its sockets, including rate limits."""
     with redis_running(tmp_path) as server, serving(tmp_path, server.url, "--workers", "1", *options) as service:
         posted = [httpx.post(service.url, json={"message": "hello"}).json() for _ in range(AT_ONCE)]
         client = server.client()

@@ -1,4 +1,4 @@
-"""The link is the only key: what leaks from the store or the logs opens nothing and names nothing."""
+"""A leaked store or log opens no message and names no link."""
 
 import base64
 import uuid
@@ -100,22 +100,22 @@ def forms(secret: str) -> list[bytes]:
     return shapes
 
 
-def test_nothing_that_leaks_holds_a_secret(leaked: tuple[bytes, list[str]]) -> None:
-    """No id, link, message or idempotency key is in the store's files, its memory, its backups or any log."""
+def test_store_and_logs_contain_no_secrets(leaked: tuple[bytes, list[str]]) -> None:
+    """No id, link, message or idempotency key is in the store's files, memory or backups, or in any log."""
     everything, ids = leaked
     found = [secret for secret in (*ids, TEXT, KEY) for form in forms(secret) if form in everything]
     assert found == []
 
 
-def test_the_search_would_find_one(leaked: tuple[bytes, list[str]]) -> None:
-    """The control: what is there by design, a route and a tag of a locator, the same search finds."""
+def test_search_finds_what_is_stored_on_purpose(leaked: tuple[bytes, list[str]]) -> None:
+    """Control: the same search finds a route and the tag of a locator, which are there by design."""
     everything, _ = leaked
     assert b'"route":"/msg"' in everything
     assert b'"message":"' in everything
 
 
-def test_malformed_multipart_tells_nothing(tmp_path: Path) -> None:
-    """A text that is sent as malformed multipart leaves no line of the library that parses it in the logs."""
+def test_malformed_multipart_is_not_logged(tmp_path: Path) -> None:
+    """A text in malformed multipart is in no log line of the library that parses it."""
     headers = {"content-type": "multipart/form-data; boundary=b"}
     named = b'--b\r\ncontent-disposition: form-data; name="message"\r\n\r\n'
     bodies = [

@@ -1,4 +1,4 @@
-"""Tokens, CORS and the log for those who look for a breach, over HTTP."""
+"""Tokens, CORS and the audit log over HTTP."""
 
 import json
 import socket
@@ -30,8 +30,8 @@ def made_token() -> tuple[str, str]:
     return facts["token"].strip(), facts["hash"].strip()
 
 
-def test_only_those_with_a_token_create(tmp_path: Path) -> None:
-    """Without a token or with a wrong one 401 with a challenge; with it, as ever. Reading needs none."""
+def test_create_requires_a_valid_token(tmp_path: Path) -> None:
+    """A missing or wrong token gets 401 with a challenge; a valid one creates. Reading needs none."""
     token, known = made_token()
     (tmp_path / "tokens").write_text(f"{'0' * 64},{known}\n")
     with serving(tmp_path, sqlite(tmp_path), MESSAGING_API_CREATE_TOKENS_FILE=str(tmp_path / "tokens")) as service:
@@ -52,8 +52,8 @@ def test_only_those_with_a_token_create(tmp_path: Path) -> None:
         assert known not in everything
 
 
-def test_a_body_is_not_waited_for_without_a_token(tmp_path: Path) -> None:
-    """The refusal comes before the message does: whoever may not create cannot make the service read."""
+def test_request_without_a_token_is_rejected_before_its_body(tmp_path: Path) -> None:
+    """The service does not read a body for a client that may not create."""
     with serving(tmp_path, sqlite(tmp_path), MESSAGING_API_CREATE_TOKENS=made_token()[1]) as service:
         host, port = service.url.removeprefix("http://").split(":")
         with socket.create_connection((host, int(port)), timeout=5) as connection:
@@ -63,16 +63,16 @@ def test_a_body_is_not_waited_for_without_a_token(tmp_path: Path) -> None:
             assert connection.recv(100).startswith(b"HTTP/1.1 401 ")
 
 
-def test_cors_is_off_unless_it_is_asked_for(tmp_path: Path) -> None:
-    """No site is allowed and OPTIONS is no method."""
+def test_cors_is_off_by_default(tmp_path: Path) -> None:
+    """No site is allowed, and OPTIONS gets 405."""
     with serving(tmp_path, sqlite(tmp_path)) as service:
         assert httpx.options(service.url, headers={"origin": "https://a.example"}).status_code == 405
         answer = httpx.get(service.url, headers={"origin": "https://a.example"})
         assert not [name for name in answer.headers if name.startswith("access-control")]
 
 
-def test_cors_for_those_on_the_list(tmp_path: Path) -> None:
-    """Every response, errors too, may be seen by a page of a listed site and by no other; preflights are answered."""
+def test_cors_allows_listed_origins_only(tmp_path: Path) -> None:
+    """Only pages of a listed site may see responses, including rejections; preflights are answered."""
     here = {"origin": "https://a.example"}
     with serving(tmp_path, sqlite(tmp_path), "--cors-origins", "https://a.example, https://b.example") as service:
         for answer in (
@@ -91,8 +91,8 @@ def test_cors_for_those_on_the_list(tmp_path: Path) -> None:
         assert httpx.options(f"{service.url}/nowhere", headers=here).status_code == 404
 
 
-def test_every_refusal_is_told_with_client_request_and_reason(tmp_path: Path) -> None:
-    """Limit hits, misses, wrong tokens, what cannot be understood: each can be found by its reason code."""
+def test_each_rejection_is_logged_with_client_request_and_reason(tmp_path: Path) -> None:
+    """Limits, misses, wrong tokens and malformed requests can each be found by a reason code."""
     token, known = made_token()
     options = (
         "--workers",
@@ -129,8 +129,8 @@ def test_every_refusal_is_told_with_client_request_and_reason(tmp_path: Path) ->
             assert (line["client"], line["status"], line["level"]) == ("127.0.0.1", answer.status_code, "warning")
 
 
-def test_a_flood_of_refusals_fills_no_disk(tmp_path: Path) -> None:
-    """1,000 refused requests are a few lines, whose counts add up; the metric has them all."""
+def test_flood_of_rejections_is_aggregated(tmp_path: Path) -> None:
+    """1,000 rejections are a few lines whose counts add up; the metric counts all of them."""
     options = ("--workers", "1", "--limit-create", "1")
     with serving(tmp_path, sqlite(tmp_path), *options) as service, httpx.Client(base_url=service.url) as client:
         for _ in range(1001):
@@ -141,8 +141,8 @@ def test_a_flood_of_refusals_fills_no_disk(tmp_path: Path) -> None:
         assert 'messaging_refusals_total{reason="limit_create"} 1000.0' in httpx.get(f"{service.ops_url}/metrics").text
 
 
-def test_a_log_folder_that_cannot_be_written_stops_nothing(tmp_path: Path) -> None:
-    """Requests are served and refused as ever; the console has the lines, and says once that the file has not."""
+def test_unwritable_log_folder_does_not_stop_the_service(tmp_path: Path) -> None:
+    """Requests are served and rejected as usual; the console has the lines and reports the file once."""
     options = ("--workers", "1", "--limit-create", "1", "--log-dir", "/dev/null/logs")
     with serving(tmp_path, sqlite(tmp_path), *options) as service, httpx.Client(base_url=service.url) as client:
         assert [client.post("/", json={"message": "x"}).status_code for _ in range(3)] == [200, 429, 429]
@@ -155,8 +155,8 @@ def test_a_log_folder_that_cannot_be_written_stops_nothing(tmp_path: Path) -> No
 FORGED = b'{"event":"forged"}'
 
 
-def test_nothing_a_client_sends_can_forge_a_line(tmp_path: Path) -> None:
-    """Newlines, control characters and quotes in path, query, method, headers and hops: each line is ours."""
+def test_client_cannot_forge_a_log_line(tmp_path: Path) -> None:
+    """Line breaks, control characters and quotes in any part of a request add no line of their own."""
     options = ("--workers", "1", "--trusted-proxies", "127.0.0.1", "--cors-origins", "*")
     quoted, escape = b'","event":"forged","x":"', b"\x1b[2J\x9b2J"
     odd = (b"x\n" + FORGED, b"x\r" + FORGED, quoted, escape, b"\x85\xe2\x80\xa8" + FORGED, b"\xff\x00")

@@ -1,4 +1,4 @@
-"""Stores that are stopped, hung, full or not what they seem: made, not imagined."""
+"""Stores that are stopped, hung, full or something else, with faults made for real."""
 
 import asyncio
 import contextlib
@@ -46,8 +46,8 @@ def every_operation(store: Store) -> list[Awaitable[object]]:
 
 
 class TestRedis:
-    def test_stopped_and_started_again(self, tmp_path: Path) -> None:
-        """kill -9: all operations fail in time, also those on their way; a new server is found without a restart."""
+    def test_restarted_server_is_used_again(self, tmp_path: Path) -> None:
+        """After kill -9 all operations fail in time, also those in flight; a new server is found without a restart."""
         with redis_running(tmp_path, "--appendonly", "yes", "--appendfsync", "always") as server:
 
             async def work(store: Store) -> None:
@@ -61,8 +61,8 @@ class TestRedis:
 
             on_store(server.url, work)
 
-    def test_hung(self, tmp_path: Path) -> None:
-        """A server that stands still: all operations fail in time; once it goes on it is used again."""
+    def test_hung_server_fails_operations_in_time(self, tmp_path: Path) -> None:
+        """All operations on a stopped process fail in time; once it continues, it is used again."""
         with redis_running(tmp_path) as server:
 
             async def work(store: Store) -> None:
@@ -76,24 +76,24 @@ class TestRedis:
 
             on_store(server.url, work)
 
-    def test_never_answers(self) -> None:
-        """A socket that accepts and never says a word."""
+    def test_silent_server_fails_in_time(self) -> None:
+        """The socket accepts the connection and never sends anything."""
         with socket.create_server(("127.0.0.1", 0)) as listener:
             url = f"redis://:secret@127.0.0.1:{listener.getsockname()[1]}"
             on_store(url, lambda store: refused_in_time(store.ping()))
 
-    def test_not_there(self) -> None:
-        """A port nobody listens on."""
+    def test_closed_port_fails_in_time(self) -> None:
+        """No process listens on the port."""
         on_store(f"redis://127.0.0.1:{free_port()}", lambda store: refused_in_time(store.ping()))
 
     @pytest.mark.parametrize("words", [b"HTTP/1.1 400 Bad Request\r\n\r\n", b"-ERR\r\n-ERR\r\n", b"", b"$5\r\nhal"])
-    def test_not_a_redis(self, words: bytes) -> None:
-        """A server that says something else, too much, or breaks off."""
+    def test_server_that_is_not_a_redis_fails_in_time(self, words: bytes) -> None:
+        """The server sends other bytes, too many replies, or an incomplete one."""
         with talking(words) as port:
             on_store(f"redis://127.0.0.1:{port}", lambda store: refused_in_time(store.look(locator())))
 
-    def test_cut_in_the_middle_of_a_batch(self) -> None:
-        """Operations whose replies came before the cut have succeeded; the others fail."""
+    def test_connection_lost_within_a_batch_fails_the_rest(self) -> None:
+        """Operations whose replies came before the loss have succeeded; the others fail."""
         with talking(b"$-1\r\n$-1\r\n$5\r\nha") as port:
 
             async def work(store: Store) -> None:
@@ -103,8 +103,8 @@ class TestRedis:
 
             on_store(f"redis://127.0.0.1:{port}", work)
 
-    def test_wrong_password(self, tmp_path: Path) -> None:
-        """A login that is refused is unavailable; nothing of the password is told."""
+    def test_wrong_password_is_unavailable(self, tmp_path: Path) -> None:
+        """A rejected login raises StoreUnavailable, whose text does not contain the password."""
         with redis_running(tmp_path, "--requirepass", "right") as server:
 
             async def work(store: Store) -> None:
@@ -115,8 +115,8 @@ class TestRedis:
             on_store(server.url.replace("//", "//:wrong@"), work)
             on_store(server.url.replace("//", "//:right@") + "/3", lambda store: store.ping())
 
-    def test_scripts_are_forgotten(self, redis_server: RedisServer) -> None:
-        """SCRIPT FLUSH, as after a failover: the next call brings the script along, its batch is not disturbed."""
+    def test_flushed_scripts_are_sent_again(self, redis_server: RedisServer) -> None:
+        """After SCRIPT FLUSH, as after a failover, the next call sends the script; its batch is not affected."""
 
         async def work(store: Store) -> None:
             kept = message(reads=5)
@@ -128,8 +128,8 @@ class TestRedis:
 
         on_store(redis_server.url, work)
 
-    def test_turned_into_a_replica(self, tmp_path: Path) -> None:
-        """A master that became a replica takes no writes; once it is a master again it is used without a restart."""
+    def test_demoted_master_takes_no_writes(self, tmp_path: Path) -> None:
+        """A master that became a replica takes no writes; once it is a master again, it is used without a restart."""
         with redis_running(tmp_path) as server:
 
             async def work(store: Store) -> None:
@@ -143,15 +143,15 @@ class TestRedis:
 
             on_store(server.url, work)
 
-    def test_full(self, tmp_path: Path) -> None:
-        """maxmemory: a create is refused whole; reading, counting and burning go on."""
+    def test_full_server_rejects_creates_only(self, tmp_path: Path) -> None:
+        """At maxmemory a create is rejected as a whole; reading, counting and burning work."""
         with redis_running(tmp_path, "--maxmemory", "3mb", "--maxmemory-policy", "noeviction") as server:
             on_store(server.url, fill_up)
             keys = server.client().dbsize()
             assert keys % 2 == 0
 
-    def test_one_too_large_fails_alone(self, redis_server: RedisServer) -> None:
-        """In one batch, a command that Redis refuses does not disturb the others."""
+    def test_rejected_command_does_not_affect_its_batch(self, redis_server: RedisServer) -> None:
+        """A command that Redis rejects does not affect the others in its batch."""
         client = redis_server.client()
         kept = message()
         client.lpush(b"messaging_api:" + kept.locator, "not a string")
@@ -194,8 +194,8 @@ async def fill_up(store: Store) -> None:
 
 
 class TestSqlite:
-    def test_locked_by_another(self, tmp_path: Path) -> None:
-        """While another process holds the write lock, writes fail in time and reads go on; then writes go on too."""
+    def test_foreign_write_lock_fails_writes_in_time(self, tmp_path: Path) -> None:
+        """While another process holds the write lock, writes fail in time and reads work; then writes work again."""
         url = f"sqlite://{tmp_path}/m.db"
 
         async def work(store: Store) -> None:
@@ -212,8 +212,8 @@ class TestSqlite:
 
         on_store(url, work)
 
-    def test_hung_disk(self, tmp_path: Path) -> None:
-        """A writer that does not come back: who waits for it is told in time, and what came too late is not done."""
+    def test_hung_writer_fails_operations_in_time(self, tmp_path: Path) -> None:
+        """Operations that wait for a hung writer fail in time, and those that timed out are not carried out later."""
 
         async def work(store: Store) -> None:
             begun, release = threading.Event(), threading.Event()
@@ -232,12 +232,12 @@ class TestSqlite:
 
         on_store(f"sqlite://{tmp_path}/m.db", work)
 
-    def test_full(self, tmp_path: Path) -> None:
-        """A file at its size: a create is refused whole; reading, counting and burning go on."""
+    def test_full_file_rejects_creates_only(self, tmp_path: Path) -> None:
+        """At its maximum size a create is rejected as a whole; reading, counting and burning work."""
         on_store(f"sqlite://{tmp_path}/m.db?max_bytes=1000000", fill_up)
 
-    def test_full_disk(self, tmp_path: Path) -> None:
-        """A disk without room, for real: a small file system in memory (needs root to mount it)."""
+    def test_full_disk_rejects_creates(self, tmp_path: Path) -> None:
+        """The disk is a small tmpfs that is really full (mounting it needs root)."""
         disk = tmp_path / "disk"
         disk.mkdir()
         mount = ["mount", "-t", "tmpfs", "-o", "size=1m", "tmpfs", str(disk)]
@@ -248,8 +248,8 @@ class TestSqlite:
         finally:
             subprocess.run(["umount", str(disk)], check=True)
 
-    def test_one_too_large_fails_alone(self, tmp_path: Path) -> None:
-        """In one group, the create that does not fit fails and those before and after it are kept."""
+    def test_too_large_create_fails_alone(self, tmp_path: Path) -> None:
+        """In one batch, the create that does not fit fails, and those before and after it are stored."""
 
         async def work(store: Store) -> None:
             small, large, after = message(), message(b"x" * 900_000), message()
@@ -262,14 +262,14 @@ class TestSqlite:
 
         on_store(f"sqlite://{tmp_path}/m.db?max_bytes=500000", work)
 
-    def test_file_that_is_no_database(self, tmp_path: Path) -> None:
-        """A file of something else is refused when the store is opened."""
+    def test_file_that_is_not_a_database_is_rejected(self, tmp_path: Path) -> None:
+        """The error comes when the store is opened."""
         (tmp_path / "m.db").write_bytes(b"something else" * 1000)
         with pytest.raises(StoreUnavailable, match=r"m\.db"):
             on_store(f"sqlite://{tmp_path}/m.db", lambda store: store.ping())
 
-    def test_file_is_spoiled_while_open(self, tmp_path: Path) -> None:
-        """When the file turns bad under our hands, looks fail as unavailable."""
+    def test_corrupted_file_fails_looks(self, tmp_path: Path) -> None:
+        """When the file is corrupted while it is open, looks fail as unavailable."""
 
         async def work(store: Store) -> None:
             kept = message(b"x" * 50_000)

@@ -1,4 +1,4 @@
-"""TLS in the service itself: what it speaks, how a renewed certificate is taken up, and what the plain port does."""
+"""TLS in the service itself: versions and ciphers, renewed certificates, and the plain port."""
 
 import contextlib
 import json
@@ -63,8 +63,8 @@ def serial(service: Running, certificates: Path) -> str:
         return str(shown["serialNumber"])
 
 
-def test_messages_over_tls(tmp_path: Path, certificates: Path) -> None:
-    """Links begin with https, every answer carries HSTS, and HTTP/1.1 is agreed on."""
+def test_messages_over_tls_have_https_links_and_hsts(tmp_path: Path, certificates: Path) -> None:
+    """Links begin with https, every response has HSTS, and the protocol is HTTP/1.1."""
     with secured(tmp_path, certificates) as service, httpx.Client(verify=trusting(certificates)) as client:
         assert service.url.startswith("https://")
         posted = client.post(service.url, json={"message": "x", "reads": 1})
@@ -75,8 +75,8 @@ def test_messages_over_tls(tmp_path: Path, certificates: Path) -> None:
             assert answer.headers["strict-transport-security"] == "max-age=63072000; includeSubDomains"
 
 
-def test_no_hsts_in_clear(tmp_path: Path) -> None:
-    """A browser must not believe it there (RFC 6797, section 7.2)."""
+def test_plain_http_has_no_hsts(tmp_path: Path) -> None:
+    """Browsers must ignore it over plain HTTP (RFC 6797, section 7.2)."""
     with serving(tmp_path, f"sqlite://{tmp_path}/m.db") as service:
         assert "strict-transport-security" not in httpx.get(service.url).headers
 
@@ -93,8 +93,8 @@ def test_no_hsts_in_clear(tmp_path: Path) -> None:
         (["-tls1_3"], "TLS_AES_256_GCM_SHA384"),
     ],
 )
-def test_versions_and_ciphers(tmp_path: Path, certificates: Path, options: list[str], agreed: str | None) -> None:
-    """openssl agrees with the service on TLS 1.2 and 1.3 with forward secrecy, and on nothing else."""
+def test_tls_versions_and_ciphers(tmp_path: Path, certificates: Path, options: list[str], agreed: str | None) -> None:
+    """openssl and the service agree on TLS 1.2 and 1.3 with forward secrecy, and on nothing else."""
     with secured(tmp_path, certificates) as service:
         wait_for(lambda: serial(service, certificates))
         level = [] if "-cipher" in options else ["-cipher", "ALL:@SECLEVEL=0"]
@@ -122,8 +122,8 @@ def openssl(*arguments: str) -> str:
     return subprocess.run(command, input="", capture_output=True, text=True, check=False).stdout
 
 
-def test_no_tickets(tmp_path: Path, certificates: Path) -> None:
-    """Nothing is handed out by which a later connection could skip the exchange of keys."""
+def test_no_session_tickets_are_issued(tmp_path: Path, certificates: Path) -> None:
+    """No ticket lets a later connection skip the key exchange."""
     with secured(tmp_path, certificates) as service:
         wait_for(lambda: serial(service, certificates))
         told = s_client(service, "-tls1_2")
@@ -131,8 +131,8 @@ def test_no_tickets(tmp_path: Path, certificates: Path) -> None:
         assert "TLS session ticket" not in told
 
 
-def test_failed_handshakes_are_told_of(tmp_path: Path, certificates: Path) -> None:
-    """A client that speaks no TLS is counted and logged with its address and a reason; so is one that says nothing."""
+def test_failed_handshakes_are_logged(tmp_path: Path, certificates: Path) -> None:
+    """A client that speaks no TLS, or sends nothing, is counted and logged with its address and a reason."""
     with secured(tmp_path, certificates, "--head-timeout", "0.5") as service:
         with raw(service.url, 2) as (wrong, silent):
             wrong.send(b"\x16 this is no handshake\r\n\r\n")
@@ -196,8 +196,8 @@ def renew(certificates: Path) -> str:
     return told.strip().removeprefix("serial=")
 
 
-def test_a_renewed_certificate_is_taken_up_under_load(tmp_path: Path, certificates: Path) -> None:
-    """New connections of every worker are shown the new one, no request fails, no connection is cut."""
+def test_renewed_certificate_is_used_under_load(tmp_path: Path, certificates: Path) -> None:
+    """New connections of every worker get the new certificate; no request fails and no connection is closed."""
     with secured(tmp_path, certificates) as service, Load(service.url, trusting(certificates)) as load:
         load.goes_on()
         before = serial(service, certificates)
@@ -216,8 +216,8 @@ def put(path: Path, content: bytes) -> None:
     aside.replace(path)
 
 
-def test_a_pair_that_does_not_fit_is_left_aside(tmp_path: Path, certificates: Path) -> None:
-    """A certificate that is not the key's, or half a file, changes nothing but the log; what follows is taken up."""
+def test_mismatched_certificate_is_ignored(tmp_path: Path, certificates: Path) -> None:
+    """A certificate of another key, or half a file, is only logged; the next valid pair is used."""
     with secured(tmp_path, certificates) as service, Load(service.url, trusting(certificates)) as load:
         load.goes_on()
         before = serial(service, certificates)
@@ -235,8 +235,8 @@ def test_a_pair_that_does_not_fit_is_left_aside(tmp_path: Path, certificates: Pa
     assert load.failed == []
 
 
-def test_the_plain_port_leads_to_https(tmp_path: Path, certificates: Path) -> None:
-    """GET and HEAD of / are 308; a link or a message sent in clear is refused, and told to be lost."""
+def test_plain_port_redirects_only_the_front_page(tmp_path: Path, certificates: Path) -> None:
+    """GET and HEAD of / get 308; a link or message over plain HTTP is rejected, with a warning that it is exposed."""
     plain = f"http://127.0.0.1:{(port := free_port())}"
     with secured(tmp_path, certificates, "--redirect-port", str(port)) as service:
         wait_for(lambda: reachable(plain))
@@ -265,16 +265,16 @@ def reachable(url: str) -> bool:
         return False
 
 
-def test_the_plain_port_leads_to_where_links_lead(tmp_path: Path, certificates: Path) -> None:
-    """public_url wins over what the client calls the host."""
+def test_plain_port_redirects_to_public_url(tmp_path: Path, certificates: Path) -> None:
+    """public_url takes precedence over the Host header."""
     port = free_port()
     with secured(tmp_path, certificates, "--redirect-port", str(port), "--public-url", "https://msg.example"):
         wait_for(lambda: reachable(f"http://127.0.0.1:{port}"))
         assert httpx.get(f"http://127.0.0.1:{port}").headers["location"] == "https://msg.example/"
 
 
-def test_connections_over_the_ceiling_over_tls(tmp_path: Path, certificates: Path) -> None:
-    """They are told so; those who never end their handshake count too."""
+def test_tls_connections_over_the_limit_are_rejected(tmp_path: Path, certificates: Path) -> None:
+    """They get a response; unfinished handshakes count too."""
     with secured(tmp_path, certificates, "--max-connections", "2") as service:
         context = trusting(certificates)
         with contextlib.ExitStack() as kept:
@@ -289,8 +289,8 @@ def test_connections_over_the_ceiling_over_tls(tmp_path: Path, certificates: Pat
             wait_for(lambda: sum(one.open() for one in silent) <= 4)
 
 
-def test_a_stop_under_load_over_tls(tmp_path: Path, certificates: Path) -> None:
-    """Those who are connected are answered; one who never shook hands is not waited for; nothing is left behind."""
+def test_stop_under_load_over_tls_finishes_requests(tmp_path: Path, certificates: Path) -> None:
+    """Connected clients are answered, an unfinished handshake is not waited for, and no process remains."""
     with (
         secured(tmp_path, certificates) as service,
         raw(service.url),
@@ -303,8 +303,8 @@ def test_a_stop_under_load_over_tls(tmp_path: Path, certificates: Path) -> None:
     assert [failure for failure in load.failed if "ConnectError" not in failure] == []
 
 
-def test_certificates_are_made_with_care(tmp_path: Path) -> None:
-    """Keys are for the owner alone, nothing is overwritten, the authority is made once, names are checked."""
+def test_cert_command_makes_private_keys_and_overwrites_nothing(tmp_path: Path) -> None:
+    """Only the owner can read keys, no file is overwritten, the authority is made once, names are validated."""
     os.umask(0)
     certificate, key = make(tmp_path, "msg.example", "10.0.0.1", "*.example")
     assert (tmp_path / "ca.key").stat().st_mode & 0o777 == 0o600
@@ -338,8 +338,8 @@ def test_certificates_are_made_with_care(tmp_path: Path) -> None:
         (["--tls-cert", "server.pem", "--tls-key", "server.pem"], "cannot be used"),
     ],
 )
-def test_a_pair_that_cannot_be_is_refused_at_start(certificates: Path, options: list[str], words: str) -> None:
-    """With one plain line."""
+def test_invalid_certificate_prevents_the_start(certificates: Path, options: list[str], words: str) -> None:
+    """The error is one plain line."""
     refused = subprocess.run(
         [COMMAND, "serve", "--store", "sqlite:////tmp/x.db", *options],
         capture_output=True,

@@ -1,4 +1,4 @@
-"""Traces, as a collector gets them: over OTLP/HTTP, from the real service."""
+"""Traces as a collector receives them, over OTLP/HTTP from the real service."""
 
 import contextlib
 import subprocess
@@ -77,8 +77,8 @@ def facts(span: Span) -> dict[str, Any]:
     return {one.key: getattr(one.value, one.value.WhichOneof("value")) for one in span.attributes}
 
 
-def test_a_request_and_its_store_are_one_trace(tmp_path: Path) -> None:
-    """The client's trace goes on: a server span by its route's label, under it one for each operation of the store."""
+def test_request_and_store_operations_are_one_trace(tmp_path: Path) -> None:
+    """The client's trace continues: a server span named by its route, with a child span for each store operation."""
     with collecting() as collector, traced(tmp_path, f"sqlite://{tmp_path}/m.db", collector) as service:
         link = httpx.post(service.url, json={"message": "x", "reads": 1}).headers["location"]
         known = {"traceparent": f"00-{TRACE}-{PARENT}-01", "tracestate": "vendor=canary"}
@@ -108,8 +108,8 @@ def test_a_request_and_its_store_are_one_trace(tmp_path: Path) -> None:
     assert collector.resource()["service.version"] == __version__
 
 
-def test_operations_of_one_round_trip_say_how_many_they_were(tmp_path: Path) -> None:
-    """Of requests that lie waiting when the process wakes up, spans of the store have the size of their batch."""
+def test_store_spans_have_the_size_of_their_batch(tmp_path: Path) -> None:
+    """For requests that wait when the process wakes up, spans of the store have the size of their batch."""
     with (
         redis_running(tmp_path) as redis,
         collecting() as collector,
@@ -122,8 +122,8 @@ def test_operations_of_one_round_trip_say_how_many_they_were(tmp_path: Path) -> 
     assert max(sizes) > 1
 
 
-def test_no_secret_is_in_a_trace(tmp_path: Path) -> None:
-    """Of everything that users do, no id, link, text or key is in what the collector gets; not by an outage either."""
+def test_traces_contain_no_secrets(tmp_path: Path) -> None:
+    """The collector receives no id, link, text or key of any request, not even of an outage."""
     with redis_running(tmp_path) as redis, collecting() as collector, traced(tmp_path, redis.url, collector) as service:
         ids = run(service)
         redis.kill()
@@ -140,15 +140,15 @@ def test_no_secret_is_in_a_trace(tmp_path: Path) -> None:
     assert [event for span in spans for event in span.events] == []
 
 
-def test_a_collector_that_is_away_holds_nothing_up(tmp_path: Path) -> None:
-    """Requests are served and the service stops, also when nobody takes its spans."""
+def test_unreachable_collector_delays_nothing(tmp_path: Path) -> None:
+    """Requests are served and the service stops, also when the collector accepts no spans."""
     with serving(tmp_path, f"sqlite://{tmp_path}/m.db", "--traces-to", "http://127.0.0.1:1/v1/traces") as service:
         for _ in range(20):
             assert httpx.post(service.url, json={"message": "x"}).status_code == 200
         assert service.stop() == 0
 
 
-def test_without_traces_nothing_of_it_is_there() -> None:
+def test_without_traces_opentelemetry_is_not_imported() -> None:
     """OpenTelemetry is not even imported, and the application is the plain one."""
     check = """
 import sys
@@ -165,8 +165,8 @@ assert not [name for name in sys.modules if name.startswith("opentelemetry")]
     subprocess.run([sys.executable, "-c", check], check=True)
 
 
-def test_the_extra_is_asked_for(tmp_path: Path) -> None:
-    """Without the extra installed the start is refused with the way to install it."""
+def test_missing_tracing_extra_prevents_the_start(tmp_path: Path) -> None:
+    """Without the extra, the start fails with the command that installs it."""
     (tmp_path / "opentelemetry").mkdir()
     (tmp_path / "opentelemetry" / "__init__.py").write_text("raise ImportError")
     url = "http://127.0.0.1:1/v1/traces"
