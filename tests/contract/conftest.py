@@ -1,4 +1,4 @@
-"""The service the HTTP contract is tested on: the one at CONTRACT_URL, else one on each store."""
+"""The service under test for the HTTP contract: the one at CONTRACT_URL, else one on each store."""
 
 import os
 from collections.abc import Iterator

@@ -164,7 +164,7 @@ class TestRedis:
             on_store(server.url, work)
 
     def test_full_redis_counts(self, tmp_path: Path) -> None:
-        """Limits hold when Redis has no room for messages."""
+        """Limits hold when Redis is too full for messages."""
         with redis_running(tmp_path, "--maxmemory", "1", "--maxmemory-policy", "noeviction") as server:
 
             async def work(store: Store) -> None:
@@ -220,7 +220,7 @@ class TestShared:
         assert counts == [7] * (PROBES - 1)
 
     def test_slots_of_ended_windows_are_reused(self) -> None:
-        """A table that was full before has room for as many clients again."""
+        """A table that was full can hold as many clients again after their windows have ended."""
         clock = ManualClock()
         counters = SharedCounters(PROBES, clock)
         for _ in range(20):
