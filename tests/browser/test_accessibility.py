@@ -1,4 +1,4 @@
-"""For everybody: keyboard, screen reader, small screens, dark, another language, little data."""
+"""Accessibility: keyboard, screen reader, small screens, dark mode, another language, little data."""
 
 import io
 import re
@@ -93,14 +93,14 @@ def every_state(who: BrowserContext) -> Iterator[tuple[str, Page]]:
 
 
 @pytest.mark.parametrize("colours", ["light", "dark"])
-def test_nothing_keeps_people_out(person: Person, colours: str) -> None:
+def test_axe_finds_no_violation(person: Person, colours: str) -> None:
     """axe-core finds no violation in any state of any page."""
     found = {state: violations(page) for state, page in every_state(person(color_scheme=colours))}
     assert len(found) == 14
     assert {state: wrong for state, wrong in found.items() if wrong} == {}
 
 
-def test_axe_finds_what_is_wrong(person: Person) -> None:
+def test_axe_finds_an_inserted_violation(person: Person) -> None:
     """The check above can fail."""
     page = person().new_page()
     page.goto("/")
@@ -109,8 +109,8 @@ def test_axe_finds_what_is_wrong(person: Person) -> None:
 
 
 @pytest.mark.parametrize("width", [320, 1280])
-def test_every_screen_is_wide_enough(person: Person, width: int) -> None:
-    """From 320 px on nothing is cut off at the side, and what can be pressed is 24 px or more each way (WCAG 2.5.8)."""
+def test_pages_fit_screens_of_320_px(person: Person, width: int) -> None:
+    """From 320 px on nothing is cut off at the side, and each control is at least 24 px each way (WCAG 2.5.8)."""
     who = person(viewport={"width": width, "height": 700}, reduced_motion="reduce")
     for state, page in every_state(who):
         assert page.evaluate("document.documentElement.scrollWidth <= innerWidth"), state
@@ -124,8 +124,8 @@ def test_every_screen_is_wide_enough(person: Person, width: int) -> None:
         assert page.evaluate(moving) == 0, state
 
 
-def test_by_keyboard_alone(person: Person) -> None:
-    """Write, create, copy and read without a pointer; focus goes where the news is."""
+def test_pages_work_by_keyboard_alone(person: Person) -> None:
+    """Write, create, copy and read work without a pointer; focus moves to what changed."""
     who = person()
     who.grant_permissions(["clipboard-read", "clipboard-write"])
     page = who.new_page()
@@ -156,8 +156,8 @@ def test_by_keyboard_alone(person: Person) -> None:
     reads(reader, "typed")
 
 
-def test_copying_that_is_not_allowed(person: Person) -> None:
-    """Where the browser refuses, the text is selected and the page says so."""
+def test_denied_clipboard_selects_the_link(person: Person) -> None:
+    """If the browser denies access to the clipboard, the text is selected and the page says so."""
     who = person()
     write(who, TEXT)
     page = who.pages[-1]
@@ -172,8 +172,8 @@ def test_copying_that_is_not_allowed(person: Person) -> None:
     assert page.evaluate("String(getSelection())") == page.locator("#receipt").inner_text()
 
 
-def test_the_qr_code_holds_the_link(person: Person) -> None:
-    """A camera reads the very link from the page, in the dark too."""
+def test_qr_code_contains_the_link(person: Person) -> None:
+    """A camera reads the exact link from the page, also in dark mode."""
     for colours in ("light", "dark"):
         who = person(color_scheme=colours)
         link = write(who, TEXT, password="a password").message
@@ -182,8 +182,8 @@ def test_the_qr_code_holds_the_link(person: Person) -> None:
         assert [found.text for found in zxingcpp.read_barcodes(image)] == [link]
 
 
-def test_another_language(person: Person) -> None:
-    """A German browser gets everything in German: page, script, dates, plural."""
+def test_german_browser_gets_german_pages(person: Person) -> None:
+    """The page, its scripts, dates and plurals are in German."""
     who = person(locale="de-AT")
     page = who.new_page()
     page.goto("/")
@@ -203,7 +203,7 @@ def test_another_language(person: Person) -> None:
 
 
 @pytest.mark.parametrize(("width", "tongue"), [(320, "en-GB"), (360, "de-DE"), (1280, "en-GB")])
-def test_nothing_moves_while_a_page_loads(person: Person, width: int, tongue: str) -> None:
+def test_pages_load_without_layout_shift(person: Person, width: int, tongue: str) -> None:
     """Cumulative layout shift is 0 on every page."""
     links = write(person(), TEXT, password="pw")
     who = person(viewport={"width": width, "height": 700}, locale=tongue)
@@ -224,8 +224,8 @@ def test_nothing_moves_while_a_page_loads(person: Person, width: int, tongue: st
     assert {path: shift for path, shift in shifts.items() if shift} == {}
 
 
-def test_a_page_is_small(person: Person, relay: Relay) -> None:
-    """All that writing takes, QR code and icon included: 5 requests and 40 KB at most; reading takes less."""
+def test_pages_are_small(person: Person, relay: Relay) -> None:
+    """Writing takes at most 5 requests and 40 KB, including QR code and icon; reading takes less."""
     who = person()
     loaded: dict[str, int] = {}
 

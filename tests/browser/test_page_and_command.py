@@ -1,4 +1,4 @@
-"""The page and the command line read what the other wrote."""
+"""Messages between the page and the command line, in both directions."""
 
 import subprocess
 from pathlib import Path
@@ -27,16 +27,16 @@ def command(folder: Path, *words: str, text: str = "", password: str = "") -> st
 
 
 @pytest.mark.parametrize("password", ["", PASSWORD])
-def test_from_the_page_to_the_command(person: Person, tmp_path: Path, password: str) -> None:
-    """The command reads what was written on the page, byte for byte."""
+def test_command_reads_a_message_of_the_page(person: Person, tmp_path: Path, password: str) -> None:
+    """The command returns the text of the page byte for byte."""
     links = write(person(), TEXT, password=password)
     assert command(tmp_path, "read", links.message, password=password) == TEXT
     assert '"read"' in command(tmp_path, "receipt", links.receipt, "--json")
 
 
 @pytest.mark.parametrize("password", ["", PASSWORD])
-def test_from_the_command_to_the_page(person: Person, relay: Relay, tmp_path: Path, password: str) -> None:
-    """The page shows what the command sent; once is once for both."""
+def test_page_reads_a_message_of_the_command(person: Person, relay: Relay, tmp_path: Path, password: str) -> None:
+    """The page shows the text of the command; a single read counts for both."""
     link = command(tmp_path, "send", "--to", relay.url, "--reads", "1", text=TEXT, password=password).strip()
     assert link.endswith(".p") == bool(password)
     page = open_link(person(), link)
@@ -46,15 +46,15 @@ def test_from_the_command_to_the_page(person: Person, relay: Relay, tmp_path: Pa
     says(open_link(person(), link), "There is no message here.")
 
 
-def test_plain_from_the_command(person: Person, relay: Relay, tmp_path: Path) -> None:
-    """What the command did not encrypt is read without a key."""
+def test_page_reads_an_unencrypted_message_of_the_command(person: Person, relay: Relay, tmp_path: Path) -> None:
+    """An unencrypted message is read without a key."""
     page = open_link(person(), command(tmp_path, "send", "--plain", "--to", relay.url, text=TEXT).strip())
     reveal(page)
     reads(page, TEXT)
 
 
-def test_burned_by_the_command(person: Person, tmp_path: Path) -> None:
-    """The page says that nothing is there any more."""
+def test_page_shows_that_the_command_burned_the_message(person: Person, tmp_path: Path) -> None:
+    """The page says that there is no message any more."""
     links = write(person(), TEXT)
     command(tmp_path, "burn", links.receipt)
     says(open_link(person(), links.message), "There is no message here.")

@@ -1,4 +1,4 @@
-"""The page's end-to-end encryption against the examples of the format, and against the other implementation."""
+"""The page's end-to-end encryption, compared with the examples of the format and the other implementation."""
 
 import json
 from pathlib import Path
@@ -43,26 +43,26 @@ def names(vectors: list[dict[str, Any]]) -> list[Any]:
 
 
 @pytest.mark.parametrize("vector", names(VECTORS["good"]))
-def test_good_envelopes(writer: Page, vector: dict[str, Any]) -> None:
-    """The page writes the very envelope and reads it back."""
+def test_good_vectors_encrypt_and_decrypt(writer: Page, vector: dict[str, Any]) -> None:
+    """The page makes the exact envelope and decrypts it."""
     assert writer.evaluate(SEAL, vector) == vector["envelope"]
     assert writer.evaluate(OPEN, vector) == {"text": vector["text"]}
 
 
 @pytest.mark.parametrize("vector", names(VECTORS["broken"]))
-def test_broken_envelopes(writer: Page, vector: dict[str, Any]) -> None:
-    """The page refuses it for the reason the format gives."""
+def test_broken_vectors_are_rejected(writer: Page, vector: dict[str, Any]) -> None:
+    """The page rejects the envelope for the reason that the format gives."""
     assert writer.evaluate(OPEN, vector) == {"error": vector["error"]}
 
 
-def test_what_is_no_envelope_is_a_plain_message_without_a_key(writer: Page) -> None:
-    """An empty fragment says that the message is plain."""
+def test_text_without_a_key_is_a_plain_message(writer: Page) -> None:
+    """An empty fragment means that the message is plain."""
     for text in ("hello", "e2e1.x", "e2e.1"):
         assert writer.evaluate(OPEN, {"envelope": text, "fragment": "", "password": ""}) == {"text": text}
 
 
-def test_the_longest_text(writer: Page) -> None:
-    """Both implementations say the same limit, and what has it fits."""
+def test_longest_text_fits(writer: Page) -> None:
+    """Both implementations compute the same limit, and a text of that length fits."""
     ask = f"async (most) => {{ {MODULE} return page.longest(most) }}"
     for most in (1, 100, 500, 5000, 5524, 65_536, 1_000_000):
         assert writer.evaluate(ask, most) == max_text_bytes(most)
@@ -75,7 +75,7 @@ def test_the_longest_text(writer: Page) -> None:
 
 
 def test_each_link_has_its_own_key(writer: Page) -> None:
-    """Of the same text two envelopes share nothing but the version and flags."""
+    """Two envelopes of the same text share nothing but the version and flags."""
     twice = f"async () => {{ {MODULE} return [await page.seal('x', ''), await page.seal('x', '')] }}"
     first, second = writer.evaluate(twice)
     assert first["fragment"] != second["fragment"]

@@ -1,4 +1,4 @@
-"""Servers that are away, busy or full, and browsers without scripts: each told in plain words, nothing lost."""
+"""Unreachable, busy or full servers, and browsers without scripts: the page says so, and no text is lost."""
 
 import re
 import subprocess
@@ -17,8 +17,8 @@ from tests.support.service import COMMAND, serving, wait_for
 TOO_OFTEN = re.compile(r"^That was too often\. Try again in \d+ seconds?\.$")
 
 
-def test_offline(person: Person, relay: Relay) -> None:
-    """Without a connection nothing is lost: the same press works when it is back, and keeps the message once."""
+def test_offline_message_is_sent_after_reconnecting(person: Person, relay: Relay) -> None:
+    """Without a connection nothing is lost: the same button works afterwards, and one message is stored."""
     sender, reader = person(), person()
     page = sender.new_page()
     page.goto("/")
@@ -45,8 +45,8 @@ def test_offline(person: Person, relay: Relay) -> None:
     says(receipt, "The server cannot be reached.")
 
 
-def test_an_answer_that_is_lost(person: Person, relay: Relay) -> None:
-    """A message whose answer never came is sent again under the same key, so it is kept once and has one link."""
+def test_lost_response_creates_no_second_message(person: Person, relay: Relay) -> None:
+    """A message without a response is sent again with the same key, so one message with one link is stored."""
     sender = person()
     page = sender.new_page()
     page.goto("/")
@@ -73,8 +73,8 @@ def test_an_answer_that_is_lost(person: Person, relay: Relay) -> None:
     assert {page.get_by_label("Link", exact=True).input_value().partition("#")[0]} == set(links)
 
 
-def test_the_store_is_away(chromium: Browser, tmp_path: Path) -> None:
-    """503 says how long to wait, then that it is time; when the store is back, the same press works."""
+def test_unavailable_store_shows_the_wait(chromium: Browser, tmp_path: Path) -> None:
+    """The page shows the wait of a 503 and its end; when the store is back, the same button works."""
     with (
         redis_running(tmp_path, "--appendonly", "yes", "--appendfsync", "always") as server,
         serving(tmp_path / "service", server.url) as service,
@@ -98,8 +98,8 @@ def test_the_store_is_away(chromium: Browser, tmp_path: Path) -> None:
         reads(opened, TEXT)
 
 
-def test_too_often(chromium: Browser, tmp_path: Path) -> None:
-    """429 says how long to wait: who creates, who reads and who looks at a receipt."""
+def test_rate_limit_shows_the_wait(chromium: Browser, tmp_path: Path) -> None:
+    """The page shows the wait of a 429 for creating, reading and looking at a receipt."""
     limits = ("--limit-create", "1", "--limit-read", "2", "--limit-miss", "0")
     with (
         serving(tmp_path, f"sqlite://{tmp_path}/m.db", *limits) as service,
@@ -120,8 +120,8 @@ def test_too_often(chromium: Browser, tmp_path: Path) -> None:
         expect(receipt.get_by_role("alert")).to_have_text(TOO_OFTEN)
 
 
-def test_only_those_with_a_token(chromium: Browser, tmp_path: Path) -> None:
-    """Where creating takes a token, the page asks for it, and sends what was written once it is there."""
+def test_required_token_is_asked_for(chromium: Browser, tmp_path: Path) -> None:
+    """If creating requires a token, the page asks for it and then sends the message."""
     made = subprocess.run([COMMAND, "token"], capture_output=True, text=True, check=True).stdout
     token, digest = re.findall(r"^(?:token|hash): +(\S+)$", made, re.MULTILINE)
     with (
@@ -139,8 +139,8 @@ def test_only_those_with_a_token(chromium: Browser, tmp_path: Path) -> None:
         expect(page.get_by_role("heading", name="Your link is ready")).to_be_focused()
 
 
-def test_the_store_is_full(chromium: Browser, tmp_path: Path) -> None:
-    """507 says that nothing was kept; the text is still there."""
+def test_full_store_keeps_the_text(chromium: Browser, tmp_path: Path) -> None:
+    """The page says that nothing was stored, and still has the text."""
     store = f"sqlite://{tmp_path}/m.db?max_bytes=200000"
     with serving(tmp_path / "service", store) as service, chromium.new_context(base_url=service.url) as who:
         wait_for(lambda: httpx.post(service.url, json={"message": "x" * 50_000}).status_code == 507)
@@ -151,8 +151,8 @@ def test_the_store_is_full(chromium: Browser, tmp_path: Path) -> None:
         says(page, "The server has no room for another message right now. Nothing was kept.")
 
 
-def test_too_long_is_told_before_it_is_sent(person: Person) -> None:
-    """The limit of what fits encrypted is counted in bytes, said beforehand and kept by the form."""
+def test_too_long_text_is_not_sent(person: Person) -> None:
+    """The limit is counted in bytes of the encrypted message, shown beforehand and enforced by the form."""
     who = person()
     page = who.new_page()
     page.goto("/")
@@ -168,8 +168,8 @@ def test_too_long_is_told_before_it_is_sent(person: Person) -> None:
     expect(page.get_by_text("Not encrypted in the browser")).to_be_visible()
 
 
-def test_without_javascript(scriptless: Browser, relay: Relay) -> None:
-    """The form says that it cannot encrypt, and posts; the answer has the link. The other pages say what to do."""
+def test_form_works_without_javascript(scriptless: Browser, relay: Relay) -> None:
+    """The form says that it cannot encrypt, and posts; the response has the link. The other pages give advice."""
     with scriptless.new_context(base_url=relay.url, java_script_enabled=False, locale="en-GB") as who:
         page = who.new_page()
         page.goto("/")
@@ -188,8 +188,8 @@ def test_without_javascript(scriptless: Browser, relay: Relay) -> None:
     assert httpx.get(link, headers={"accept": "text/plain"}).text == TEXT.replace("\n", "\r\n")
 
 
-def test_without_javascript_and_refused(scriptless: Browser, tmp_path: Path) -> None:
-    """What a form cannot get is told on a page; going back brings what was written."""
+def test_form_without_javascript_shows_rejections(scriptless: Browser, tmp_path: Path) -> None:
+    """A page shows the rejection; going back restores the text."""
     with (
         serving(tmp_path, f"sqlite://{tmp_path}/m.db", "--max-message-bytes", "10") as service,
         scriptless.new_context(base_url=service.url, java_script_enabled=False, locale="en-GB") as who,
@@ -203,8 +203,8 @@ def test_without_javascript_and_refused(scriptless: Browser, tmp_path: Path) -> 
         expect(page.get_by_label("Message", exact=True)).to_have_value("more than ten bytes")
 
 
-def test_without_https(chromium: Browser, person: Person, relay: Relay) -> None:
-    """Where browsers do not encrypt the page says so and still posts; an encrypted message is not even asked for."""
+def test_page_without_https_does_not_encrypt(chromium: Browser, person: Person, relay: Relay) -> None:
+    """Where browsers cannot encrypt, the page says so and still posts; an encrypted message is not even requested."""
     plain = relay.url.replace("127.0.0.1", "plain.test")
     links = write(person(), TEXT)
     with chromium.new_context(base_url=plain, locale="en-GB") as who:
@@ -228,8 +228,8 @@ def test_without_https(chromium: Browser, person: Person, relay: Relay) -> None:
     reads(opened, TEXT)
 
 
-def test_a_script_that_does_not_come_sends_nothing(chromium: Browser, relay: Relay) -> None:
-    """Where there is JavaScript and its file is missing, the form cannot send the message unencrypted by accident."""
+def test_missing_script_sends_nothing(chromium: Browser, relay: Relay) -> None:
+    """With JavaScript but without its file, the form cannot send the message unencrypted by accident."""
     with chromium.new_context(base_url=relay.url) as who:
         who.route("**/assets/write.*.js", lambda route: route.abort())
         page = who.new_page()
@@ -244,8 +244,8 @@ def test_a_script_that_does_not_come_sends_nothing(chromium: Browser, relay: Rel
         assert page.url == f"{relay.url}/"
 
 
-def test_behind_a_path(chromium: Browser, tmp_path: Path) -> None:
-    """Pages and files are found where a proxy puts the service below a path, and links lead there."""
+def test_pages_work_below_a_path(chromium: Browser, tmp_path: Path) -> None:
+    """Pages, files and links work when a proxy puts the service below a path."""
     with serving(tmp_path, f"sqlite://{tmp_path}/m.db") as service:
         target = urlsplit(service.url)
         assert target.hostname

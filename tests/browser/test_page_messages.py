@@ -1,4 +1,4 @@
-"""From a sender's page to a reader's, on each store: who reads a message, who does not, and what is sent on the way."""
+"""Messages from a sender's page to a reader's, on each store, and the data that is sent on the way."""
 
 import base64
 import json
@@ -18,8 +18,8 @@ pytestmark = pytest.mark.parametrize("service", ["sqlite", "redis"], indirect=Tr
 
 
 @pytest.mark.parametrize("password", ["", "Pässwort 1"])
-def test_a_message_reaches_another_person(person: Person, password: str) -> None:
-    """Written, linked, revealed in another browser context; then the receipt says so."""
+def test_message_is_read_in_another_browser(person: Person, password: str) -> None:
+    """A message is written, linked and revealed in another browser context; then the receipt says so."""
     sender, reader = person(), person()
     links = write(sender, TEXT, password=password)
     assert re.fullmatch(r"http://[^#]+/msg/[0-9a-f-]{36}#[\w-]{43}(\.p)?", links.message)
@@ -33,8 +33,8 @@ def test_a_message_reaches_another_person(person: Person, password: str) -> None
     says(receipt, "Read by all its readers")
 
 
-def test_two_tabs_and_one_read(person: Person) -> None:
-    """Of two people who press Reveal at the same moment exactly one reads the message; the other is told why not."""
+def test_simultaneous_readers_get_one_read(person: Person) -> None:
+    """Of two people who press Reveal at the same moment exactly one reads the message; the other sees why not."""
     sender, *readers = person(), person(), person()
     for _ in range(3):
         links = write(sender, TEXT)
@@ -48,8 +48,8 @@ def test_two_tabs_and_one_read(person: Person) -> None:
         says(next(page for page in pages if page not in winners), "Somebody else has read it since")
 
 
-def test_expired_and_burned(person: Person, relay: Relay) -> None:
-    """A page that is open says what happened meanwhile; one that is opened later, that there is no message."""
+def test_expired_or_burned_message_is_reported(person: Person, relay: Relay) -> None:
+    """An open page says what happened meanwhile; a page opened later says that there is no message."""
     expiring = httpx.post(relay.url, json={"message": TEXT, "ttl": 2}).json()
     burning = httpx.post(relay.url, json={"message": TEXT, "reads": 3}).json()
     first, second = open_link(person(), expiring["url"]), open_link(person(), burning["url"])
@@ -82,8 +82,8 @@ BOTS = {
 }
 
 
-def test_previews_burn_nothing(person: Person) -> None:
-    """Bots that fetch a one-time link, by GET and by HEAD, and browsers that only open it, leave it unread."""
+def test_previews_spend_no_read(person: Person) -> None:
+    """Bots that fetch a one-time link by GET or HEAD, and browsers that only open it, leave it unread."""
     links = write(person(), TEXT)
     address = links.message.partition("#")[0]
     for headers in BOTS.values():
@@ -98,8 +98,8 @@ def test_previews_burn_nothing(person: Person) -> None:
     reads(page, TEXT)
 
 
-def test_nothing_secret_is_sent(person: Person, relay: Relay) -> None:
-    """Of all bytes that browsers sent, none are the key, the password or the text, in any encoding."""
+def test_browser_sends_no_secret(person: Person, relay: Relay) -> None:
+    """None of the bytes that browsers sent are the key, the password or the text, in any encoding."""
     text, password = "The vault opens at seven, Zoë", "open sesame, Zoë"
     links = write(person(), text, password=password)
     page = open_link(person(), links.message)

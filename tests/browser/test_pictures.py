@@ -1,4 +1,4 @@
-"""The pictures of the pages that the README shows. `make pictures` makes them anew."""
+"""The pictures of the pages in the README. `make pictures` takes them again."""
 
 import io
 import os
@@ -28,8 +28,8 @@ def size(path: Path) -> tuple[int, int]:
         return image.size
 
 
-def test_pictures(chromium: Browser, tmp_path: Path) -> None:
-    """Desktop, phone and dark, from the running service; those in docs/images are of the same size, and small."""
+def test_pictures_have_the_documented_sizes(chromium: Browser, tmp_path: Path) -> None:
+    """Desktop, phone and dark, from the running service; those in docs/images have the same size, and are small."""
     folder = Path(os.environ.get("PICTURES") or tmp_path)
     with (
         serving(tmp_path / "service", f"sqlite://{tmp_path}/m.db", "--public-url", ADDRESS) as service,

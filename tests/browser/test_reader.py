@@ -1,4 +1,4 @@
-"""What else can happen to a message and its link, told in plain words."""
+"""The reader page: cases of messages and links, and the text that it shows for each."""
 
 import httpx
 import pytest
@@ -12,8 +12,8 @@ from tests.support.service import Running
 JSON = {"accept": "application/json"}
 
 
-def test_a_message_for_several_readers(person: Person) -> None:
-    """Two reads are two reads, told before and after; the third person is told that it is gone."""
+def test_message_with_two_reads_is_read_twice(person: Person) -> None:
+    """The page shows the reads left before and after; the third person sees that the message is gone."""
     links = write(person(), TEXT, reads="2 times")
     for told, left in (("2 more times", "1 more time"), ("read once", "the last read")):
         page = open_link(person(), links.message)
@@ -24,8 +24,8 @@ def test_a_message_for_several_readers(person: Person) -> None:
     says(open_link(person(), links.message), "There is no message here.")
 
 
-def test_life_and_number_of_readers_can_be_chosen_freely(person: Person) -> None:
-    """A date, another number of readers, or any number of them."""
+def test_custom_expiry_and_reads_are_accepted(person: Person) -> None:
+    """The form takes a date, another number of reads, or unlimited reads."""
     who = person()
     page = who.new_page()
     page.goto("/")
@@ -57,8 +57,8 @@ def test_life_and_number_of_readers_can_be_chosen_freely(person: Person) -> None
         reads(again, TEXT)
 
 
-def test_the_page_is_the_same_for_every_id(service: Running, person: Person) -> None:
-    """A link that holds a message and one that does not get the same bytes and headers, whatever the id is."""
+def test_page_is_the_same_for_every_id(service: Running, person: Person) -> None:
+    """A link with a message and one without get the same bytes and headers for any id."""
     links = write(person(), TEXT)
     held = links.message.partition("#")[0].rpartition("/")[2]
     answers = []
@@ -69,8 +69,8 @@ def test_the_page_is_the_same_for_every_id(service: Running, person: Person) -> 
     assert answers[0] == answers[1] == answers[2]
 
 
-def test_opening_asks_by_head_alone(person: Person, relay: Relay) -> None:
-    """Before Reveal nothing but HEAD asks for the message."""
+def test_opening_a_link_sends_only_head(person: Person, relay: Relay) -> None:
+    """Before Reveal, only HEAD requests the message."""
     links = write(person(), TEXT)
     address = links.message.partition("#")[0].removeprefix(relay.url)
     reader = person()
@@ -84,8 +84,8 @@ def test_opening_asks_by_head_alone(person: Person, relay: Relay) -> None:
     assert [one for one in asked if one.startswith("fetch")] == ["fetch HEAD", "fetch GET"]
 
 
-def test_a_wrong_password_costs_no_read(person: Person) -> None:
-    """The message stays in the window until the right password opens it, though it could be fetched only once."""
+def test_wrong_password_spends_no_read(person: Person) -> None:
+    """The message stays in the page until the right password opens it, though it could be fetched only once."""
     links = write(person(), TEXT, password="right")
     page = open_link(person(), links.message)
     reveal(page)
@@ -96,8 +96,8 @@ def test_a_wrong_password_costs_no_read(person: Person) -> None:
     reads(page, TEXT)
 
 
-def test_the_mark_for_a_password_was_cut_off(person: Person) -> None:
-    """A link without its .p still asks for the password, after the message was fetched."""
+def test_link_without_its_suffix_asks_for_the_password(person: Person) -> None:
+    """A link without its .p asks for the password after the message was fetched."""
     links = write(person(), TEXT, password="right")
     page = open_link(person(), links.message.removesuffix(".p"))
     reveal(page)
@@ -106,8 +106,8 @@ def test_the_mark_for_a_password_was_cut_off(person: Person) -> None:
     reads(page, TEXT)
 
 
-def test_a_link_without_its_key(person: Person) -> None:
-    """The page says so beforehand; what was fetched stays, and the whole link opens it."""
+def test_link_without_its_key_can_be_completed(person: Person) -> None:
+    """The page says so beforehand; the fetched message stays, and the whole link opens it."""
     links = write(person(), TEXT)
     page = open_link(person(), links.message.partition("#")[0])
     expect(page.get_by_text("The link has no key")).to_be_visible()
@@ -123,8 +123,8 @@ def test_a_link_without_its_key(person: Person) -> None:
     reads(page, TEXT)
 
 
-def test_half_a_key_reads_nothing(person: Person) -> None:
-    """A link that was cut off is told before anything is asked; the whole one, put in its place, still works."""
+def test_truncated_key_spends_no_read(person: Person) -> None:
+    """A truncated link is reported before any request; the whole link, pasted instead, still works."""
     links = write(person(), TEXT)
     reader = person()
     page = reader.new_page()
@@ -137,7 +137,7 @@ def test_half_a_key_reads_nothing(person: Person) -> None:
     reads(page, TEXT)
 
 
-def test_a_key_that_does_not_fit(person: Person) -> None:
+def test_wrong_key_shows_nothing(person: Person) -> None:
     """A changed link shows nothing."""
     links = write(person(), TEXT)
     address, _, key = links.message.partition("#")
@@ -146,7 +146,7 @@ def test_a_key_that_does_not_fit(person: Person) -> None:
     says(page, "The key in the link does not open this message")
 
 
-def test_words_of_the_server_are_not_shown_under_a_key(person: Person, relay: Relay) -> None:
+def test_plain_message_is_not_shown_for_a_link_with_a_key(person: Person, relay: Relay) -> None:
     """A link that promises an encrypted message never shows another one."""
     links = write(person(), "put there by the server", encrypt=False)
     page = open_link(person(), f"{links.message}#{'A' * 43}")
@@ -155,8 +155,8 @@ def test_words_of_the_server_are_not_shown_under_a_key(person: Person, relay: Re
     expect(page.locator("#text")).to_have_text("")
 
 
-def test_not_encrypted_messages_read_too(person: Person, relay: Relay) -> None:
-    """What was posted by curl is shown on the page, as text."""
+def test_unencrypted_message_is_read(person: Person, relay: Relay) -> None:
+    """A message posted by curl is shown on the page, as text."""
     posted = httpx.post(relay.url, json={"message": TEXT, "reads": 1}).json()
     page = open_link(person(), posted["url"])
     reveal(page)
@@ -164,8 +164,8 @@ def test_not_encrypted_messages_read_too(person: Person, relay: Relay) -> None:
     assert page.locator("#text *").count() == 0
 
 
-def test_text_is_text(person: Person) -> None:
-    """HTML in a message is shown and never becomes part of the page."""
+def test_html_in_a_message_is_shown_as_text(person: Person) -> None:
+    """HTML in a message never becomes part of the page."""
     attack = "<img src=x onerror=\"document.title='owned'\"><script>document.title='owned'</script>"
     page = open_link(person(), write(person(), attack).message)
     reveal(page)
@@ -185,8 +185,8 @@ ATTEMPTS = {
 
 
 @pytest.mark.parametrize("path", ["/", "/msg/x", "/receipt/x", "/docs"])
-def test_the_policy_is_enforced(chromium: Browser, relay: Relay, path: str) -> None:
-    """On each page no script can make HTML or code of text, and none can reach another origin."""
+def test_content_security_policy_is_enforced(chromium: Browser, relay: Relay, path: str) -> None:
+    """On each page no script can turn text into HTML or code, and none can reach another origin."""
     with chromium.new_context(base_url=relay.url) as context:
         page = context.new_page()
         page.goto(path)

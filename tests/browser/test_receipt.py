@@ -1,4 +1,4 @@
-"""The sender's own page: what became of a message, and burning it."""
+"""The sender's page: the state of a message, and burning it."""
 
 import httpx
 from playwright.sync_api import Page, expect
@@ -24,8 +24,8 @@ def facts(page: Page) -> list[str]:
     return page.locator("dd").all_inner_texts()[:2]
 
 
-def test_it_follows_the_message(person: Person) -> None:
-    """State and reads left, each time Refresh is pressed."""
+def test_refresh_shows_the_current_state(person: Person) -> None:
+    """State and reads left are updated each time Refresh is pressed."""
     links = write(person(), TEXT, reads="2 times")
     page = receipt_of(person, links.receipt)
     says(page, "Waiting to be read")
@@ -40,8 +40,8 @@ def test_it_follows_the_message(person: Person) -> None:
     expect(page.get_by_role("button", name="Burn now")).to_be_disabled()
 
 
-def test_burning_asks_first(person: Person) -> None:
-    """Keep, Escape and Burn; only the last burns, and the reader finds nothing."""
+def test_burn_asks_for_confirmation(person: Person) -> None:
+    """Keep, Escape and Burn are offered; only the last burns, and the reader finds no message."""
     links = write(person(), TEXT, reads="any number of times")
     page = receipt_of(person, links.receipt)
     assert facts(page) == ["any number", "any number"]
@@ -64,8 +64,8 @@ def test_burning_asks_first(person: Person) -> None:
     says(open_link(person(), links.message), "There is no message here.")
 
 
-def test_burned_too_late(person: Person) -> None:
-    """Who burns what has been read meanwhile is told so."""
+def test_burning_a_read_message_reports_it_as_read(person: Person) -> None:
+    """A sender that burns a message that was read meanwhile sees that it was read."""
     links = write(person(), TEXT)
     page = receipt_of(person, links.receipt)
     read_by(person, links.message)
@@ -75,8 +75,8 @@ def test_burned_too_late(person: Person) -> None:
     says(page, "It was gone already.")
 
 
-def test_no_receipt(person: Person) -> None:
-    """An address without a receipt says so and offers nothing to burn."""
+def test_unknown_receipt_offers_no_burn(person: Person) -> None:
+    """An address without a receipt says so and has no button to burn."""
     page = receipt_of(person, "/receipt/00000000-0000-4000-8000-000000000000")
     says(page, "There is no receipt here.")
     expect(page.get_by_role("button")).to_have_count(0)
