@@ -1,1 +1,1 @@
-"""What the container layout promises, on a real Docker engine: `make test-containers`."""
+"""The container layout on a real Docker engine: `make test-containers`."""

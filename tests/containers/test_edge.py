@@ -1,4 +1,4 @@
-"""The edge: what it refuses by itself and how it says so, limits, slow clients."""
+"""The edge: its own rejections, rate limits and slow clients."""
 
 import json
 import re
@@ -56,64 +56,21 @@ def is_ours(answer: httpx.Response, status: int) -> None:
         (431, "GET", "/", {"headers": {"x-long": "x" * 40_000}}),
     ],
 )
-def test_refuses_as_the_service_does(
+def test_edge_rejections_look_like_those_of_the_service(
     client: httpx.Client, status: int, method: str, address: str, options: dict[str, Any]
 ) -> None:
-    """Whatever the edge refuses, the answer has the shape and the headers of the service's own."""
+    """Each rejection by the edge has the shape and the headers of the service's own."""
     is_ours(client.request(method, address, **options), status)
 
 
-def said(stack: Stack, head: bytes) -> list[Answer]:
-    """Return the responses to a request with this head, up to the end of its connection."""
-    plain = socket.create_connection(("localhost", stack.https_port), timeout=20)
-    with stack.trust().wrap_socket(plain, server_hostname="localhost") as secure:
-        secure.sendall(head + b"\r\n")
-        data = b""
-        while part := secure.recv(65536):
-            data += part
-    return split_responses(data)
-
-
-@pytest.mark.parametrize(
-    ("head", "status"),
-    [
-        (b"GET /docs HTTP/1.1\r\nConnection: close\r\n", 400),
-        (b"GET /docs HTTP/1.1\r\nConnection: close\r\nHost:\r\n", 400),
-        (b"GET /docs HTTP/1.1\r\nConnection: close\r\nHost: localhost\r\nHost: localhost\r\n", 400),
-        (b"GET /docs HTTP/1.0\r\n", 200),
-        (b"GET /docs HTTP/1.0\r\nHost: localhost\r\n", 200),
-    ],
-)
-def test_hosts(stack: Stack, head: bytes, status: int) -> None:
-    """HTTP/1.1 requires exactly one Host (RFC 9112, section 3.2), HTTP/1.0 none."""
-    (answer,) = said(stack, head)
-    assert answer.status == status, answer.body
-    if status == 400:
-        assert answer.headers["content-type"] == "application/problem+json"
-        assert json.loads(answer.body)["type"] == "/docs#invalid"
-
-
-@pytest.mark.parametrize("protocol", [b"h2c", b"websocket", b"TLS/1.0"])
-def test_offers_of_other_protocols_are_ignored(stack: Stack, protocol: bytes) -> None:
-    """A request with Upgrade gets its usual response (RFC 9110, section 7.8), and the connection goes on."""
-    upgrade = (
-        b"Connection: Upgrade, HTTP2-Settings\r\nHTTP2-Settings: AAMAAABkAAQAAP__\r\nUpgrade: " + protocol + b"\r\n"
-    )
-    usual = b"Host: localhost\r\nAccept: application/json\r\n"
-    last = b"GET /nothing HTTP/1.1\r\nConnection: close\r\n" + usual
-    answers = said(stack, b"GET / HTTP/1.1\r\n" + usual + upgrade + b"\r\n" + last)
-    assert [answer.status for answer in answers] == [200, 404]
-    assert "upgrade" not in answers[0].headers
-
-
-def test_405_names_the_methods(client: httpx.Client) -> None:
-    """A method that the edge itself refuses is told with those that the address has."""
+def test_405_of_the_edge_lists_the_methods(client: httpx.Client) -> None:
+    """A method that the edge rejects gets the methods of the address."""
     answers = {path: client.request("TRACE", path).headers["allow"] for path in ("/", "/msg/x", "/receipt/x")}
     assert answers == {"/": "GET, HEAD, POST", "/msg/x": "GET, HEAD", "/receipt/x": "GET, HEAD, DELETE"}
 
 
-def test_without_the_service(stack: Stack, client: httpx.Client) -> None:
-    """502 with Retry-After while the service is away."""
+def test_stopped_service_gives_502(stack: Stack, client: httpx.Client) -> None:
+    """Without the service the response is 502 with Retry-After."""
     stack.compose("stop", "messaging_api")
     try:
         wait_for(lambda: client.get("/").status_code == 502)
@@ -140,8 +97,8 @@ print(json.dumps([statuses, {name.lower(): value for name, value in told.items()
 """
 
 
-def test_a_client_that_asks_too_often(stack: Stack, client: httpx.Client) -> None:
-    """429 with Retry-After once a client is beyond its rate and burst; another client notices nothing."""
+def test_client_over_its_rate_gets_429(stack: Stack, client: httpx.Client) -> None:
+    """A client gets 429 with Retry-After beyond its rate and burst; another client is not affected."""
     frontend = f"{stack.project}_frontend"
     statuses, headers = json.loads(stack.python(frontend, FLOOD, stack.address("edge", "frontend")))
     assert statuses[-1] == 429
@@ -163,8 +120,8 @@ def median_of(client: httpx.Client) -> float:
 
 
 @pytest.mark.alone
-def test_slow_clients_are_ended_and_disturb_nobody(unlimited: Stack) -> None:
-    """500 at once, idle or slow with head or body, over HTTP/1.1 and 2: all are ended, and a normal client goes on."""
+def test_slow_clients_are_disconnected_and_delay_nobody(unlimited: Stack) -> None:
+    """500 idle or slow clients, over HTTP/1.1 and 2, are all disconnected, and a normal client is served."""
     command = ("docker", "run", "--rm", "--network", f"{unlimited.project}_frontend", "--entrypoint", "python")
     program = (unlimited.image("messaging_api"), "-c", SLOW, unlimited.address("edge", "frontend"), "8443", "500")
     with unlimited.client() as client:
@@ -193,8 +150,8 @@ COSTLY: dict[str, tuple[str, dict[str, Any]]] = {
 
 @pytest.mark.alone
 @pytest.mark.parametrize("name", COSTLY)
-def test_inspection_is_no_lever(unlimited: Stack, name: str) -> None:
-    """Nothing that the firewall looks into costs many times what a long message does: it is refused before that."""
+def test_firewall_inspection_cost_is_bounded(unlimited: Stack, name: str) -> None:
+    """No inspected request costs many times as much as a long message: it is rejected before that."""
     address, options = COSTLY[name]
 
     def seconds(client: httpx.Client, address: str, options: dict[str, Any], statuses: set[int]) -> float:
@@ -208,8 +165,8 @@ def test_inspection_is_no_lever(unlimited: Stack, name: str) -> None:
     assert statistics.median(costly) < 10 * statistics.median(ordinary)
 
 
-def test_a_slow_body_within_its_deadline_is_taken(client: httpx.Client) -> None:
-    """A client that needs some seconds for its message is no slow client."""
+def test_slow_body_within_its_timeout_is_accepted(client: httpx.Client) -> None:
+    """A client that needs some seconds for its message is not a slow client."""
 
     def slowly() -> Iterator[bytes]:
         for _ in range(6):
@@ -219,8 +176,8 @@ def test_a_slow_body_within_its_deadline_is_taken(client: httpx.Client) -> None:
     assert client.post("/", content=slowly(), headers=TEXT).status_code == 200
 
 
-def test_the_configuration_is_in_order(stack: Stack) -> None:
-    """nginx and compose find nothing wrong with their files."""
+def test_configuration_is_valid(stack: Stack) -> None:
+    """nginx and compose report no error in their files."""
     stack.exec("edge", "nginx", "-t", "-q")
     stack.compose("config", "--quiet")
     run("docker", "compose", "--file", "docker-compose.dev.yml", "config", "--quiet", folder=stack.folder)

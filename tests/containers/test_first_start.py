@@ -1,4 +1,4 @@
-"""From a fresh checkout to a message, and what stays when the containers go."""
+"""From a fresh checkout to the first message, and the data that outlives the containers."""
 
 import json
 import os
@@ -35,13 +35,13 @@ def read(stack: Stack, path: str) -> str:
         return client.get(path, headers=TEXT).raise_for_status().text
 
 
-def test_a_message_goes_through(stack: Stack) -> None:
-    """Posted and read over https, with a certificate that is checked."""
+def test_message_is_posted_and_read(stack: Stack) -> None:
+    """A message is posted and read over https, with a verified certificate."""
     assert read(stack, post(stack, "through the edge")) == "through the edge"
 
 
-def test_the_service_knows_the_client(stack: Stack) -> None:
-    """Its log names who asked the edge, not the edge, and not whom the client claims to be."""
+def test_service_logs_the_address_of_the_client(stack: Stack) -> None:
+    """Its log has the client of the edge, neither the edge nor the address that the client claims."""
     with stack.client() as client:
         answer = client.get("/", headers={"x-forwarded-for": "203.0.113.7", "forwarded": "for=203.0.113.7"})
     wait_for(lambda: answer.headers["x-request-id"] in stack.exec("messaging_api", "cat", LOG))
@@ -54,15 +54,15 @@ def test_the_service_knows_the_client(stack: Stack) -> None:
     assert line["client"] not in (stack.address("edge", "frontend"), "203.0.113.7")
 
 
-def test_http2(stack: Stack) -> None:
+def test_edge_speaks_http2(stack: Stack) -> None:
     """curl gets HTTP/2."""
     asked = [require("curl"), "--silent", "--show-error", "--cacert", str(stack.certificate), "--data", "message=two"]
     told = run(*asked, "--output", os.devnull, "--write-out", "%{http_version} %{http_code}", stack.url)
     assert told == "2 200"
 
 
-def test_in_the_clear_there_is_only_the_way_to_https(stack: Stack) -> None:
-    """Port 80 leads to the page; a link or a message that was sent there is refused, so that its sender notices."""
+def test_plain_http_redirects_only_the_front_page(stack: Stack) -> None:
+    """Port 80 redirects the page; a link or message sent there is rejected, so that its sender notices."""
     plain = f"http://localhost:{stack.http_port}"
     led = httpx.get(plain)
     assert (led.status_code, led.headers["location"]) == (308, "https://localhost/")
@@ -74,8 +74,8 @@ def test_in_the_clear_there_is_only_the_way_to_https(stack: Stack) -> None:
 @pytest.mark.parametrize(
     ("version", "works"), [("TLSv1", False), ("TLSv1_1", False), ("TLSv1_2", True), ("TLSv1_3", True)]
 )
-def test_versions_of_tls(stack: Stack, version: str, works: bool) -> None:  # noqa: FBT001 a case of the table
-    """TLS 1.2 and 1.3, and nothing older, whatever the client would take."""
+def test_only_tls_1_2_and_1_3_are_accepted(stack: Stack, version: str, works: bool) -> None:  # noqa: FBT001 a case of the table
+    """Older versions are rejected, whatever the client accepts."""
     probe = f"""
 import socket, ssl, sys, warnings
 warnings.simplefilter("ignore")
@@ -91,21 +91,21 @@ with socket.create_connection(("localhost", {stack.https_port})) as plain:
     assert works or "PROTOCOL_VERSION" in done.stderr
 
 
-def test_first_start_never_overwrites(stack: Stack) -> None:
-    """Run again it leaves every file as it was."""
+def test_second_start_overwrites_nothing(stack: Stack) -> None:
+    """When run again, it leaves every file as it was."""
     files = {path: path.read_bytes() for path in (stack.folder / "secrets").rglob("*") if path.is_file()}
     assert len(files) == 5
     assert run("scripts/first-start", folder=stack.folder) == ""
     assert {path: path.read_bytes() for path in (stack.folder / "secrets").rglob("*") if path.is_file()} == files
 
 
-def test_others_on_the_machine_cannot_look_into_the_secrets(stack: Stack) -> None:
-    """The folder is for its owner alone."""
+def test_secrets_are_readable_by_their_owner_only(stack: Stack) -> None:
+    """Only the owner can open the folder."""
     assert (stack.folder / "secrets").stat().st_mode & 0o777 == 0o700
 
 
-def test_no_secret_is_in_an_image_or_an_environment(stack: Stack) -> None:
-    """Neither in a layer, nor in its history, nor in what `docker inspect` tells of a container."""
+def test_images_and_environments_contain_no_secret(stack: Stack) -> None:
+    """No secret is in a layer, in its history, or in the output of `docker inspect` for a container."""
     key = (stack.folder / "secrets/tls/privkey.pem").read_text().splitlines()[1]
     for service in SERVICES:
         layers = subprocess.run(["docker", "save", stack.image(service)], capture_output=True, check=True).stdout
@@ -114,8 +114,8 @@ def test_no_secret_is_in_an_image_or_an_environment(stack: Stack) -> None:
         assert not [secret for secret in (stack.password, key) if secret.encode() in layers + told]
 
 
-def test_the_image_says_what_it_is(stack: Stack) -> None:
-    """OCI labels, with the version of the package that is in it."""
+def test_image_has_oci_labels(stack: Stack) -> None:
+    """The labels have the version of the package in the image."""
     labels = json.loads(run("docker", "inspect", stack.image("messaging_api")))[0]["Config"]["Labels"]
     assert labels["org.opencontainers.image.version"] == __version__
     assert __version__ in stack.exec("messaging_api", "messaging-api", "--version")
@@ -139,8 +139,8 @@ def test_down_and_up_keep_messages_and_logs(stack: Stack) -> None:
     assert stack.exec("messaging_api", "cat", LOG).startswith(today)
 
 
-def test_scale(stack: Stack) -> None:
-    """With three services each gets requests, and all serve the same messages."""
+def test_three_services_share_requests_and_messages(stack: Stack) -> None:
+    """Each of three services gets requests, and all serve the same messages."""
     path = post(stack, "any of them")
     stack.up("--scale", "messaging_api=3")
     containers = stack.compose("ps", "--quiet", "messaging_api").split()
@@ -155,7 +155,7 @@ def test_scale(stack: Stack) -> None:
     stack.up("--scale", "messaging_api=1")
 
 
-def test_stops_by_itself(stack: Stack) -> None:
+def test_stop_ends_the_service_before_it_is_killed(stack: Stack) -> None:
     """`docker compose stop` ends the service before the engine would kill it."""
     stack.compose("stop", "messaging_api")
     stopped = stack.compose("ps", "--all", "--format", "{{.ExitCode}}", "messaging_api")

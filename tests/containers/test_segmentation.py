@@ -1,4 +1,4 @@
-"""Redis can be reached by the service and by nobody else."""
+"""Only the service can reach Redis."""
 
 import json
 
@@ -28,15 +28,15 @@ def default_routes(table: str) -> list[str]:
     return [line for line in table.splitlines() if line.split()[1] == "00000000"]
 
 
-def test_the_service_reaches_it(stack: Stack) -> None:
-    """From where the service is, Redis answers: the question is right."""
+def test_service_reaches_redis(stack: Stack) -> None:
+    """Control: Redis answers the service."""
     where = f"container:{stack.container('messaging_api')}"
     assert "+PONG" in stack.python(where, ASK, stack.address("redis", "backend"), stack.password)
 
 
 @pytest.mark.parametrize("where", ["the edge", "frontend", "the default bridge"])
-def test_nobody_else_does(stack: Stack, where: str) -> None:
-    """From where the edge is, from its network, and from the engine's default network there is no answer."""
+def test_other_containers_do_not_reach_redis(stack: Stack, where: str) -> None:
+    """Redis does not answer the edge, a container in its network, or one in the engine's default network."""
     network = {
         "the edge": f"container:{stack.container('edge')}",
         "frontend": f"{stack.project}_frontend",
@@ -45,8 +45,8 @@ def test_nobody_else_does(stack: Stack, where: str) -> None:
     assert "PONG" not in stack.python(network, ASK, stack.address("redis", "backend"), stack.password)
 
 
-def test_it_is_the_split_that_keeps_it_away(stack: Stack) -> None:
-    """The control: with Redis in the edge's network too, whoever is there gets its answer."""
+def test_redis_in_the_network_of_the_edge_is_reachable(stack: Stack) -> None:
+    """Control: with Redis in the edge's network too, containers there reach it."""
     frontend, redis = f"{stack.project}_frontend", stack.container("redis")
     run("docker", "network", "connect", frontend, redis)
     try:
@@ -55,15 +55,15 @@ def test_it_is_the_split_that_keeps_it_away(stack: Stack) -> None:
         run("docker", "network", "disconnect", frontend, redis)
 
 
-def test_nothing_leads_out_of_the_backend(stack: Stack) -> None:
-    """It is internal: Redis has no way out. The control, a network that is not, gives one."""
+def test_backend_network_has_no_way_out(stack: Stack) -> None:
+    """Its network is internal, so Redis has no default route. Control: in another network it has one."""
     assert json.loads(run("docker", "network", "inspect", f"{stack.project}_backend"))[0]["Internal"] is True
     assert default_routes(stack.exec("redis", "cat", "/proc/net/route")) == []
     assert default_routes(stack.exec("edge", "cat", "/proc/net/route")) != []
 
 
 def test_only_the_edge_publishes_ports(stack: Stack) -> None:
-    """Its two, and nobody else any."""
+    """The edge publishes its two ports, and no other container publishes any."""
     published = {
         service: set(stack.inspect(service)["HostConfig"]["PortBindings"]) for service in ("messaging_api", "redis")
     }
@@ -71,8 +71,8 @@ def test_only_the_edge_publishes_ports(stack: Stack) -> None:
     assert set(stack.inspect("edge")["HostConfig"]["PortBindings"]) == {"8080/tcp", "8443/tcp"}
 
 
-def test_redis_lets_the_service_do_what_it_needs_only(stack: Stack) -> None:
-    """Without a password, or with commands and keys that are not the service's, Redis refuses."""
+def test_redis_rejects_what_the_service_does_not_need(stack: Stack) -> None:
+    """Without a password, or with other commands and keys than the service's, Redis rejects."""
 
     def redis(*command: str) -> str:
         login = ("--no-auth-warning", "--user", "messaging_api", "--pass", stack.password)

@@ -1,4 +1,4 @@
-"""The running containers, seen from /proc: none has a right that it does not need."""
+"""The running containers, inspected in /proc: none has a permission that it does not need."""
 
 import pytest
 
@@ -16,8 +16,8 @@ def root_options(mounts: str) -> list[str]:
 
 
 @pytest.mark.parametrize("service", SERVICES)
-def test_user_and_rights(stack: Stack, service: str) -> None:
-    """A user of its own, no capability to have or to gain, a seccomp filter, no new privileges."""
+def test_containers_run_unprivileged(stack: Stack, service: str) -> None:
+    """Each has its own user, no capabilities to have or to gain, a seccomp filter, and no new privileges."""
     lines = stack.exec(service, "cat", "/proc/1/status").splitlines()
     told = {name: value.split() for name, value in (line.split(":", 1) for line in lines)}
     user, group = USERS[service]
@@ -28,12 +28,12 @@ def test_user_and_rights(stack: Stack, service: str) -> None:
 
 @pytest.mark.parametrize("service", SERVICES)
 def test_root_filesystem_is_read_only(stack: Stack, service: str) -> None:
-    """Mounted read-only."""
+    """The root filesystem is mounted read-only."""
     assert "ro" in root_options(stack.exec(service, "cat", "/proc/1/mounts"))
 
 
-def test_a_plain_container_is_told_apart(stack: Stack) -> None:
-    """The control: without these measures there are capabilities, new privileges and a filesystem to write to."""
+def test_default_container_is_privileged(stack: Stack) -> None:
+    """Control: without these measures there are capabilities, new privileges and a writable filesystem."""
     status = run(*PLAIN, stack.image("redis"), "/proc/1/status")
     assert "CapEff:\t0000000000000000" not in status
     assert "NoNewPrivs:\t0" in status
@@ -41,16 +41,16 @@ def test_a_plain_container_is_told_apart(stack: Stack) -> None:
 
 
 @pytest.mark.parametrize("service", SERVICES)
-def test_bounds(stack: Stack, service: str) -> None:
-    """Memory and processes are bounded, and a crash is mended."""
+def test_memory_and_processes_are_limited(stack: Stack, service: str) -> None:
+    """Memory and processes are limited, and a crash is followed by a restart."""
     host = stack.inspect(service)["HostConfig"]
     assert 0 < host["Memory"] <= 2**30
     assert 0 < host["PidsLimit"] <= 128
     assert host["RestartPolicy"]["Name"] == "unless-stopped"
 
 
-def test_an_orphan_is_buried(stack: Stack) -> None:
-    """What loses its parent falls to the service, the first process of its container, which is not put off by it."""
+def test_orphan_process_is_reaped(stack: Stack) -> None:
+    """An orphaned process is inherited and reaped by the service, the first process of its container."""
     orphan = (
         "import os, time; child = os.fork(); print(child) if child else (os.close(1), os.close(2), time.sleep(0.5))"
     )
