@@ -156,10 +156,10 @@ CASES: list[tuple[Callable[[Running, RedisServer], None], tuple[str, ...], set[s
 
 
 @pytest.mark.parametrize(("fault", "options", "alerts"), CASES, ids=[case[0].__name__ for case in CASES])
-def test_alerts(
+def test_fault_fires_its_alerts_only(
     tmp_path: Path, fault: Callable[[Running, RedisServer], None], options: tuple[str, ...], alerts: set[str]
 ) -> None:
-    """A fault, made for real, fires these alerts; calm before it fires none."""
+    """A real fault fires these alerts; the calm before it fires none."""
     with redis_running(tmp_path, *options) as redis, serving(tmp_path, redis.url, "--workers", "1") as service:
         traffic(service, redis)
         calm = scrape(service.ops_url)
@@ -171,8 +171,8 @@ def test_alerts(
                 os.kill(worker(service), signal.SIGCONT)
 
 
-def test_a_log_that_cannot_be_written(tmp_path: Path) -> None:
-    """A process that may not make its files any longer tells that it lost log lines."""
+def test_unwritable_log_fires_its_alert(tmp_path: Path) -> None:
+    """A process that may not create its files any more reports lost log lines."""
     with redis_running(tmp_path) as redis, serving(tmp_path, redis.url, "--workers", "1") as service:
         calm = scrape(service.ops_url)
         resource.prlimit(worker(service), resource.RLIMIT_FSIZE, (1, 1))
@@ -180,7 +180,7 @@ def test_a_log_that_cannot_be_written(tmp_path: Path) -> None:
         assert firing(calm, scrape(service.ops_url), tmp_path) == {"MessagingLogLost"}
 
 
-def test_busy_workers(tmp_path: Path) -> None:
+def test_busy_workers_fire_their_alert(tmp_path: Path) -> None:
     """The work of a run as if it had come in just the time that it took of CPU; how long it took here is chance."""
     with redis_running(tmp_path) as redis, serving(tmp_path, redis.url, "--workers", "1") as service:
         calm = scrape(service.ops_url)

@@ -1,4 +1,4 @@
-"""The dashboard and the alert rules ask for what a running service tells, checked by a real Prometheus."""
+"""The expressions of the dashboard and the alert rules match a running service, checked by a real Prometheus."""
 
 import json
 import re
@@ -63,8 +63,8 @@ def query(url: str, expression: str) -> list[float]:
 
 
 @pytest.mark.parametrize("panel", PANELS, ids=[panel["title"] for panel in PANELS])
-def test_every_panel_shows_something(seen: tuple[Running, RedisServer, str], panel: dict[str, Any]) -> None:
-    """Under traffic each expression of the dashboard gives numbers, and not one that is none."""
+def test_every_panel_has_data(seen: tuple[Running, RedisServer, str], panel: dict[str, Any]) -> None:
+    """Under traffic each expression of the dashboard returns numbers, and no NaN."""
     service, redis, url = seen
     for target in panel["targets"]:
 
@@ -76,8 +76,8 @@ def test_every_panel_shows_something(seen: tuple[Running, RedisServer, str], pan
         wait_for(shows)
 
 
-def test_every_name_is_told(seen: tuple[Running, RedisServer, str]) -> None:
-    """Each metric that the dashboard or a rule names is one that the service tells."""
+def test_every_metric_name_exists(seen: tuple[Running, RedisServer, str]) -> None:
+    """The service exports each metric that the dashboard or a rule names."""
     told = {name.split("{", maxsplit=1)[0] for name in scrape(seen[0].ops_url).samples}
     named = {name for expression in EXPRESSIONS for name in re.findall(r"\bmessaging_\w+", expression)} - {
         "messaging_api"
@@ -87,7 +87,7 @@ def test_every_name_is_told(seen: tuple[Running, RedisServer, str]) -> None:
 
 
 def test_panels_do_not_overlap() -> None:
-    """The dashboard is laid out: no two panels share a place, and each says what it shows."""
+    """No two panels overlap, and each has a description."""
     places = [
         (panel["gridPos"]["x"] + dx, panel["gridPos"]["y"] + dy)
         for panel in DASHBOARD["panels"]

@@ -1,4 +1,4 @@
-"""The manifests are valid, hardened and closed, and what they start with is what the programs take."""
+"""The manifests are valid and hardened, and their programs accept their arguments and settings."""
 
 import hashlib
 import re
@@ -23,13 +23,13 @@ Resources = dict[tuple[str, str], Manifest]
 
 @pytest.mark.parametrize("version", ["1.27", "1.31", "1.34", "1.37"])
 def test_each_manifest_is_valid(version: str) -> None:
-    """Against the schemas of Kubernetes, unknown fields being errors."""
+    """Each is valid against the schemas of Kubernetes; unknown fields are errors."""
     for resource in manifests().values():
         kubernetes_validate.validate(resource, version, strict=True)
 
 
-def test_the_validator_validates() -> None:
-    """A field that does not exist and a wrong type are found."""
+def test_validator_finds_errors() -> None:
+    """An unknown field and a wrong type are found."""
     for spoil in ({"replcas": 3}, {"replicas": "three"}):
         deployment = manifests()["Deployment", "messaging-api"]
         deployment["spec"] |= spoil
@@ -37,8 +37,8 @@ def test_the_validator_validates() -> None:
             kubernetes_validate.validate(deployment, "1.31", strict=True)
 
 
-def test_every_file_is_used() -> None:
-    """No manifest lies about that kustomization.yaml does not name."""
+def test_every_manifest_is_in_the_kustomization() -> None:
+    """Every manifest in the folder is named by kustomization.yaml."""
     named = set(re.findall(r"^  - (\S+\.yaml)$", (FOLDER / "kustomization.yaml").read_text(), re.MULTILINE))
     assert named == {path.name for path in FOLDER.glob("*.yaml")} - {"kustomization.yaml"}
 
@@ -106,14 +106,14 @@ def has(property_: str, template: Manifest) -> bool:
 
 
 @pytest.mark.parametrize("property_", HARDENING)
-def test_hardening(property_: str) -> None:
-    """Both pods have each property, and one of somebody who did not think of it is caught."""
+def test_pods_are_hardened(property_: str) -> None:
+    """Both pods have each property, and a pod with defaults fails the check."""
     assert [has(property_, pod(manifests(), *workload)) for workload in WORKLOADS] == [True, True]
     assert not has(property_, NAIVE)
 
 
-def test_users_and_numbers() -> None:
-    """The service runs as the image's user, three times, with time to finish what was begun."""
+def test_service_pod_has_its_user_replicas_and_grace() -> None:
+    """The service runs as the image's user, with three replicas and time to finish requests."""
     resources = manifests()
     deployment, template = resources["Deployment", "messaging-api"], pod(resources, "Deployment", "messaging-api")
     security = template["spec"]["securityContext"]
@@ -130,8 +130,8 @@ def test_users_and_numbers() -> None:
     )
 
 
-def test_names_lead_somewhere() -> None:
-    """Selectors choose the pods they mean; autoscaler, ingress and probes name what there is."""
+def test_references_resolve() -> None:
+    """Selectors match their pods; autoscaler, ingress and probes refer to existing objects."""
     resources = manifests()
     for (kind, name), resource in resources.items():
         spec = resource.get("spec", {})
@@ -197,13 +197,13 @@ def test_only_the_service_reaches_redis() -> None:
 
 @pytest.mark.parametrize("policy", ["nothing-else", "messaging-api", "redis"])
 def test_each_policy_is_needed(policy: str) -> None:
-    """Without any one of them the picture is another."""
+    """Without any one of the policies, the allowed connections differ."""
     resources = manifests()
     del resources["NetworkPolicy", policy]
     assert talk(resources) != ALLOWED
 
 
-def test_redis_takes_what_it_is_started_with(tmp_path: Path) -> None:
+def test_redis_starts_with_its_arguments(tmp_path: Path) -> None:
     """A real Redis starts with these arguments and a real ACL; the probe's command and the service's login work."""
     box = container(pod(manifests(), "StatefulSet", "redis"))
     acl = tmp_path / "users.acl"
@@ -223,8 +223,8 @@ def test_redis_takes_what_it_is_started_with(tmp_path: Path) -> None:
             assert "messaging_store_full_ratio" in httpx.get(f"{service.ops_url}/metrics").text
 
 
-def test_the_service_takes_what_it_is_started_with(tmp_path: Path) -> None:
-    """The real service starts with the settings of the ConfigMap, its store's address in a file; the probes find it."""
+def test_service_starts_with_its_settings(tmp_path: Path) -> None:
+    """The real service starts with the settings of the ConfigMap and the store's address in a file; the probes work."""
     resources = manifests()
     box = container(pod(resources, "Deployment", "messaging-api"))
     settings = dict(resources["ConfigMap", "messaging-api-settings"]["data"])

@@ -1,4 +1,4 @@
-"""Three nodes on a Redis Cluster, behind HAProxy as we set it up: what clients see while nodes come and go."""
+"""Three nodes on a Redis Cluster, behind HAProxy with our configuration, while nodes stop and start."""
 
 import contextlib
 import re
@@ -147,8 +147,8 @@ def test_rolling_restart_fails_no_request(nodes: list[Node], tmp_path: Path) -> 
     print(f"rolling restart of 3 nodes: {load.outcomes.total()} requests, 0 failed")  # noqa: T201
 
 
-def test_the_balancer_logs_no_id(nodes: list[Node], tmp_path: Path) -> None:
-    """HAProxy's own log names client, method and node, and nothing of what was asked for."""
+def test_balancer_logs_no_id(nodes: list[Node], tmp_path: Path) -> None:
+    """HAProxy's own log has client, method and node, and no id or path."""
     log = tmp_path / "haproxy.log"
     with balanced(nodes, log) as url:
         message_id = httpx.post(url, json={"message": "x"}).json()["message_id"]
@@ -160,8 +160,8 @@ def test_the_balancer_logs_no_id(nodes: list[Node], tmp_path: Path) -> None:
     assert "a=b" not in log.read_text()
 
 
-def test_no_node_ready(nodes: list[Node], tmp_path: Path) -> None:
-    """With all nodes gone the balancer answers a problem with Retry-After."""
+def test_no_ready_node_gives_503(nodes: list[Node], tmp_path: Path) -> None:
+    """Without nodes the balancer returns a problem with Retry-After."""
     with balanced(nodes, tmp_path / "haproxy.log") as url:
         for node in nodes:
             node.stop()
