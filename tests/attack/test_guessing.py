@@ -1,4 +1,4 @@
-"""Guessing: random links find nothing, and the time of an answer tells nothing about why."""
+"""Guessing: random links find nothing, and the response time does not reveal the reason."""
 
 import asyncio
 import random
@@ -18,7 +18,7 @@ AT_ONCE, WIRES = 50, 50
 
 
 def test_random_links_find_nothing(tmp_path: Path, store_url: str) -> None:
-    """Half a million random UUIDs against each store, with messages in it: every one is 404."""
+    """Half a million random UUIDs against each store, with messages in it, all get 404."""
     with serving(tmp_path, store_url) as service:
         with httpx.Client() as client:
             for _ in range(100):
@@ -41,7 +41,7 @@ async def _guess(url: str) -> Counter[int]:
     return found
 
 
-def test_time_does_not_tell_why_nothing_is_there(tmp_path: Path, store_url: str) -> None:
+def test_response_time_does_not_reveal_the_reason(tmp_path: Path, store_url: str) -> None:
     """Unknown, burned and read out, asked in random order on one connection, take the same time.
 
     Whoever guesses from one time which of two kinds it was is right half of the time, ± 5 %. Malformed may differ a

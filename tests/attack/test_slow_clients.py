@@ -1,4 +1,4 @@
-"""500 slow connections, in three kinds, and a normal client that must not notice."""
+"""500 slow connections of three kinds, and a normal client that must not be affected."""
 
 from pathlib import Path
 
@@ -8,8 +8,8 @@ from tests.support.service import sample, serving, wait_for
 SLOW = 500
 
 
-def test_slow_clients_keep_nobody_waiting(tmp_path: Path, store_url: str) -> None:
-    """p99 at most three times the undisturbed, nobody refused, memory flat, over every deadline but the idle one."""
+def test_slow_clients_do_not_delay_others(tmp_path: Path, store_url: str) -> None:
+    """p99 is at most 3 times the undisturbed, no request is rejected, memory is flat, over all timeouts but idle."""
     with serving(tmp_path, store_url, "--workers", "2") as service:
         served(service.url, 2)
         undisturbed = served(service.url, 15)

@@ -1,4 +1,4 @@
-"""What TLS is spoken, by trying all that openssl knows; and certificates renewed again and again under load."""
+"""TLS versions and ciphers, by trying all that openssl knows; and certificates renewed repeatedly under load."""
 
 import subprocess
 import time
@@ -17,8 +17,8 @@ def suites(version: str) -> list[str]:
     return subprocess.run(asked, capture_output=True, text=True, check=True).stdout.strip().split(":")
 
 
-def test_every_cipher_that_openssl_knows(tmp_path: Path) -> None:
-    """Nothing but TLS 1.2 and 1.3, with an ephemeral key and authenticated encryption."""
+def test_only_forward_secret_ciphers_are_accepted(tmp_path: Path) -> None:
+    """Only TLS 1.2 and 1.3 are accepted, with an ephemeral key and authenticated encryption."""
     make(tmp_path / "certificates")
     agreed: list[str] = []
     with secured(tmp_path, tmp_path / "certificates") as service:
@@ -37,8 +37,8 @@ def test_every_cipher_that_openssl_knows(tmp_path: Path) -> None:
     assert all("GCM" in name or "CHACHA20" in name for name in agreed)
 
 
-def test_a_certificate_renewed_for_a_minute(tmp_path: Path) -> None:
-    """A new one every two seconds, requests on old connections and new ones all the while: none fails."""
+def test_repeated_renewal_fails_no_request(tmp_path: Path) -> None:
+    """With a new certificate every two seconds, no request fails on old or new connections."""
     certificates = tmp_path / "certificates"
     make(certificates)
     with secured(tmp_path, certificates) as service, Load(service.url, trusting(certificates)) as load:
