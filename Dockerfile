@@ -36,7 +36,7 @@ HEALTHCHECK --interval=10s --timeout=5s --start-period=20s CMD ["python", "-I", 
 ENTRYPOINT ["messaging-api"]
 CMD ["serve"]
 
-# For development, with its tools: the sources are mounted, and the service starts anew when one of them changes.
+# For development, with its tools: the sources are mounted, and the service restarts when one of them changes.
 FROM installed AS tools
 WORKDIR /locks
 COPY requirements-dev.lock .

@@ -63,7 +63,7 @@ failover: $(BIN)/pytest ## Kill masters under load, for some minutes; writes doc
 attack: $(BIN)/pytest ## Attack a running service for some minutes; prints the figures of docs/security.md.
 	$(BIN)/pytest -s -q $(or $(TESTS),tests/attack)
 
-pictures: $(BIN)/pytest ## Take the pictures in docs/images anew.
+pictures: $(BIN)/pytest ## Take the pictures in docs/images again.
 	PICTURES=docs/images $(BIN)/pytest tests/browser/test_pictures.py
 
 bench: $(BIN)/pytest ## Compare the cost of a request with version 0.1.0 and baselines, in 12 minutes; ARGS=--help.
@@ -85,7 +85,7 @@ settings-docs: install ## Write the table in docs/settings.md from the settings 
 	$(BIN)/python -m scripts.settings_docs
 
 EXPORT := --frozen --quiet --no-header --no-annotate --no-emit-project
-lock: $(BIN)/pytest ## Write uv.lock and the two files exported from it anew from pyproject.toml.
+lock: $(BIN)/pytest ## Update uv.lock and the two files exported from it to match pyproject.toml.
 	$(BIN)/uv lock --default-index https://pypi.org/simple
 	$(BIN)/uv export $(EXPORT) --no-default-groups --output-file requirements.lock
 	$(BIN)/uv export $(EXPORT) --all-extras --output-file requirements-dev.lock

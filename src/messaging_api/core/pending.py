@@ -19,7 +19,7 @@ _driven = False
 
 
 class Pending(Generic[Result]):
-    """A result to come. It has one waiter, who may abandon it."""
+    """A result to come. It has one waiter, which may abandon it."""
 
     __slots__ = ("_callback", "_outcome")
 
@@ -167,7 +167,7 @@ class Driver(Generic[Result]):
                 awaited = coroutine.throw(TypeError(f"{type(awaited).__name__} can be awaited in a task only"))
         except StopIteration as end:
             outcome = end.value
-        except BaseException as error:  # noqa: BLE001 whoever started the coroutine gets it
+        except BaseException as error:  # noqa: BLE001 the caller that started the coroutine gets it
             outcome = error
         else:
             awaited.on_result(self._advance)

@@ -219,7 +219,7 @@ class RateLimitCheck(PendingCount):
 
     async def record_miss(self) -> None:
         """Count that nothing was found. Raises LimitReached when that was one too many: exactly `miss` are told so."""
-        await self  # who is over the limit of look-ups is told so, whatever there is
+        await self  # a client over the limit of look-ups is rejected for that, not for the miss
         miss = self._limiter.miss(self.request[0])
         try:
             miss.start()

@@ -43,7 +43,7 @@ class Response:
 
     `block` holds what the responses of its kind have in common, `lines` the header lines of this one alone. `tag` names
     the message concerned in the log, `event` what became of it in the metrics; `reason` is the code of an error in
-    both. `close` ends the connection. Each request gets a response of its own, so whoever has it may add to it.
+    both. `close` ends the connection. Each request gets a response of its own, so any caller may add to it.
     """
 
     __slots__ = ("block", "body", "close", "event", "lines", "reason", "status", "tag")
