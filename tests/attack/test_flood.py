@@ -22,7 +22,7 @@ MOST = 20_000
 
 
 async def _readers(url: str, path: str, base: int) -> Heard:
-    """Readers of as many addresses, each at its own pace."""
+    """Run readers with different addresses, each at its own rate."""
     async with AsyncExitStack() as stack:
         wires = [await stack.enter_async_context(Wire(url, f"127.0.{base}.{n + 1}")) for n in range(READERS)]
         results = await asyncio.gather(*(paced([wire], get(path), EACH, SECONDS) for wire in wires))
@@ -73,7 +73,7 @@ def test_rejection_costs_no_more_than_a_read(tmp_path: Path, store_url: str) -> 
 
 
 def _cpu(service: Running, path: str, count: int, status: int) -> float:
-    """Seconds of CPU for one of so many requests, 8 at once, each answered with `status`."""
+    """Return the seconds of CPU per request of many requests, 8 at a time, each with this status."""
 
     async def run() -> Counter[int]:
         statuses: Counter[int] = Counter()

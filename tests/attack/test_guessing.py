@@ -61,7 +61,7 @@ def test_response_time_does_not_reveal_the_reason(tmp_path: Path, store_url: str
 
 
 def _dead_links(url: str) -> dict[str, list[str]]:
-    """Paths of each kind; as many places are asked of each, so that caches help none more than others."""
+    """Return paths of each kind, in equal numbers, so that caches favor none of them."""
     burned, read, count = [], [], 50
     with httpx.Client(base_url=url, headers={"accept": "application/json"}) as client:
         for _ in range(count):
@@ -89,7 +89,7 @@ async def _times(url: str, links: dict[str, list[str]]) -> dict[str, list[float]
 
 
 def _told_apart(one: list[float], other: list[float]) -> float:
-    """How often a value of `other` is the larger one (Mann and Whitney's U as a share); 0.5 tells nothing."""
+    """Return how often a value of `other` is the larger one (Mann and Whitney's U as a share); 0.5 shows nothing."""
     ranked = sorted([(value, 0) for value in one] + [(value, 1) for value in other])
     smaller = wins = 0
     for _, which in ranked:

@@ -32,5 +32,5 @@ def test_slow_clients_do_not_delay_others(tmp_path: Path, store_url: str) -> Non
 
 
 def connections(ops_url: str) -> float:
-    """How many are open."""
+    """Return the number of open connections."""
     return sum(sample(ops_url, "messaging_worker_connections", worker=str(n)) or 0 for n in range(2))

@@ -12,7 +12,7 @@ FLAGS = {"TLSv1": "-tls1", "TLSv1.1": "-tls1_1", "TLSv1.2": "-tls1_2", "TLSv1.3"
 
 
 def suites(version: str) -> list[str]:
-    """All that openssl has for a version."""
+    """Return all cipher suites that openssl has for a version."""
     asked = [require("openssl"), "ciphers", "-s", FLAGS[version], "ALL:COMPLEMENTOFALL:@SECLEVEL=0"]
     return subprocess.run(asked, capture_output=True, text=True, check=True).stdout.strip().split(":")
 
