@@ -28,21 +28,21 @@ Person = Callable[..., BrowserContext]
 
 @pytest.fixture(scope="session")
 def browsers() -> Iterator[BrowserType]:
-    """What starts Debian's Chromium."""
+    """Start Debian's Chromium."""
     with sync_playwright() as playwright:
         yield playwright.chromium
 
 
 @pytest.fixture(scope="session")
 def chromium(browsers: BrowserType) -> Iterator[Browser]:
-    """One browser for all tests; each person in it is a context of their own."""
+    """Run one browser for all tests; each person in it has a context of their own."""
     with browsers.launch(executable_path=require("chromium"), args=list(QUIET)) as browser:
         yield browser
 
 
 @pytest.fixture
 def scriptless(browsers: BrowserType) -> Iterator[Browser]:
-    """A browser whose JavaScript is turned off, as in its settings: <noscript> counts."""
+    """Run a browser whose JavaScript is off, as by its settings: <noscript> counts."""
     with browsers.launch(
         executable_path=require("chromium"), args=[*QUIET, "--blink-settings=scriptEnabled=false"]
     ) as browser:
@@ -51,7 +51,7 @@ def scriptless(browsers: BrowserType) -> Iterator[Browser]:
 
 @pytest.fixture(scope="session")
 def service(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Running]:
-    """The service; on SQLite, or on the store that the test asks for by a parameter."""
+    """Run the service on SQLite, or on the store that a test selects by a parameter."""
     folder = tmp_path_factory.mktemp("service")
     store = f"sqlite://{folder}/messages.db"
     if getattr(request, "param", "sqlite") == "redis":
@@ -63,7 +63,7 @@ def service(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFac
 
 @pytest.fixture(scope="session")
 def relay(service: Running) -> Iterator[Relay]:
-    """The way from browsers to the service; all that they send is kept."""
+    """Run the relay between browsers and the service, which records all that browsers send."""
     parts = urlsplit(service.url)
     assert parts.hostname
     assert parts.port
@@ -73,7 +73,7 @@ def relay(service: Running) -> Iterator[Relay]:
 
 @pytest.fixture
 def person(chromium: Browser, relay: Relay) -> Iterator[Person]:
-    """Makes people: contexts with nothing in common. None may meet an error in a script or ask another origin."""
+    """Return a function that makes people: separate contexts that fail on script errors and other origins."""
     contexts: list[BrowserContext] = []
     troubles: list[str] = []
 

@@ -25,7 +25,7 @@ SHIFT = """() => new Promise((tell) => {
 
 
 def violations(page: Page) -> list[Any]:
-    """What axe-core finds on the page as it stands."""
+    """Return the violations that axe-core finds on the page as it is."""
     page.evaluate(AXE_SCRIPT)
     found: list[Any] = page.evaluate(
         "async () => (await axe.run()).violations.map((one) => [one.id, one.nodes.map((node) => node.html)])"
@@ -34,7 +34,7 @@ def violations(page: Page) -> list[Any]:
 
 
 def states_of_writing(who: BrowserContext) -> Iterator[tuple[str, Page]]:
-    """The page at / in each of its states, and what is reached from it."""
+    """Yield the page at / in each of its states, and the pages reached from it."""
     write(who, TEXT, password="pw")
     yield "the link", who.pages[-1]
     page = who.new_page()
@@ -54,7 +54,7 @@ def states_of_writing(who: BrowserContext) -> Iterator[tuple[str, Page]]:
 
 
 def states_of_reading(who: BrowserContext, links: Links, bare: str) -> Iterator[tuple[str, Page]]:
-    """The page of a message in each of its states; `links` need the password "pw", `bare` lacks its key."""
+    """Yield the page of a message in each of its states; `links` need the password "pw", `bare` lacks its key."""
     page = open_link(who, links.message)
     yield "before", page
     reveal(page, "wrong")
@@ -72,7 +72,7 @@ def states_of_reading(who: BrowserContext, links: Links, bare: str) -> Iterator[
 
 
 def states_of_a_receipt(who: BrowserContext, address: str) -> Iterator[tuple[str, Page]]:
-    """The page of a receipt whose message can still be read."""
+    """Yield the page of a receipt whose message can still be read."""
     page = who.new_page()
     page.goto(address)
     expect(page.locator("#state")).to_have_text("Waiting to be read")
@@ -85,7 +85,7 @@ def states_of_a_receipt(who: BrowserContext, address: str) -> Iterator[tuple[str
 
 
 def every_state(who: BrowserContext) -> Iterator[tuple[str, Page]]:
-    """Each page in each of its states."""
+    """Yield each page in each of its states."""
     yield from states_of_writing(who)
     bare = write(who, TEXT).message.partition("#")[0]
     yield from states_of_reading(who, write(who, TEXT, password="pw"), bare)

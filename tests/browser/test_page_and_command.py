@@ -16,7 +16,7 @@ PASSWORD = "Pässwort 1"
 
 
 def command(folder: Path, *words: str, text: str = "", password: str = "") -> str:
-    """What the command says on standard output."""
+    """Return the standard output of the command."""
     options = []
     if password:
         (folder / "password").write_text(f"{password}\n")

@@ -32,7 +32,7 @@ OPEN = f"""async ({{ envelope, fragment, password }}) => {{
 
 @pytest.fixture(scope="module")
 def writer(chromium: Browser, relay: Relay) -> Page:
-    """The page at /, whose script is the one that people use."""
+    """Open the page at /, whose script is the real one."""
     page = chromium.new_page()
     page.goto(relay.url)
     return page

@@ -17,13 +17,13 @@ ADDRESS = "https://msg.example.org"
 
 
 def take(page: Page, folder: Path, name: str) -> None:
-    """A picture of the page as it stands, with few colours so that it is small."""
+    """Take a picture of the page as it is, with few colors so that the file is small."""
     image = Image.open(io.BytesIO(page.screenshot(animations="disabled", caret="hide")))
     image.convert("RGB").quantize(64, dither=Image.Dither.NONE).save(folder / name, optimize=True)
 
 
 def size(path: Path) -> tuple[int, int]:
-    """Width and height, in pixels."""
+    """Return width and height in pixels."""
     with Image.open(path) as image:
         return image.size
 
