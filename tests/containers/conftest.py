@@ -1,4 +1,4 @@
-"""One stack for all container tests; each leaves it as it found it."""
+"""One stack for all container tests; each test leaves it unchanged."""
 
 import os
 from collections.abc import Iterator
@@ -10,7 +10,7 @@ from tests.support.compose_stack import Stack, run, running, without_limits
 
 @pytest.fixture(scope="session")
 def stack(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Stack]:
-    """The production layout, built and started from a fresh checkout."""
+    """Build and start the production layout from a fresh checkout."""
     run("docker", "info")  # without an engine these tests fail: they must not pass for having been left out
     with running(tmp_path_factory.mktemp("checkout"), f"messaging-test-{os.getpid()}") as stack:
         yield stack
@@ -18,6 +18,6 @@ def stack(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Stack]:
 
 @pytest.fixture(scope="module")
 def unlimited(stack: Stack) -> Iterator[Stack]:
-    """The stack with limits that one client does not reach."""
+    """Run the stack with limits that one client does not reach."""
     with without_limits(stack):
         yield stack

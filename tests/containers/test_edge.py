@@ -29,7 +29,7 @@ def client(stack: Stack) -> Iterator[httpx.Client]:
 
 
 def is_ours(answer: httpx.Response, status: int) -> None:
-    """A problem like the service's own, with every header that the service's answers carry."""
+    """Check that a problem has the shape and every header of the service's own responses."""
     assert answer.status_code == status, answer.text
     assert answer.headers["content-type"] == "application/problem+json"
     told = answer.json()
@@ -109,7 +109,7 @@ def test_client_over_its_rate_gets_429(stack: Stack, client: httpx.Client) -> No
 
 
 def median_of(client: httpx.Client) -> float:
-    """Seconds for a request, the median of a few."""
+    """Return the median seconds of a few equal requests."""
     took = []
     for _ in range(30):
         begin = time.perf_counter()

@@ -35,13 +35,13 @@ def client(unlimited: Stack) -> Iterator[httpx.Client]:
 
 
 def at_once(work: Callable[[One], Other], items: Iterable[One]) -> list[Other]:
-    """What `work` gives for each, by eight at a time."""
+    """Return the results of `work` for each item, eight at a time."""
     with ThreadPoolExecutor(8) as workers:
         return list(workers.map(work, items))
 
 
 def by_the_edge(answer: httpx.Response) -> bool:
-    """Whether the edge refused it: by the firewall, or as something that nobody can parse."""
+    """Return whether the edge rejected it, by the firewall or as malformed."""
     told = answer.json()
     return told["type"] == REFUSED or "does not match its Content-Type" in told["detail"]
 

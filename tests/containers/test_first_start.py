@@ -22,7 +22,7 @@ LONG_AGO = 1_767_312_000
 
 
 def post(stack: Stack, message: str) -> str:
-    """The path of a message that was posted through the edge."""
+    """Post a message through the edge; return its path."""
     with stack.client() as client:
         url: str = client.post("/", json={"message": message}).raise_for_status().json()["url"]
     assert url.startswith(f"{stack.url}/msg/")
@@ -30,7 +30,7 @@ def post(stack: Stack, message: str) -> str:
 
 
 def read(stack: Stack, path: str) -> str:
-    """The message at this path."""
+    """Return the message at this path."""
     with stack.client() as client:
         return client.get(path, headers=TEXT).raise_for_status().text
 

@@ -24,7 +24,7 @@ except OSError as error:
 
 
 def default_routes(table: str) -> list[str]:
-    """The ways out in /proc/net/route."""
+    """Return the default routes in /proc/net/route."""
     return [line for line in table.splitlines() if line.split()[1] == "00000000"]
 
 

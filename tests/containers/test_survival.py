@@ -16,7 +16,7 @@ BACK = 10.0
 
 
 class Load:
-    """Posts from four threads, come what may; remembers what was acknowledged."""
+    """A load of posts from four threads that ignores errors and keeps the acknowledged messages."""
 
     def __init__(self, stack: Stack) -> None:
         self._stack = stack

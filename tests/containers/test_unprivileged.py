@@ -10,7 +10,7 @@ PLAIN = ("docker", "run", "--rm", "--user", "0", "--entrypoint", "cat")
 
 
 def root_options(mounts: str) -> list[str]:
-    """The options of the root filesystem in /proc/<pid>/mounts."""
+    """Return the options of the root filesystem in /proc/<pid>/mounts."""
     (root,) = (line.split() for line in mounts.splitlines() if line.split()[1] == "/")
     return root[3].split(",")
 
