@@ -14,7 +14,7 @@ OUTSIDE = os.environ.get("CONTRACT_URL")
 
 @pytest.fixture(scope="session", params=[OUTSIDE] if OUTSIDE else ["sqlite", "redis"])
 def url(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
-    """Where a service runs, without a slash at the end."""
+    """Yield the URL of a running service, without a slash at the end."""
     folder: Path = tmp_path_factory.mktemp("contract")
     if OUTSIDE:
         yield OUTSIDE.rstrip("/")

@@ -31,7 +31,7 @@ ODD_TEXTS = [
 
 
 class Patient(httpx.HTTPTransport):
-    """Waits as told when the service limits how fast it may be asked."""
+    """A transport that waits as Retry-After says when the service limits its requests."""
 
     def handle_request(self, request: httpx.Request) -> httpx.Response:
         response = super().handle_request(request)
