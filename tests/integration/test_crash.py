@@ -18,7 +18,7 @@ THREADS = 8
 
 
 class Load:
-    """Posts messages from several threads until told to stop; keeps what was acknowledged."""
+    """A load that posts messages from several threads until stopped, and keeps the acknowledged ones."""
 
     def __init__(self, url: str) -> None:
         self._url = url
@@ -30,7 +30,7 @@ class Load:
             thread.start()
 
     def stop(self) -> None:
-        """No more; waits for those on their way."""
+        """Stop posting, and wait for the requests in flight."""
         self._enough.set()
         for thread in self._threads:
             thread.join()
@@ -53,7 +53,7 @@ class Load:
 
 @pytest.fixture(params=["sqlite", "redis"])
 def store(request: pytest.FixtureRequest, tmp_path: Path) -> Iterator[Callable[[], None] | str]:
-    """The address of a store that outlives the service; a Redis that writes every command down first."""
+    """Yield the address of a store that outlives the service; a Redis writes every command to disk first."""
     if request.param == "sqlite":
         yield f"sqlite://{tmp_path}/messages.db"
     else:
@@ -63,7 +63,7 @@ def store(request: pytest.FixtureRequest, tmp_path: Path) -> Iterator[Callable[[
 
 @contextmanager
 def under_load(folder: Path, store: str) -> Iterator[tuple[Running, Load]]:
-    """A service of two workers that has acknowledged its first 50 messages under load."""
+    """Run a service of two workers that has acknowledged its first 50 messages under load."""
     with serving(folder, store, "--workers", "2") as service:
         load = Load(service.url)
         try:
@@ -74,7 +74,7 @@ def under_load(folder: Path, store: str) -> Iterator[tuple[Running, Load]]:
 
 
 def all_there(folder: Path, store: str, acknowledged: list[tuple[str, str]]) -> None:
-    """A new service on the same store hands over every message, once."""
+    """Check that a new service on the same store returns every message, once."""
     with serving(folder / "again", store) as service, httpx.Client(base_url=service.url, headers=JSON) as client:
         for text, message_id in acknowledged:
             assert client.get(f"/msg/{message_id}").json()["message"] == text

@@ -32,7 +32,7 @@ ESTABLISHED, CLOSE_WAIT = "01", "08"
 
 @pytest.fixture(scope="module")
 def service(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Running]:
-    """One worker on SQLite, for the tests that leave it as it was."""
+    """Run one worker on SQLite, for the tests that do not change it."""
     folder = tmp_path_factory.mktemp("clients")
     with serving(folder, f"sqlite://{folder}/m.db", "--workers", "1") as running:
         yield running
@@ -40,7 +40,7 @@ def service(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Running]:
 
 @contextmanager
 def held(redis: RedisServer) -> Iterator[None]:
-    """Hold the store up."""
+    """Suspend the store for a block."""
     assert redis.process is not None
     redis.process.send_signal(signal.SIGSTOP)
     try:
@@ -72,7 +72,7 @@ def test_disconnected_client_spends_no_read(tmp_path: Path, limit: str) -> None:
 
 
 def connections(service: Running) -> int:
-    """Return how many connections clients and the service hold open, as the kernel counts them."""
+    """Return how many connections clients and the service have open, as the kernel counts them."""
     port = f":{urlsplit(service.url).port:04X}"
     rows = [line.split() for line in Path("/proc/net/tcp").read_text().splitlines()[1:]]
     return sum(row[1].endswith(port) and row[3] in {ESTABLISHED, CLOSE_WAIT} for row in rows)

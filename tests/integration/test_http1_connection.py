@@ -27,7 +27,7 @@ LOOKS_LIKE_A_REQUEST = b"GET /nowhere HTTP/1.1\r\nhost: x\r\n\r\n"
 
 @pytest.fixture(scope="module")
 def service(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Running]:
-    """One worker on SQLite, for the tests that leave it as it was."""
+    """Run one worker on SQLite, for the tests that do not change it."""
     folder = tmp_path_factory.mktemp("http1")
     with serving(folder, f"sqlite://{folder}/m.db", "--workers", "1") as running:
         yield running

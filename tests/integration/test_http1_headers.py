@@ -13,7 +13,7 @@ from tests.support.service import Running, serving
 
 @pytest.fixture(scope="module")
 def service(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Running]:
-    """One worker on SQLite."""
+    """Run one worker on SQLite."""
     folder = tmp_path_factory.mktemp("headers")
     with serving(folder, f"sqlite://{folder}/m.db", "--workers", "1", "--body-timeout", "1") as running:
         yield running

@@ -24,7 +24,7 @@ CONNECTIONS = 16
 
 
 def limited(*, create: int = 0, read: int = 0, miss: int = 0) -> list[str]:
-    """The options of a service with these limits."""
+    """Return the options of a service with these limits."""
     return ["--limit-create", str(create), "--limit-read", str(read), "--limit-miss", str(miss)]
 
 
@@ -34,7 +34,7 @@ def post(url: str, **fields: Any) -> dict[str, Any]:
 
 
 def samples(service: Running, name: str) -> dict[str, float]:
-    """The values of one metric by its only label, or by ""."""
+    """Return the values of one metric by its only label, or by "" without one."""
     families = text_string_to_metric_families(httpx.get(f"{service.ops_url}/metrics").text)
     found = [sample for family in families for sample in family.samples if sample.name == name]
     return {next(iter(sample.labels.values()), ""): sample.value for sample in found}
@@ -42,7 +42,7 @@ def samples(service: Running, name: str) -> dict[str, float]:
 
 @contextmanager
 def connected(*services: Running) -> Iterator[list[httpx.Client]]:
-    """Kept connections that reach every worker of these services."""
+    """Open persistent connections that reach every worker of these services."""
     with ExitStack() as stack:
         clients = []
         for service in services:
@@ -55,7 +55,7 @@ def connected(*services: Running) -> Iterator[list[httpx.Client]]:
 
 
 def at_once(clients: list[httpx.Client], method: str, *addresses: str, **request: Any) -> Counter[int]:
-    """How often each status came when all clients ask for these at once, one after the other."""
+    """Return how often each status came when all clients send these requests in turn, simultaneously."""
     barrier, statuses = threading.Barrier(len(clients)), Counter[int]()
 
     def ask(client: httpx.Client) -> None:
@@ -72,7 +72,7 @@ def at_once(clients: list[httpx.Client], method: str, *addresses: str, **request
 
 
 def exact(clients: list[httpx.Client], services: list[Running]) -> None:
-    """Of each kind exactly as many pass as may, and not one more."""
+    """Check that of each kind exactly the limit of requests passes."""
     link = post(services[0].url)["url"]
     created = at_once(clients, "POST", *["/"] * 8, json={"message": "x"})
     assert created == {200: MOST - 1, 429: 8 * len(clients) - (MOST - 1)}
@@ -140,7 +140,7 @@ def test_responses_state_the_remaining_quota(tmp_path: Path, store_url: str) -> 
 
 
 def left(answer: httpx.Response) -> tuple[str, int, int]:
-    """What the RateLimit field says: the policy, what remains, seconds until the window ends."""
+    """Return the RateLimit field: the policy, what remains, and seconds until the window ends."""
     found = re.fullmatch(r'"([a-z]+)";r=(\d+);t=(\d+)', answer.headers["ratelimit"])
     assert found
     assert 1 <= int(found[3]) <= 60
@@ -148,7 +148,7 @@ def left(answer: httpx.Response) -> tuple[str, int, int]:
 
 
 def refused(answer: httpx.Response) -> None:
-    """A 429 tells the same time to wait in all its places."""
+    """Check that a 429 states the same time to wait in all its places."""
     told = answer.json()
     assert answer.headers["content-type"] == "application/problem+json"
     assert set(told) == {"type", "title", "status", "detail"}
@@ -242,6 +242,6 @@ def test_unreachable_counters_admit_requests_and_are_reported(tmp_path: Path) ->
 
 
 def events(service: Running, event: str) -> list[dict[str, Any]]:
-    """The lines of the log that tell of `event`."""
+    """Return the log lines of `event`."""
     lines = [json.loads(line) for line in service.log.read_text().splitlines()]
     return [line for line in lines if line["event"] == event]

@@ -16,13 +16,13 @@ JSON = {"accept": "application/json"}
 
 
 def samples(service: Running) -> dict[tuple[str, frozenset[tuple[str, str]]], float]:
-    """Every sample by its name and labels."""
+    """Return every sample by its name and labels."""
     families = text_string_to_metric_families(httpx.get(f"{service.ops_url}/metrics").text)
     return {(one.name, frozenset(one.labels.items())): one.value for family in families for one in family.samples}
 
 
 def value(service: Running, name: str, **labels: str) -> float:
-    """One sample."""
+    """Return the value of one sample."""
     return samples(service)[name, frozenset(labels.items())]
 
 
@@ -39,7 +39,7 @@ def test_requests_of_one_turn_share_a_round_trip(tmp_path: Path) -> None:
 
 
 def batches(service: Running) -> tuple[float, float, float]:
-    """Operations so far, round trips, and round trips with one operation."""
+    """Return the operations so far, the round trips, and the round trips with one operation."""
     told = samples(service)
     trips = told["messaging_store_batch_size_count", frozenset()]
     assert trips == told["messaging_store_batch_size_bucket", frozenset({("le", "+Inf")})]
@@ -63,7 +63,7 @@ def test_store_usage_rises_with_stored_messages(tmp_path: Path) -> None:
 
 
 def rises(service: Running) -> None:
-    """50 messages of 20 kB make the store fuller by about a megabyte."""
+    """Check that 50 messages of 20 kB fill the store by about another megabyte."""
     empty = value(service, "messaging_store_used_bytes")
     with httpx.Client(base_url=service.url) as client:
         for _ in range(50):

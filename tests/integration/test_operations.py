@@ -16,7 +16,7 @@ from tests.support.service import COMMAND, sample, serving, wait_for
 
 
 def command(*arguments: str, **environ: str) -> subprocess.CompletedProcess[str]:
-    """The command's exit code and what it wrote."""
+    """Run the command; return its exit code and its output."""
     return subprocess.run(
         [COMMAND, *arguments], capture_output=True, text=True, check=False, timeout=30, env={**os.environ, **environ}
     )

@@ -16,7 +16,7 @@ ASKS = (("POST", "/"), ("GET", "/msg/x"), ("GET", "/receipt/x"), ("DELETE", "/re
 
 
 def unavailable_in_time(service: Running) -> None:
-    """Every operation is 503 with Retry-After within 2 s, and not ready; but alive."""
+    """Check that every operation gets 503 with Retry-After within 2 s, and that the service is live but not ready."""
     for method, address in ASKS:
         begin = time.monotonic()
         response = httpx.request(
@@ -87,7 +87,7 @@ def test_full_sqlite_gives_507(tmp_path: Path) -> None:
 
 
 def fills_up(service: Running) -> None:
-    """Post until there is no room."""
+    """Post until the store is full."""
     with httpx.Client(base_url=service.url, headers=JSON) as client:
         first = client.post("/", json={"message": "x", "reads": 1}).json()
         answer = client.post("/", json={"message": "x" * 60_000})

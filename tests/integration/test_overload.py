@@ -26,13 +26,13 @@ def shielded(folder: Path, *options: str) -> Iterator[Running]:
         yield service
 
 
-def rejections(service: Running, reason: str) -> float | None:
-    """Return the number of requests and connections rejected for `reason`."""
+def audit(service: Running, reason: str) -> float | None:
+    """Return the number of rejections for that reason."""
     return sample(service.ops_url, "messaging_refusals_total", reason=reason)
 
 
-def logged_rejections(service: Running, reason: str) -> list[dict[str, object]]:
-    """Return the events in the log about requests and connections rejected for `reason`."""
+def refused(service: Running, reason: str) -> list[dict[str, object]]:
+    """Return the log lines about rejections for that reason."""
     lines = map(json.loads, service.log.read_text().splitlines())
     return [line for line in lines if line["event"] == "refused" and line["reason"] == reason]
 
@@ -106,7 +106,7 @@ def test_client_that_does_not_read_is_disconnected(tmp_path: Path) -> None:
 
 
 def answered(service: Running) -> float | None:
-    """How often the contract was handed over."""
+    """Return how often the contract was served."""
     return sample(service.ops_url, "messaging_requests_total", route="/openapi.json", method="GET", status="200")
 
 

@@ -20,7 +20,7 @@ from tests.support.service import Running, serving, wait_for
 
 @pytest.fixture(scope="module")
 def secured(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Running]:
-    """A service that speaks TLS."""
+    """Run a service that speaks TLS."""
     folder = tmp_path_factory.mktemp("secured")
     certificate, key = make(folder / "certificates")
     pair = ("--tls-cert", str(certificate), "--tls-key", str(key))

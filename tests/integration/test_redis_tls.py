@@ -19,13 +19,13 @@ PASSWORD = "hush_hush"  # shown to nobody but this test
 
 
 class GuardedRedis(RedisServer):
-    """Its certificates and those of its clients are in `folder`."""
+    """A Redis with TLS and ACL. Its certificates and those of its clients are in `folder`."""
 
     def listen(self) -> tuple[str, ...]:
         return "--port", "0", "--tls-port", str(self.port)
 
     def client(self) -> redis.Redis:
-        """As the service, by certificate and password."""
+        """Return a client with the service's certificate and password."""
         return redis.Redis(
             host="127.0.0.1",
             port=self.port,
@@ -38,7 +38,7 @@ class GuardedRedis(RedisServer):
         )
 
     def address(self, *files: str, password: str = PASSWORD) -> str:
-        """For our store: with these of ca, cert and key."""
+        """Return the address for our store, with these of ca, cert and key."""
         paths = {"ca": "ca.pem", "cert": "client.pem", "key": "client.key"}
         options = "&".join(f"{name}={self.folder / paths[name]}" for name in files)
         return f"rediss://messaging_api:{password}@127.0.0.1:{self.port}/?{options}"
@@ -46,7 +46,7 @@ class GuardedRedis(RedisServer):
 
 @pytest.fixture(scope="module")
 def guarded(tmp_path_factory: pytest.TempPathFactory) -> Iterator[GuardedRedis]:
-    """One with the rights that docs/security.md tells to give."""
+    """Run a Redis with the permissions that docs/security.md recommends."""
     folder = tmp_path_factory.mktemp("guarded")
     make(folder, "127.0.0.1", file="redis")
     make(folder, "messaging_api", file="client")

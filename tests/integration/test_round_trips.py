@@ -20,12 +20,12 @@ LIMITED = ("--limit-create", "100000", "--limit-read", "100000", "--limit-miss",
 
 
 def reads(client: redis.Redis) -> int:
-    """How often Redis has read from the sockets of its clients; looking is one of them."""
+    """Return how often Redis has read from the sockets of its clients; this call is one of them."""
     return int(client.info("stats")["total_reads_processed"])
 
 
 def asked_at_once(service: Running, requests: list[bytes]) -> list[bytes]:
-    """The answers to requests that all lie before the worker when it looks."""
+    """Return the responses to requests that all arrive before the worker reads any."""
     (worker, _ops) = service.workers()
     address = urlsplit(service.url)
     with contextlib.ExitStack() as stack:

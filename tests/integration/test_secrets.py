@@ -17,7 +17,7 @@ KEY = "idempotency-canary"
 
 
 def dump_redis(server: RedisServer) -> bytes:
-    """Every key and value, and what Redis would write to disk."""
+    """Return every key and value, and the file that Redis would write to disk."""
     client: Any = server.client()  # redis declares that it may decode; this one does not
     keys = list(client.scan_iter(count=1000))
     assert len(keys) > 5
@@ -25,7 +25,7 @@ def dump_redis(server: RedisServer) -> bytes:
 
 
 def dump_files(folder: Path) -> bytes:
-    """Every file, the write-ahead log too."""
+    """Return the content of every file, including the write-ahead log."""
     files = [path for path in folder.rglob("*") if path.is_file()]
     assert {"m.db", "m.db-wal"} <= {path.name for path in files}
     return b"\n".join(path.read_bytes() for path in files)
@@ -33,7 +33,7 @@ def dump_files(folder: Path) -> bytes:
 
 @pytest.fixture(params=["sqlite", "redis"])
 def leaked(request: pytest.FixtureRequest, tmp_path: Path) -> Iterator[tuple[bytes, list[str]]]:
-    """All that could leak after a run, and every secret of that run."""
+    """Yield everything that could leak after a run, and every secret of that run."""
     if request.param == "sqlite":
         with serving(tmp_path, f"sqlite://{tmp_path}/store/m.db", "--log-dir", str(tmp_path / "l")) as service:
             secrets = run(service)
@@ -53,14 +53,14 @@ def leaked(request: pytest.FixtureRequest, tmp_path: Path) -> Iterator[tuple[byt
 
 
 def logs(service: Running, folder: Path) -> bytes:
-    """What was logged, to the file and to the console."""
+    """Return the log, from the file and from the console."""
     written = (folder / "l" / "messaging_api.log").read_bytes()
     assert written.count(b"\n") > 10
     return written + service.console.read_bytes()
 
 
 def run(service: Running) -> list[str]:
-    """One of everything: posts of every type, reads, misses, receipts, burns, rejections."""
+    """Send one request of each kind: posts of every type, reads, misses, receipts, burns, rejections."""
     json, text = {"accept": "application/json"}, {"accept": "text/plain"}
     secrets = []
     with httpx.Client(base_url=service.url) as client:
@@ -90,7 +90,7 @@ def run(service: Running) -> list[str]:
 
 
 def forms(secret: str) -> list[bytes]:
-    """A secret as text and raw, in hex and base64, in either case."""
+    """Return a secret as text and raw, in hex and base64, in either case."""
     raw = secret.encode()
     shapes = [raw, raw.upper(), raw.hex().encode(), base64.b64encode(raw).rstrip(b"=")[:-1]]
     if len(secret) == 36:

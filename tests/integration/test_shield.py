@@ -18,13 +18,13 @@ def sqlite(folder: Path) -> str:
 
 
 def lines(service: Running, event: str) -> list[dict[str, Any]]:
-    """The lines of the log that tell of `event`."""
+    """Return the log lines of `event`."""
     told = [json.loads(line) for line in service.log.read_text().splitlines()]
     return [line for line in told if line["event"] == event]
 
 
 def made_token() -> tuple[str, str]:
-    """A token and its hash, from the command."""
+    """Return a token and its hash, from the command."""
     told = subprocess.run([COMMAND, "token"], capture_output=True, text=True, check=True).stdout
     facts = dict(line.split(":", 1) for line in told.splitlines()[:2])
     return facts["token"].strip(), facts["hash"].strip()
@@ -187,7 +187,7 @@ def test_client_cannot_forge_a_log_line(tmp_path: Path) -> None:
 
 
 def ask(url: str, request: bytes) -> bytes:
-    """What comes back for these bytes."""
+    """Return the response to these bytes."""
     host, port = url.removeprefix("http://").split(":")
     with socket.create_connection((host, int(port)), timeout=10) as connection:
         connection.sendall(request)

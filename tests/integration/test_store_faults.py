@@ -23,7 +23,7 @@ IN_TIME = 2.0
 
 
 async def refused_in_time(operation: Awaitable[object]) -> None:
-    """The operation fails as unavailable, and soon."""
+    """Check that the operation fails as unavailable in time."""
     begin = time.monotonic()
     with pytest.raises(StoreUnavailable):
         await operation
@@ -31,7 +31,7 @@ async def refused_in_time(operation: Awaitable[object]) -> None:
 
 
 async def recovers(store: Store) -> None:
-    """The same store object works again."""
+    """Wait until the same store object works again."""
     deadline = time.monotonic() + 5
     while True:
         try:
@@ -169,7 +169,7 @@ class TestRedis:
 
 
 async def until_refused(store: Store, size: int) -> None:
-    """Create messages of this many bytes until there is no room."""
+    """Create messages of this many bytes until the store is full."""
     with contextlib.suppress(StoreFull):
         for _ in range(1000):
             await store.create(message(b"x" * size), receipt())
@@ -177,7 +177,7 @@ async def until_refused(store: Store, size: int) -> None:
 
 
 async def fill_up(store: Store) -> None:
-    """Fill the store; then nothing of a refused create is there, and all else works."""
+    """Fill the store. Check that a rejected create stores nothing and that all other operations work."""
     kept = message(b"x" * 1000, reads=2)
     burnt = message(b"x" * 1000)
     await store.create(kept, receipt())
@@ -286,7 +286,7 @@ class TestSqlite:
 
 
 async def fill_disk(store: Store) -> None:
-    """As `fill_up`, but on a full disk nothing can be counted or burned either: that fails, and changes nothing."""
+    """Fill the disk. Check that a rejected create stores nothing; counting and burning fail too, and change nothing."""
     kept = message(b"x" * 1000, reads=2)
     await store.create(kept, receipt())
     await until_refused(store, 30_000)
@@ -299,7 +299,7 @@ async def fill_disk(store: Store) -> None:
 
 @contextlib.contextmanager
 def talking(words: bytes) -> Iterator[int]:
-    """A port where a server answers the first bytes of each connection with `words` and hangs up."""
+    """Run a server that answers the first bytes of each connection with `words` and closes it. Yield its port."""
     with socket.create_server(("127.0.0.1", 0)) as listener:
 
         def serve() -> None:

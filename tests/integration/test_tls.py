@@ -23,7 +23,7 @@ from tests.support.service import COMMAND, Running, children, sample, serving, w
 
 
 def make(folder: Path, *names: str, file: str = "server") -> tuple[Path, Path]:
-    """A certificate for these names from the authority in `folder`, and its key."""
+    """Make a certificate for these names with the authority in `folder`; return the paths of it and its key."""
     command = [COMMAND, "cert", *names, "--folder", str(folder), "--file", file]
     subprocess.run(command, check=True, capture_output=True)
     return folder / f"{file}.pem", folder / f"{file}.key"
@@ -31,28 +31,28 @@ def make(folder: Path, *names: str, file: str = "server") -> tuple[Path, Path]:
 
 @pytest.fixture
 def certificates(tmp_path: Path) -> Path:
-    """A folder with an authority and a certificate for this machine."""
+    """Make a folder with an authority and a certificate for this machine."""
     make(tmp_path / "certificates")
     return tmp_path / "certificates"
 
 
 @contextlib.contextmanager
 def secured(folder: Path, certificates: Path, *options: str) -> Iterator[Running]:
-    """A service that speaks TLS."""
+    """Run a service that speaks TLS."""
     pair = ("--tls-cert", str(certificates / "server.pem"), "--tls-key", str(certificates / "server.key"))
     with serving(folder, f"sqlite://{folder}/m.db", "--workers", "2", *pair, *options) as service:
         yield service
 
 
 def trusting(certificates: Path) -> ssl.SSLContext:
-    """A client's context that trusts the authority in `certificates` alone, as strictly as Python can."""
+    """Return the strictest client context of Python that trusts only the authority in `certificates`."""
     context = ssl.create_default_context(cafile=str(certificates / "ca.pem"))
     context.verify_flags |= ssl.VERIFY_X509_STRICT
     return context
 
 
 def serial(service: Running, certificates: Path) -> str:
-    """The serial number of the certificate that a new connection is shown."""
+    """Return the serial number of the certificate that a new connection gets."""
     parts = urlsplit(service.url)
     with (
         socket.create_connection((parts.hostname, parts.port)) as connection,
@@ -112,12 +112,12 @@ def test_tls_versions_and_ciphers(tmp_path: Path, certificates: Path, options: l
 
 
 def s_client(service: Running, *options: str) -> str:
-    """What openssl tells of a handshake with the service."""
+    """Return the output of openssl about a handshake with the service."""
     return openssl("s_client", "-connect", urlsplit(service.url).netloc, *options)
 
 
 def openssl(*arguments: str) -> str:
-    """What the command tells."""
+    """Return the output of the command."""
     command = [require("openssl"), *arguments]
     return subprocess.run(command, input="", capture_output=True, text=True, check=False).stdout
 
@@ -146,7 +146,7 @@ def test_failed_handshakes_are_logged(tmp_path: Path, certificates: Path) -> Non
 
 
 class Load:
-    """Requests without end from several threads: some on kept-alive connections, some each on a new one."""
+    """An endless load from several threads, on persistent and on new connections."""
 
     def __init__(self, url: str, context: ssl.SSLContext) -> None:
         self._url = url
@@ -182,13 +182,13 @@ class Load:
             self.failed.append(repr(error))
 
     def goes_on(self) -> None:
-        """Wait for a hundred more answers."""
+        """Wait for a hundred more responses."""
         enough = self.answered + 100
         wait_for(lambda: self.answered > enough)
 
 
 def renew(certificates: Path) -> str:
-    """Put a new pair in place of the old; the new serial number."""
+    """Replace the certificate and key; return the new serial number."""
     certificate, key = make(certificates, file="renewed")
     key.replace(certificates / "server.key")
     told = openssl("x509", "-noout", "-serial", "-in", str(certificate))
@@ -210,7 +210,7 @@ def test_renewed_certificate_is_used_under_load(tmp_path: Path, certificates: Pa
 
 
 def put(path: Path, content: bytes) -> None:
-    """Write a file in one step, so that each worker sees one change of it."""
+    """Replace a file in one step, so that each worker sees one change of it."""
     aside = path.with_suffix(".aside")
     aside.write_bytes(content)
     aside.replace(path)
@@ -258,7 +258,7 @@ def test_plain_port_redirects_only_the_front_page(tmp_path: Path, certificates: 
 
 
 def reachable(url: str) -> bool:
-    """Whether anything answers."""
+    """Return whether a server answers."""
     try:
         return bool(httpx.head(url))
     except httpx.TransportError:

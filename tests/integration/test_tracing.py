@@ -24,7 +24,7 @@ JSON = {"accept": "application/json"}
 
 
 class Collector:
-    """Keeps what it is sent, as bytes."""
+    """A collector that keeps the bytes that it receives."""
 
     def __init__(self, url: str) -> None:
         self.url = url
@@ -32,19 +32,19 @@ class Collector:
         self.told = b""
 
     def spans(self) -> list[Span]:
-        """All spans so far."""
+        """Return all spans so far."""
         requests = [ExportTraceServiceRequest.FromString(body) for body in self.bodies]
         return [s for one in requests for r in one.resource_spans for scope in r.scope_spans for s in scope.spans]
 
     def resource(self) -> dict[str, Any]:
-        """What the first lot says of its sender."""
+        """Return the resource of the first export."""
         first = ExportTraceServiceRequest.FromString(self.bodies[0])
         return {fact.key: fact.value.string_value for fact in first.resource_spans[0].resource.attributes}
 
 
 @contextlib.contextmanager
 def collecting() -> Iterator[Collector]:
-    """An OTLP/HTTP receiver on loopback."""
+    """Run an OTLP/HTTP receiver on loopback."""
 
     class Handler(BaseHTTPRequestHandler):
         def do_POST(self) -> None:
@@ -66,14 +66,14 @@ def collecting() -> Iterator[Collector]:
 
 
 def traced(folder: Path, store: str, collector: Collector, *options: str) -> contextlib.AbstractContextManager[Running]:
-    """The service, sending its spans twice a second and without compression."""
+    """Run the service, which exports its spans twice a second and without compression."""
     return serving(
         folder, store, "--traces-to", collector.url, "--workers", "1", *options, OTEL_BSP_SCHEDULE_DELAY="500"
     )
 
 
 def facts(span: Span) -> dict[str, Any]:
-    """Its attributes."""
+    """Return the attributes of a span."""
     return {one.key: getattr(one.value, one.value.WhichOneof("value")) for one in span.attributes}
 
 
