@@ -24,7 +24,7 @@ JSON = {"accept": "application/json"}
 
 
 def traffic(service: Running, _redis: RedisServer) -> None:
-    """Everything users do, wrong guesses and mistakes too."""
+    """Send requests of every kind, including wrong guesses and mistakes."""
     with httpx.Client(base_url=service.url, headers=JSON, timeout=20) as client:
         for _ in range(20):
             posted = client.post("/", json={"message": "x", "reads": 1})
@@ -36,13 +36,13 @@ def traffic(service: Running, _redis: RedisServer) -> None:
 
 
 def store_away(service: Running, redis: RedisServer) -> None:
-    """kill -9 of Redis, and users who go on."""
+    """Kill Redis with SIGKILL, and keep sending requests."""
     redis.kill()
     traffic(service, redis)
 
 
 def slow_store(service: Running, redis: RedisServer) -> None:
-    """Redis stands still for a while, somebody reads meanwhile."""
+    """Suspend the Redis process for a while, during a read."""
     assert redis.process is not None
     link = urlsplit(httpx.post(service.url, json={"message": "x"}).headers["location"])
     for _ in range(3):
@@ -55,35 +55,35 @@ def slow_store(service: Running, redis: RedisServer) -> None:
 
 
 def nearly_full_store(service: Running, _redis: RedisServer) -> None:
-    """Messages up to 82 % of what Redis may hold."""
+    """Post messages up to 82 % of Redis' memory limit."""
     while value(scrape(service.ops_url), "messaging_store_full_ratio") < 0.82:
         post(service, 5)
 
 
 def full_store(service: Running, _redis: RedisServer) -> None:
-    """Many more messages than fit."""
+    """Post many more messages than fit."""
     assert post(service, 200)[-1] == 507
 
 
 def post(service: Running, times: int) -> list[int]:
-    """Keep long messages; how each was answered."""
+    """Post long messages; return their statuses."""
     with httpx.Client(base_url=service.url, timeout=20) as client:
         return [client.post("/", json={"message": "x" * 60_000}).status_code for _ in range(times)]
 
 
 def evicting_store(service: Running, _redis: RedisServer) -> None:
-    """More messages than fit, on a Redis that was set up to throw some out."""
+    """Post more messages than fit, to a Redis that is configured to evict."""
     assert set(post(service, 200)) == {200}
 
 
 def stuck_worker(service: Running, _redis: RedisServer) -> None:
-    """The process that serves stands still."""
+    """Suspend the process that serves."""
     os.kill(worker(service), signal.SIGSTOP)
     wait_for(lambda: httpx.get(f"{service.ops_url}/live").status_code == 503)
 
 
 def late_loop(service: Running, _redis: RedisServer) -> None:
-    """The process that serves does something else for a while."""
+    """Block the event loop of the process that serves for a while."""
     os.kill(worker(service), signal.SIGSTOP)
     time.sleep(2.5)  # the fault itself
     os.kill(worker(service), signal.SIGCONT)
@@ -96,7 +96,7 @@ def restarted(service: Running, times: int) -> bool:
 
 
 def dying_worker(service: Running, _redis: RedisServer) -> None:
-    """kill -9 of the process that serves, again and again."""
+    """Kill the process that serves with SIGKILL, again and again."""
     for deaths in range(1, 5):
         os.kill(worker(service), signal.SIGKILL)
         wait_for(partial(restarted, service, deaths))
@@ -104,7 +104,7 @@ def dying_worker(service: Running, _redis: RedisServer) -> None:
 
 
 def worker(service: Running) -> int:
-    """The one process that serves: the child that holds the service's port and not the ops port."""
+    """Return the one process that serves: the child with the service's port and without the ops port."""
 
     def serving() -> list[int]:
         return [pid for pid in service.workers() if holds(pid, service.url)]
@@ -115,7 +115,7 @@ def worker(service: Running) -> int:
 
 
 def holds(pid: int, url: str) -> bool:
-    """Whether a process listens where `url` leads."""
+    """Return whether a process listens at the address of `url`."""
     inodes = set()
     with contextlib.suppress(FileNotFoundError):  # it has ended
         for descriptor in Path(f"/proc/{pid}/fd").iterdir():
@@ -127,14 +127,14 @@ def holds(pid: int, url: str) -> bool:
 
 
 def guessing(service: Running, _redis: RedisServer) -> None:
-    """Reads of what nobody posted."""
+    """Request messages that do not exist."""
     with httpx.Client(base_url=service.url, headers=JSON) as client:
         for _ in range(300):
             client.get(f"/msg/{uuid.uuid4()}")
 
 
 def stopped(service: Running, _redis: RedisServer) -> None:
-    """Nobody is there."""
+    """Stop the service."""
     service.stop()
 
 
@@ -181,7 +181,7 @@ def test_unwritable_log_fires_its_alert(tmp_path: Path) -> None:
 
 
 def test_busy_workers_fire_their_alert(tmp_path: Path) -> None:
-    """The work of a run as if it had come in just the time that it took of CPU; how long it took here is chance."""
+    """The work of a run is scaled to the CPU time that it took, since its wall time varies."""
     with redis_running(tmp_path) as redis, serving(tmp_path, redis.url, "--workers", "1") as service:
         calm = scrape(service.ops_url)
         start = value(calm, "messaging_worker_cpu_seconds_total", worker="0")
@@ -193,5 +193,5 @@ def test_busy_workers_fire_their_alert(tmp_path: Path) -> None:
 
 
 def spent(service: Running) -> float:
-    """Seconds of CPU that the worker has had."""
+    """Return the seconds of CPU that the worker has used."""
     return value(scrape(service.ops_url), "messaging_worker_cpu_seconds_total", worker="0")

@@ -26,7 +26,7 @@ EXPRESSIONS = [target["expr"] for panel in PANELS for target in panel["targets"]
 
 @contextmanager
 def prometheus(folder: Path, service: Running) -> Iterator[str]:
-    """A Prometheus that scrapes the service twice a second; its address."""
+    """Run a Prometheus that scrapes the service twice a second; yield its address."""
     program = shutil.which("prometheus")
     assert program, "the tests need prometheus: apt-get install prometheus"
     target = {"targets": [service.ops_url.removeprefix("http://")]}
@@ -47,7 +47,7 @@ def prometheus(folder: Path, service: Running) -> Iterator[str]:
 
 @pytest.fixture(scope="module")
 def seen(tmp_path_factory: pytest.TempPathFactory) -> Iterator[tuple[Running, RedisServer, str]]:
-    """A service with a past, scraped by Prometheus."""
+    """Run a service with some history, scraped by Prometheus."""
     folder = tmp_path_factory.mktemp("seen")
     with redis_running(folder) as redis, serving(folder, redis.url) as service, prometheus(folder, service) as url:
         traffic(service, redis)
@@ -55,7 +55,7 @@ def seen(tmp_path_factory: pytest.TempPathFactory) -> Iterator[tuple[Running, Re
 
 
 def query(url: str, expression: str) -> list[float]:
-    """The values that an expression has now."""
+    """Return the current values of an expression."""
     for variable, text in (("$__rate_interval", "10s"), ("$job", ".*"), ("$instance", ".*")):
         expression = expression.replace(variable, text)
     told: dict[str, Any] = httpx.get(f"{url}/api/v1/query", params={"query": expression}).raise_for_status().json()

@@ -44,7 +44,7 @@ def test_every_manifest_is_in_the_kustomization() -> None:
 
 
 def container(template: Manifest) -> Manifest:
-    """The one container of a pod."""
+    """Return the one container of a pod."""
     (only,) = template["spec"]["containers"]
     assert "initContainers" not in template["spec"]
     return dict(only)
@@ -94,11 +94,11 @@ NAIVE: Manifest = {
         "securityContext": {},
     }
 }
-"""A pod of somebody who thought of none of this."""
+"""A pod with defaults only."""
 
 
 def has(property_: str, template: Manifest) -> bool:
-    """Whether a pod has a property; what is not said is not there."""
+    """Return whether a pod has a property; a field that is missing does not count."""
     try:
         return bool(HARDENING[property_](template["spec"], container(template)))
     except KeyError:
@@ -174,7 +174,7 @@ ALLOWED = {
 
 
 def talk(resources: Resources) -> set[tuple[str, int, str]]:
-    """Who reaches whom, and where, if one of them is ours."""
+    """Return the allowed connections of which at least one end is ours."""
     return {
         (name(source), port, name(target))
         for source in EVERYBODY
@@ -185,7 +185,7 @@ def talk(resources: Resources) -> set[tuple[str, int, str]]:
 
 
 def name(place: Place) -> str:
-    """What a pod is called here."""
+    """Return a short name of a pod."""
     (label,) = place.labels.values()
     return label if place.namespace != "default" else f"{place.namespace}/{label}"
 

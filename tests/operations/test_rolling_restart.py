@@ -24,7 +24,7 @@ CLIENTS = 6
 
 
 class Node:
-    """One service node that keeps its ports over a restart; `drain` in seconds."""
+    """A service node that keeps its ports over a restart; `drain` is in seconds."""
 
     def __init__(self, folder: Path, store: str, drain: int) -> None:
         self.port, self.ops_port = free_port(), free_port()
@@ -34,7 +34,7 @@ class Node:
 
     @property
     def ready(self) -> str:
-        """Where it says that it is ready."""
+        """Return the URL of its readiness."""
         return f"http://127.0.0.1:{self.ops_port}/ready"
 
     def start(self) -> None:
@@ -44,13 +44,13 @@ class Node:
         self.service = self._running.enter_context(serving(self._folder, self._store, *ports, *options))
 
     def stop(self) -> None:
-        """SIGTERM, and wait until it has ended."""
+        """Send SIGTERM, and wait until it has ended."""
         self._running.close()
 
 
 @contextlib.contextmanager
 def balanced(nodes: list[Node], log: Path) -> Iterator[str]:
-    """The address of HAProxy before these nodes."""
+    """Run HAProxy in front of these nodes; yield its address."""
     address = f"127.0.0.1:{free_port()}"
     environ = {"BIND": address}
     for n, node in enumerate(nodes, 1):
@@ -67,7 +67,7 @@ def balanced(nodes: list[Node], log: Path) -> Iterator[str]:
 
 
 class Load:
-    """Clients that post messages for one reader and read them twice, over kept and over new connections."""
+    """A load that posts messages with one read and reads them twice, over persistent and new connections."""
 
     def __init__(self, url: str) -> None:
         self._url = url
@@ -82,7 +82,7 @@ class Load:
         return self.outcomes.total() >= count
 
     def stop(self) -> None:
-        """No more; waits for those on their way."""
+        """Stop the load, and wait for the requests in flight."""
         self._enough.set()
         for thread in self._threads:
             thread.join()
@@ -109,7 +109,7 @@ class Load:
 
 @pytest.fixture
 def nodes(request: pytest.FixtureRequest, tmp_path: Path) -> Iterator[list[Node]]:
-    """Three running nodes on one Redis Cluster; its parameter is how long they drain, in seconds."""
+    """Run three nodes on one Redis Cluster; the parameter is their drain time in seconds."""
     url = request.getfixturevalue("cluster").url
     with ExitStack() as running:
         made = [Node(tmp_path / f"node{n}", url, getattr(request, "param", 0)) for n in range(3)]
