@@ -21,7 +21,7 @@ SERVICES = ("edge", "messaging_api", "redis")
 
 
 def run(*command: str, folder: Path | None = None, environ: dict[str, str] | None = None) -> str:
-    """What a command wrote; fails with all it said when it fails."""
+    """Run a command and return its output; raise with the output if it fails."""
     done = subprocess.run(
         command, cwd=folder, env={**os.environ, **(environ or {})}, capture_output=True, text=True, check=False
     )
@@ -126,7 +126,7 @@ class Stack:
         )
 
     def console(self, service: str) -> str:
-        """What the containers of a service wrote to their consoles."""
+        """Return what the containers of a service wrote to their consoles."""
         return "".join(map(console, self.compose("ps", "--quiet", service).split()))
 
     def kill(self, service: str) -> None:

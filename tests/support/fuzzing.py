@@ -25,7 +25,7 @@ from tests.support.odd_requests import Framed, framed_requests, mutant, requests
 from tests.support.service import Running, sample, serving, wait_for
 
 BATCH, CONNECTIONS, ROUNDS = 20, 20, 4
-"""Requests of each kind that are made together, connections at a time, and times that they are mixed anew."""
+"""Requests of each kind that are made together, connections at a time, and times that they are mixed again."""
 GROWTH = 24
 """MiB by which the processes may grow after the first tenth of the requests: caches of the store, and the heap."""
 TELLTALES = (b"Traceback", b'File "', b".py", b"Error(", b"Exception", b"sqlite", b"redis", b"0x7f")

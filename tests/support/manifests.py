@@ -1,4 +1,4 @@
-"""What `kubectl apply -k deploy/kubernetes` would send, and who may talk to whom by it."""
+"""The resources of `kubectl apply -k deploy/kubernetes`, and the connections that they allow."""
 
 import subprocess
 from functools import cache
@@ -16,14 +16,14 @@ Manifest = dict[str, Any]
 
 @cache
 def rendered() -> str:
-    """The output of `kubectl kustomize`."""
+    """Return the output of `kubectl kustomize`."""
     ran = subprocess.run([require("kubectl"), "kustomize", str(FOLDER)], capture_output=True, text=True, check=False)
     assert ran.returncode == 0, ran.stderr
     return ran.stdout
 
 
 def manifests() -> dict[tuple[str, str], Manifest]:
-    """Every resource by kind and name; a copy that may be changed."""
+    """Return every resource by kind and name; a copy that may be changed."""
     found = list(yaml.safe_load_all(rendered()))
     named = {(one["kind"], one["metadata"]["name"]): one for one in found}
     assert len(named) == len(found)
@@ -31,20 +31,20 @@ def manifests() -> dict[tuple[str, str], Manifest]:
 
 
 def pod(resources: dict[tuple[str, str], Manifest], kind: str, name: str) -> Manifest:
-    """The pod that a workload makes."""
+    """Return the pod template of a workload."""
     template: Manifest = resources[kind, name]["spec"]["template"]
     return template
 
 
 class Place(NamedTuple):
-    """Where a pod is: its namespace's name, and its labels."""
+    """The location of a pod: the name of its namespace, and its labels."""
 
     namespace: str
     labels: dict[str, str]
 
 
 def reaches(resources: dict[tuple[str, str], Manifest], source: Place, target: Place, port: int) -> bool:
-    """Whether TCP from a pod to a port of another is allowed (NetworkPolicy: additive, and both ends must allow)."""
+    """Return whether TCP from a pod to a port of another is allowed (NetworkPolicy: additive; both ends must allow)."""
     return _allows(resources, "egress", source, target, port) and _allows(resources, "ingress", target, source, port)
 
 

@@ -1,4 +1,4 @@
-"""A normal client, whose answers are timed while others attack."""
+"""A normal client, whose response times are measured while others attack."""
 
 import http.client
 import json
@@ -15,17 +15,17 @@ from tests.support.service import Running
 
 
 class Served(NamedTuple):
-    """What a normal client met: times to answer in ms, in order of length; statuses other than 200."""
+    """The results of a normal client: sorted response times in ms, and statuses other than 200."""
 
     times: list[float]
     refused: list[int]
 
     def quantile(self, share: float) -> float:
-        """So many of the answers took no longer; ms."""
+        """Return the response time in ms that this share of the responses did not exceed."""
         return self.times[min(int(len(self.times) * share), len(self.times) - 1)]
 
     def and_also(self, other: "Served") -> "Served":
-        """Both together."""
+        """Return both results as one."""
         return Served(sorted(self.times + other.times), self.refused + other.refused)
 
     def __str__(self) -> str:
@@ -34,7 +34,7 @@ class Served(NamedTuple):
 
 
 def served(url: str, seconds: float, pause: float = 0.004) -> Served:
-    """Post a message, read it, and so on, on one connection; what refuses to serve raises."""
+    """Post a message, read it, and so on, on one connection; raise if the connection fails."""
     connection = http.client.HTTPConnection(urlsplit(url).netloc, timeout=30)
     times: list[float] = []
     refused: list[int] = []
@@ -58,14 +58,14 @@ def served(url: str, seconds: float, pause: float = 0.004) -> Served:
 
 
 def resident(service: Running) -> int:
-    """MiB that the processes of the service hold."""
+    """Return the MiB of memory that the processes of the service use."""
     pids = [service.process.pid, *service.workers()]
     return sum(int(Path(f"/proc/{pid}/statm").read_text().split()[1]) * 4096 for pid in pids) >> 20
 
 
 @contextmanager
 def attacking(module: str, *arguments: str) -> Iterator[None]:
-    """An attack in a process of its own, which ends with its standard input."""
+    """Run an attack in a process of its own, which ends with its standard input."""
     command = [sys.executable, "-m", f"tests.support.{module}", *arguments]
     process = subprocess.Popen(command, stdin=subprocess.PIPE)
     try:

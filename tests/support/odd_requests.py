@@ -113,7 +113,7 @@ def requests(draw: st.DrawFn) -> bytes:
 
 
 def mutant(request: bytes, chance: random.Random) -> bytes:
-    """Return the same with a few bytes changed, put in, left out or doubled."""
+    """Return the request with a few bytes changed, inserted, removed or doubled."""
     data = bytearray(request)
     for _ in range(chance.randint(1, 4)):
         at = chance.randrange(len(data) + 1)
@@ -145,7 +145,7 @@ class Framed(NamedTuple):
 
 @st.composite
 def framed_requests(draw: st.DrawFn) -> Framed:
-    """Return one request with anything in its places, but with a body of the length that its head tells."""
+    """Return one request with any data in its parts, but with a body of the length that its head states."""
     method = draw(_METHODS)
     path = draw(_PATHS).translate(_LINE_ENDS).encode("utf-8", "replace").replace(b" ", b"%20")
     version = draw(st.sampled_from([b"1.1"] * 19 + [b"1.0", b"x"]))

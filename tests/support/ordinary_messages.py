@@ -1,4 +1,4 @@
-"""Ordinary messages: what people paste. To a firewall most of it looks like an attack."""
+"""Ordinary messages, such as people paste. To a firewall most of them look like attacks."""
 
 import base64
 import json
@@ -18,7 +18,7 @@ LONG = 60_000
 
 
 def sources() -> list[str]:
-    """Programs, queries, documents and configuration: the files of this project."""
+    """Return programs, queries, documents and configuration: the files of this project."""
     kinds = ("py", "lua", "md", "yaml", "yml", "toml", "conf", "html", "js", "css", "svg")
     files = (
         path
@@ -38,17 +38,17 @@ SNIPPETS = (
 
 
 def snippet(chance: random.Random) -> str:
-    """One or several of the snippets and payloads."""
+    """Return one or several of the snippets and payloads."""
     return "\n".join(chance.choices([*SNIPPETS, *PAYLOADS.values()], k=chance.randint(1, 4)))
 
 
 def password(chance: random.Random) -> str:
-    """A random password of printable characters."""
+    """Return a random password of printable characters."""
     return "".join(chance.choices(string.printable[:94], k=chance.randint(8, 40)))
 
 
 def key(chance: random.Random) -> str:
-    """A private key, or a token."""
+    """Return a private key, or a token."""
     if chance.random() < 0.5:
         return base64.b64encode(chance.randbytes(chance.randint(20, 400))).decode()
     form = (serialization.Encoding.PEM, serialization.PrivateFormat.PKCS8, serialization.NoEncryption())
@@ -56,14 +56,14 @@ def key(chance: random.Random) -> str:
 
 
 def source(chance: random.Random) -> str:
-    """Part of a file."""
+    """Return a part of a file."""
     text = chance.choice(SOURCES)
     begin = chance.randrange(len(text))
     return text[begin : begin + chance.randint(1, 8000)]
 
 
 def log(chance: random.Random) -> str:
-    """Lines of a log."""
+    """Return lines of a log."""
     return "\n".join(
         json.dumps({"at": chance.random(), "sql": chance.choice(SNIPPETS), "id": chance.randbytes(8).hex()})
         for _ in range(chance.randint(1, 20))
@@ -71,7 +71,7 @@ def log(chance: random.Random) -> str:
 
 
 def characters(chance: random.Random) -> str:
-    """Any characters at all."""
+    """Return arbitrary characters."""
     points = (
         chance.choice((chance.randrange(32, 127), chance.randrange(0x20, 0xD800), chance.randrange(0x1F300, 0x1FAFF)))
         for _ in range(chance.randint(1, 300))
@@ -80,7 +80,7 @@ def characters(chance: random.Random) -> str:
 
 
 def long(chance: random.Random) -> str:
-    """As much as fits, of everything."""
+    """Return a text of the maximum length, of all kinds."""
     text = ""
     while len(text.encode()) < LONG:
         text += chance.choice((snippet, key, source, log, characters))(chance)
@@ -103,6 +103,6 @@ KINDS: tuple[Callable[[random.Random], str], ...] = (
 
 
 def messages(count: int, seed: int) -> Iterator[str]:
-    """That many, the same for the same seed but for private keys."""
+    """Yield so many messages, the same for the same seed except for private keys."""
     chance = random.Random(seed)
     return (kind(chance) for kind in islice(cycle(KINDS), count))

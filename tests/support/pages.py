@@ -1,4 +1,4 @@
-"""What people do on the pages, by the names they see."""
+"""The actions of people on the pages, by the labels that they see."""
 
 from dataclasses import dataclass
 
@@ -9,14 +9,14 @@ TEXT = "Grüße aus Zürich, 你好, 👩‍🚀 & <b>no HTML</b>\n  two lines"
 
 @dataclass(frozen=True)
 class Links:
-    """What a sender gets."""
+    """The links that a sender gets."""
 
     message: str
     receipt: str
 
 
 def write(who: BrowserContext, text: str, *, reads: str = "once", password: str = "", encrypt: bool = True) -> Links:
-    """Write a message on a new page; the links it gives."""
+    """Write a message on a new page; return its links."""
     page = who.new_page()
     page.goto("/")
     page.get_by_label("Message", exact=True).fill(text)
@@ -32,7 +32,7 @@ def write(who: BrowserContext, text: str, *, reads: str = "once", password: str 
 
 
 def open_link(who: BrowserContext, link: str) -> Page:
-    """Open a message's link on a new page, and wait until the page says what will happen."""
+    """Open a message's link on a new page, and wait until the page describes the message."""
     page = who.new_page()
     page.goto(link)
     expect(page.locator("#what")).not_to_contain_text("One moment")
@@ -47,11 +47,11 @@ def reveal(page: Page, password: str = "") -> None:
 
 
 def reads(page: Page, text: str) -> None:
-    """The page shows this message, as text."""
+    """Check that the page shows this message, as text."""
     expect(page.get_by_role("heading", name="The message")).to_be_focused()
     assert page.locator("#text").text_content() == text
 
 
 def says(page: Page, words: str) -> None:
-    """The page says this to the person, where a screen reader tells it."""
+    """Check that the page says this in a region that screen readers announce."""
     expect(page.locator("[role=status], [role=alert]").filter(has_text=words)).to_be_visible()

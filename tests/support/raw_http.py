@@ -1,4 +1,4 @@
-"""Connections made by hand, for what no well-behaved client would send."""
+"""Raw connections, for requests that no well-behaved client would send."""
 
 import contextlib
 import io
@@ -13,7 +13,7 @@ from tests.support.service import wait_for
 
 
 class Answer(NamedTuple):
-    """One answer; names of headers in any case."""
+    """A response; the case of header names is as received."""
 
     status: int
     headers: HTTPMessage
@@ -29,17 +29,17 @@ class Raw:
         self._file = self.socket.makefile("rb")
 
     def send(self, data: bytes) -> None:
-        """All of it."""
+        """Send all of the bytes."""
         self.socket.sendall(data)
 
     def answer(self) -> Answer:
-        """The next answer, whole."""
+        """Return the next complete response."""
         status = int(self._file.readline().split()[1])
         headers = parse_headers(self._file)
         return Answer(status, headers, self._file.read(int(headers["content-length"])))
 
     def open(self) -> bool:
-        """Whether the other side has not closed it; what came meanwhile is left where it is."""
+        """Return whether the other side has not closed the connection; received bytes stay unread."""
         self.socket.settimeout(0)
         try:
             return self.socket.recv(1, socket.MSG_PEEK) != b""
@@ -72,7 +72,7 @@ class Raw:
         self.close()
 
     def wait_closed(self) -> bytes:
-        """Wait until the other side has closed it; what came until then."""
+        """Wait until the other side has closed the connection; return the bytes received until then."""
         came = b""
         with contextlib.suppress(ConnectionError):
             while data := self._file.read1(65536):
@@ -80,7 +80,7 @@ class Raw:
         return came
 
     def trickle(self, data: bytes, every: float = 0.05) -> bytes:
-        """Send byte by byte until the other side closes; what it said."""
+        """Send byte by byte until the other side closes the connection; return the received bytes."""
         left = iter(data)
 
         def closed() -> bool:
@@ -92,7 +92,7 @@ class Raw:
         return self.wait_closed()
 
     def readable(self) -> bool:
-        """Whether something came."""
+        """Return whether bytes have arrived."""
         self.socket.settimeout(0)
         try:
             return bool(self.socket.recv(1, socket.MSG_PEEK))
@@ -102,7 +102,7 @@ class Raw:
             self.socket.settimeout(20)
 
     def close(self) -> None:
-        """Let go."""
+        """Close the connection."""
         self._file.close()
         self.socket.close()
 
@@ -123,7 +123,7 @@ def split_responses(data: bytes) -> list[Answer]:
 
 @contextlib.contextmanager
 def raw(url: str, count: int = 1) -> Iterator[list[Raw]]:
-    """So many connections."""
+    """Open so many connections."""
     connections = [Raw(url) for _ in range(count)]
     try:
         yield connections

@@ -1,4 +1,4 @@
-"""Real samples: what a running service told, and what Prometheus' own rule tester makes of it."""
+"""Real samples of a running service, evaluated by Prometheus' own rule tester."""
 
 import json
 import re
@@ -28,7 +28,7 @@ class Scrape:
 
 
 def scrape(ops_url: str) -> Scrape:
-    """What /metrics says now; `up` as Prometheus would add it."""
+    """Return the current samples of /metrics, with `up` as Prometheus would add it."""
     samples = {series("up", {}): 0.0}
     try:
         text = httpx.get(f"{ops_url}/metrics", timeout=10).raise_for_status().text
@@ -40,12 +40,12 @@ def scrape(ops_url: str) -> Scrape:
 
 
 def value(scrape: Scrape, name: str, **labels: str) -> float:
-    """One sample."""
+    """Return the value of one sample."""
     return scrape.samples[series(name, labels)]
 
 
 def series(name: str, labels: dict[str, str]) -> str:
-    """The series as PromQL writes it."""
+    """Return the series in PromQL syntax."""
     labels = {**labels, "job": "messaging_api", "instance": "node1"}
     return f"{name}{{{','.join(f'{key}={json.dumps(value)}' for key, value in labels.items())}}}"
 
@@ -75,7 +75,7 @@ def firing(calm: Scrape, troubled: Scrape, folder: Path) -> set[str]:
 
 
 def _silent(name: str) -> dict[str, object]:
-    """What promtool expects: that at no minute this alert was firing."""
+    """Return the expectation of promtool that this alert never fires."""
     ever = (
         f'max_over_time((count(ALERTS{{alertstate="firing",alertname="{name}"}}) or vector(0))[{CALM + TROUBLED}m:1m])'
     )

@@ -21,7 +21,7 @@ Streams = tuple[asyncio.StreamReader, asyncio.StreamWriter]
 
 
 def tls(protocol: str) -> ssl.SSLContext:
-    """TLS to an edge whose certificate is not the point here."""
+    """Return a TLS context that accepts any certificate of the edge."""
     context = ssl.create_default_context()
     context.check_hostname, context.verify_mode = False, ssl.CERT_NONE
     context.set_alpn_protocols([protocol])
@@ -32,7 +32,7 @@ TLS = {protocol: tls(protocol) for protocol in ("h2", "http/1.1")}
 
 
 def frame(kind: int, flags: int, payload: bytes) -> bytes:
-    """A frame of HTTP/2 on stream 1 (RFC 9113, section 4.1)."""
+    """Return a frame of HTTP/2 on stream 1 (RFC 9113, section 4.1)."""
     return len(payload).to_bytes(3) + bytes([kind, flags]) + (1).to_bytes(4) + payload
 
 
@@ -47,12 +47,12 @@ KINDS = {
 
 
 async def connect(host: str, port: int, kind: str) -> Streams:
-    """A connection of this kind, nothing sent on it yet."""
+    """Open a connection of this kind, without sending anything."""
     return await asyncio.open_connection(host, port, ssl=TLS["h2" if "HTTP/2" in kind else "http/1.1"])
 
 
 async def dawdle(kind: str, streams: Streams) -> float:
-    """Seconds until the other side had enough."""
+    """Return the seconds until the other side closed the connection."""
     (reader, writer), (first, more) = streams, KINDS[kind]
     begin = time.monotonic()
     ended = asyncio.create_task(until_ended(reader, over_http2="HTTP/2" in kind))
@@ -77,7 +77,7 @@ async def until_ended(reader: asyncio.StreamReader, *, over_http2: bool) -> None
 
 
 async def main(host: str, port: int, count: int) -> None:
-    """All kinds at once."""
+    """Run clients of all kinds at once."""
     kinds = [list(KINDS)[n % len(KINDS)] for n in range(count)]
     connected = await asyncio.gather(*(connect(host, port, kind) for kind in kinds))
     print("ready", flush=True)  # noqa: T201 the test reads it

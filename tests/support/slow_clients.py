@@ -1,7 +1,7 @@
 """Slow clients in a process of their own: `python -m tests.support.slow_clients URL COUNT`.
 
 Each kind is a third of them. One sends a head and one a body, a byte a second; one is served once and then keeps its
-connection. Whoever is cut begins anew. Ends with its standard input.
+connection. A disconnected client connects again. Ends with its standard input.
 """
 
 import asyncio

@@ -1,4 +1,4 @@
-"""Commands as people run them: at a terminal of their own, where something answers what it asks."""
+"""Commands at a terminal of their own, where their prompts are answered."""
 
 import contextlib
 import fcntl
@@ -17,7 +17,7 @@ from tests.support.service import COMMAND
 
 
 class Ran(NamedTuple):
-    """How a command ended. `screen`: what its terminal showed, standard error included."""
+    """The result of a command. `screen` is what its terminal showed, including standard error."""
 
     code: int
     out: bytes
@@ -87,7 +87,7 @@ def _insist(
 
 
 class Screen:
-    """What was written to a terminal, read as it comes."""
+    """The output to a terminal, read as it arrives."""
 
     def __init__(self, master: int) -> None:
         self._master = master

@@ -1,4 +1,4 @@
-"""Attacks in every place of a request but the text of a message, made of what scanners try."""
+"""Attacks in every part of a request except the text of a message, from payloads of scanners."""
 
 from collections.abc import Iterator
 from typing import Any, NamedTuple
@@ -28,7 +28,7 @@ JSON, FORM, TEXT = "application/json", "application/x-www-form-urlencoded", "tex
 
 
 class Attack(NamedTuple):
-    """A request: its name, and what httpx needs to send it."""
+    """A request: its name, and the arguments of httpx to send it."""
 
     name: str
     method: str
@@ -37,18 +37,18 @@ class Attack(NamedTuple):
 
 
 def multipart(*parts: tuple[str, str]) -> dict[str, Any]:
-    """A multipart/form-data body of these headers and values."""
+    """Return a multipart/form-data body of these headers and values."""
     body = "".join(f"--b\r\nContent-Disposition: form-data; {head}\r\n\r\n{value}\r\n" for head, value in parts)
     return {"content": f"{body}--b--\r\n".encode(), "headers": {"content-type": "multipart/form-data; boundary=b"}}
 
 
 def typed(content_type: str | None, body: str) -> dict[str, Any]:
-    """A body of this content type, or of none."""
+    """Return a body of this content type, or of none."""
     return {"content": body.encode(), "headers": {"content-type": content_type} if content_type else {}}
 
 
 def places(evil: str) -> Iterator[tuple[str, str, str, dict[str, Any]]]:
-    """Each place that `evil` can be in."""
+    """Yield requests with `evil` in each possible place."""
     value = quote(evil, safe="")
     yield "query", "GET", f"/?q={value}", {}
     yield "query of a message", "GET", f"/msg/6f9619ff-8b86-4d11-b42d-00c04fc964ff?q={value}", {}
@@ -88,12 +88,12 @@ def places(evil: str) -> Iterator[tuple[str, str, str, dict[str, Any]]]:
 
 
 def repr_json(text: str) -> str:
-    """`text` as a JSON string."""
+    """Return `text` as a JSON string."""
     return '"' + text.replace("\\", "\\\\").replace('"', '\\"') + '"'
 
 
 def attacks(payloads: dict[str, str] = PAYLOADS) -> list[Attack]:
-    """Every payload in every place."""
+    """Return every payload in every place."""
     return [
         Attack(f"{payload} in {name}", method, address, options)
         for payload, evil in payloads.items()
