@@ -45,7 +45,7 @@ NO_LIMITS = RateLimits()
 
 
 def leaves(kind: type[Exception]) -> set[type[Exception]]:
-    """The classes below `kind` that have none below them; what a store says to itself leaves it as its base class."""
+    """Return the classes below `kind` that have no subclasses outside of the stores."""
     below = [one for one in kind.__subclasses__() if not one.__module__.startswith("messaging_api.stores.")]
     return {leaf for one in below for leaf in leaves(one)} if below else {kind}
 
@@ -81,7 +81,7 @@ def test_error_uses_the_row_of_its_nearest_class() -> None:
 
 
 class BrokenService:
-    """A service whose look-ups do what the test gives it."""
+    """A service whose look-ups do what the test defines."""
 
     limits = MessageLimits()
 

@@ -41,7 +41,7 @@ def results(now_us: float, two_workers_us: float, start_seconds: float) -> Resul
 
 
 def by_name(result: Results) -> dict[str, Goal]:
-    """The rows by what they are about."""
+    """Return the rows by their names."""
     return {goal.what: goal for goal in goals(result)}
 
 

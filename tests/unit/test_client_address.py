@@ -15,7 +15,7 @@ TRUSTING = ClientAddresses([ip_network("10.0.0.0/8"), ip_network("2001:db8:aa::/
 
 
 def told(*headers: tuple[str, str], peer: str = PROXY, clients: ClientAddresses = TRUSTING) -> str:
-    """The address of the client of a request with these headers."""
+    """Return the address of the client of a request with these headers."""
     received: head.Headers = {}
     for name, value in headers:
         head.add(received, name.lower().encode(), value.encode("latin-1"))

@@ -4,7 +4,7 @@ from messaging_api.server.timeouts import ConnectionState, Phase, Timeouts
 
 
 class Connection:
-    """A connection whose state is told, and which notes what it is ended for."""
+    """A connection whose state is set by the test, and which records the phases that ended it."""
 
     def __init__(self) -> None:
         self.phase = Phase.HEAD
