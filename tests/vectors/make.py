@@ -1,4 +1,4 @@
-"""Writes `encryption.json` anew, by a second reading of docs/encryption.md that shares no code with the client.
+"""Write `encryption.json` by a second implementation of docs/encryption.md, which shares no code with the client.
 
 `python -m tests.vectors.make`; a test holds the file to what this gives.
 """
