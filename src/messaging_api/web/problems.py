@@ -29,7 +29,7 @@ TABLE: dict[type[Exception], ProblemType] = {
     errors.InvalidRequest: ProblemType(400, "invalid", "The request is not valid"),
     errors.MessageTooLarge: ProblemType(413, "too-large", "The message is too long", close=True),
     errors.IncompleteBody: ProblemType(
-        408, "incomplete", "The request is incomplete", "The body broke off or took too long.", close=True
+        408, "incomplete", "The request is incomplete", "The body ended early or took too long.", close=True
     ),
     errors.MessageNotFound: ProblemType(
         404,

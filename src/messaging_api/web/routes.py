@@ -9,7 +9,7 @@ from messaging_api.web.responses import Response
 from messaging_api.web.types import Request
 
 Handler = Callable[[Request, str], Awaitable[Response]]
-"""Serves a request; the second argument is the name in the address: /msg/<name>."""
+"""A handler of a request; the second argument is the name in the address: /msg/<name>."""
 
 
 class Address(NamedTuple):
