@@ -24,13 +24,13 @@ from messaging_api.web.types import Request
 Application = Callable[[Request], Coroutine[Any, Any, Response]]
 
 MAX_PIPELINED = 100
-"""Requests that may wait on one connection for those before them."""
+"""Pipelined requests that may wait on one connection."""
 READ_AHEAD = 65_536
-"""Bytes of a body that are taken before its handler asks for it."""
+"""Bytes of a body that are read before its handler requests it."""
 CHUNK = 16_384
 """Bytes that are parsed at once; the limits are checked after each."""
 LINGER = 1.0
-"""Seconds that an idle connection stays open when the service stops: its next request may be on the way already."""
+"""Seconds that an idle connection stays open when the service stops: its next request may already be on the way."""
 
 _SLOW = {Phase.HEAD: "slow_head", Phase.BODY: "slow_body", Phase.SEND: "slow_reader"}
 
@@ -46,12 +46,12 @@ class HttpConnection(asyncio.Protocol):
         self._serving: Exchange | None = None
         self._rejection: Rejection | None = None
         self._input_closed = False
-        """Nothing more is parsed: the client has closed its side, or sent something that cannot be served."""
+        """Whether parsing has ended: the client has closed its side, or sent input that cannot be served."""
         self._reading = self._writable = True
         self._lingering = self._stopping = False
 
     def connection_made(self, transport: asyncio.BaseTransport) -> None:
-        """Begin, or leave the connection to the one response that says that there are too many."""
+        """Start the connection, or reject it if there are too many."""
         if len(self._load.connections) >= self._load.max_connections:
             rejected = over_limit(self._load)
             cast("asyncio.Transport", transport).set_protocol(rejected)
@@ -65,7 +65,7 @@ class HttpConnection(asyncio.Protocol):
         self._load.connections.add(self)
 
     def connection_lost(self, exc: Exception | None) -> None:
-        """End what is being served: nothing is taken from the store for a client that is known to be gone."""
+        """Cancel the request being served, so that a client known to be disconnected spends no read."""
         self._load.connections.discard(self)
         self._input_closed = True
         self._driver.close()
@@ -75,7 +75,7 @@ class HttpConnection(asyncio.Protocol):
         self._load.on_connection_lost()
 
     def data_received(self, data: bytes) -> None:
-        """Parse, and serve what is complete as far as its head."""
+        """Parse the data, and serve the requests whose heads are complete."""
         if len(data) <= CHUNK:
             self._parse(data)
         else:
@@ -108,11 +108,11 @@ class HttpConnection(asyncio.Protocol):
         return not self._transport.is_closing()
 
     def pause_writing(self) -> None:
-        """Serve nothing more until the client has taken what was sent."""
+        """Pause serving until the client has received the responses sent so far."""
         self._writable = False
 
     def resume_writing(self) -> None:
-        """Go on."""
+        """Resume serving."""
         self._writable = True
         self._serve_next()
 
@@ -135,7 +135,7 @@ class HttpConnection(asyncio.Protocol):
         self._load.in_flight += 1
 
     def _serve_next(self) -> None:
-        """Serve the next request, unless one is being served; after the last one, do what remains to be done."""
+        """Serve the next request, unless one is being served; after the last one, finish the input."""
         if self._serving is not None or not self._writable or self._lingering or self._transport.is_closing():
             return
         if not self._queue:
@@ -167,7 +167,7 @@ class HttpConnection(asyncio.Protocol):
             self._finish_input()
 
     def _failed(self, error: BaseException) -> Response:
-        """Return the response of last resort: the application itself responds to all errors that it knows."""
+        """Return the response to an unexpected error; the application itself responds to all other errors."""
         if not isinstance(error, Exception):
             raise error
         asyncio.get_running_loop().call_exception_handler({"message": "The application failed.", "exception": error})
@@ -183,7 +183,7 @@ class HttpConnection(asyncio.Protocol):
                 exchange.body.drop()
 
     def _finish_input(self) -> None:
-        """Do what remains when every request that came is answered."""
+        """Finish the input once every received request is answered."""
         if self._rejection is not None:
             self._write_rejection(self._rejection)
         elif self._input_closed:
@@ -192,11 +192,7 @@ class HttpConnection(asyncio.Protocol):
             self._resume_reading()
 
     def _reject(self, rejection: Rejection) -> None:
-        """Take no more input.
-
-        The rejection is sent after the responses that are due (RFC 9112, section 9.3.2). A request whose own body is
-        broken is answered by its handler, or was answered before.
-        """
+        """Stop parsing. The rejection is sent after the responses that are due (RFC 9112, section 9.3.2)."""
         self._input_closed = True
         rejection.forget_frames()
         broken = self._parser.receiving
@@ -216,7 +212,7 @@ class HttpConnection(asyncio.Protocol):
         self._close()
 
     def _close(self) -> None:
-        """Close after the last response. A client that still sends may lose it by a reset, so its input is drained."""
+        """Close after the last response. The input of a client that still sends is drained, to avoid a reset."""
         drained = self._input_closed and self._rejection is None and self._parser.receiving is None
         self._input_closed = True
         self._drop_unserved()
@@ -245,13 +241,13 @@ class HttpConnection(asyncio.Protocol):
             self._transport.resume_reading()
 
     def shut_down(self) -> None:
-        """Finish what was begun; a request that is on the way is answered, and is the last."""
+        """Finish the requests that were begun; a request already on the way is answered as the last one."""
         self._stopping = True
         if self._idle():
             asyncio.get_running_loop().call_later(LINGER, self._close_if_idle)
 
     def abort(self) -> None:
-        """End at once."""
+        """Close at once."""
         self._transport.abort()
 
     def _idle(self) -> bool:
