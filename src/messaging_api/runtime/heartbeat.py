@@ -1,4 +1,4 @@
-"""The sign of life of a worker, and its figures, once a second."""
+"""The heartbeat of a worker, with its figures, once a second."""
 
 import asyncio
 import resource
@@ -11,7 +11,7 @@ _INTERVAL = 1.0
 
 
 async def beat(metrics: ProcessMetrics, load: WorkerLoad) -> None:
-    """Write the sign of life and the figures into `metrics`, until cancelled."""
+    """Write the heartbeat and the figures into `metrics`, until cancelled."""
     due = time.monotonic()
     while True:
         metrics.put("lag_us", max(0, int((time.monotonic() - due) * 1e6)))  # a loop may wake a little early

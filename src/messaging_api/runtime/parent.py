@@ -1,4 +1,4 @@
-"""The parent process: checks everything that can be wrong, opens the sockets, forks the children."""
+"""The parent process: it validates the settings, opens the sockets and forks the children."""
 
 import asyncio
 import gc
@@ -81,7 +81,7 @@ class ParentProcess:
 
 
 async def _try_store(settings: Settings) -> None:
-    """Find out before anything starts that a store's address or file is wrong; a server that is away may come later."""
+    """Check the address or file of the store before the start; an unreachable server may become available later."""
     await open_settings_store(settings).aclose()
 
 

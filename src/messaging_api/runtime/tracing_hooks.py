@@ -1,4 +1,4 @@
-"""What differs in a worker when requests are traced."""
+"""The parts of a worker that differ when requests are traced."""
 
 from collections.abc import Callable
 from functools import partial
@@ -11,7 +11,7 @@ from messaging_api.web.app import App
 
 
 class TracingHooks(NamedTuple):
-    """`wrap` makes the application that is served, `batcher` the batchers of the store; `close` sends what is left."""
+    """Hooks: `wrap` wraps the application, `batcher` makes the batchers of the store, `close` exports the rest."""
 
     wrap: Callable[[App], Application] = lambda app: app
     batcher: Callable[..., Batcher[Any, Any]] = Batcher
@@ -19,7 +19,7 @@ class TracingHooks(NamedTuple):
 
 
 def tracing(url: str) -> Callable[[], TracingHooks]:
-    """Return what starts tracing to `url`; each worker calls it for itself, since exporting takes a thread.
+    """Return a function that starts tracing to `url`; each worker calls it, because exporting needs a thread.
 
     Without a URL nothing is traced. Raises SettingsError when OpenTelemetry is not installed.
     """

@@ -43,7 +43,7 @@ class Sockets(NamedTuple):
 
 
 class Inherited(NamedTuple):
-    """What the parent makes before it forks, and its children share or copy."""
+    """The objects that the parent makes before it forks, and that its children share or copy."""
 
     settings: Settings
     sockets: Sockets
@@ -60,7 +60,7 @@ class Inherited(NamedTuple):
 
 
 def run_worker(inherited: Inherited, metrics: ProcessMetrics, alive: int) -> None:
-    """Serve requests until told to stop; `alive` is the end of a pipe that closes with the parent."""
+    """Serve requests until stopped; `alive` is the end of a pipe that closes with the parent."""
     inherited.sockets.ops.close()
     logger = inherited.logger(metrics)
     capture_logging(logger)
@@ -69,7 +69,7 @@ def run_worker(inherited: Inherited, metrics: ProcessMetrics, alive: int) -> Non
 
 
 def run_ops(inherited: Inherited, alive: int) -> None:
-    """Serve the ops port until told to stop."""
+    """Serve the ops port until stopped."""
     inherited.sockets.close_public()
     logger = inherited.logger(inherited.metrics.ops)
     capture_logging(logger)
