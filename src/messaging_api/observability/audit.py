@@ -13,7 +13,7 @@ from messaging_api.observability.metrics import ProcessMetrics
 MAX_DISTINCT = 1000
 """Maximum number of distinct events, reasons and clients between two reports; more clients are logged as one."""
 MANY_CLIENTS = "many"
-"""The client in a line about more clients than can be told apart."""
+"""The client in a line about more clients than are counted separately."""
 
 _Key = tuple[str, str, str]
 
