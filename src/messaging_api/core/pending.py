@@ -29,8 +29,8 @@ class Pending(Generic[Result]):
 
     @property
     def wanted(self) -> bool:
-        """Return whether the result is still missing and somebody waits for it."""
-        return self._outcome is UNRESOLVED
+        """Return whether the result is still missing and has a waiter."""
+        return self._outcome is _UNRESOLVED
 
     def resolve(self, outcome: Result | BaseException) -> None:
         """Set the result, or the exception to raise, and resume the waiter. Does nothing when it was set before."""
@@ -40,7 +40,7 @@ class Pending(Generic[Result]):
                 self._callback(self)
 
     def abandon(self) -> None:
-        """Give up waiting: what was not begun need not be done."""
+        """Give up waiting; an operation that has not begun need not be carried out."""
         self._callback = None
         self.resolve(asyncio.CancelledError())
 
@@ -117,7 +117,7 @@ class TaskResult(Pending[Result]):
 
 
 def begun(awaitable: Awaitable[Result]) -> Pending[Result]:
-    """Return `awaitable` itself if it is on its way, else its result in a task of its own."""
+    """Return `awaitable` itself if it is a `Pending`, else a `TaskResult` that runs it."""
     return awaitable if isinstance(awaitable, Pending) else TaskResult(_awaited(awaitable))
 
 
@@ -126,7 +126,7 @@ async def _awaited(awaitable: Awaitable[Result]) -> Result:
 
 
 class Driver(Generic[Result]):
-    """Runs one coroutine at a time without a task.
+    """A driver that runs one coroutine at a time without a task.
 
     The coroutine may await nothing but `Pending`; what needs a task goes into a `TaskResult`.
     """

@@ -20,7 +20,7 @@ Kind = Literal["create", "read", "miss"]
 KINDS: tuple[Kind, ...] = get_args(Kind)
 WINDOW_MS = 60_000
 MAX_REMEMBERED_REJECTIONS = 10_000
-"""Maximum number of rejected clients that a process remembers, per kind; for a forgotten one the counters are asked."""
+"""Maximum number of rejected clients that a process remembers, per kind; for others the counters are queried."""
 
 
 @lru_cache(4096)
@@ -133,7 +133,7 @@ class RateLimiter:
         return True
 
     def enforce(self, request: CountRequest, counts: WindowCounts, behind: int) -> "Quota | None":
-        """Return what the client has left of the kind that was counted. Raises LimitReached."""
+        """Return the remaining quota of the kind that was counted. Raises LimitReached."""
         client, add, look = request
         added, added_left, looked, looked_left = counts
         if look is not None and looked >= self._limit_of[look]:
@@ -164,13 +164,13 @@ class RateLimiter:
 
 
 Quota = tuple[Kind, int, int]
-"""What is left to a client: the kind, the number of requests, and the seconds until the window ends."""
+"""The remaining quota of a client: the kind, the number of requests, and the seconds until the window ends."""
 
 
 class RateLimitCheck(PendingCount):
-    """One request, counted and held against the limits. `quota` is None while it is not known.
+    """One request, counted and compared with the limits. `quota` is None while it is not known.
 
-    `start` counts it with what else this turn of the event loop asks of the store; awaiting the check raises
+    `start` counts it in one batch with the store operations of this turn of the event loop; awaiting the check raises
     LimitReached if the client is over its limit. Do nothing that cannot be undone before. Without counts every request
     passes.
     """
@@ -195,11 +195,11 @@ class RateLimitCheck(PendingCount):
             raise
 
     def result(self) -> Counted:
-        """Hold the counts against the limits. Raises LimitReached."""
-        outcome = self._outcome
-        if not isinstance(outcome, tuple):
-            return self._without_counts(outcome)
-        if not self._enforced:
+        """Compare the counts with the limits. Raises LimitReached."""
+        outcome = self.outcome()
+        if isinstance(outcome, StoreError):
+            if not self._enforced:
+                self._limiter.on_failure(outcome)
             self._enforced = True
             counts, behind = outcome
             try:
@@ -218,7 +218,7 @@ class RateLimitCheck(PendingCount):
         return WindowCounts(), 0
 
     async def record_miss(self) -> None:
-        """Count that nothing was found. Raises LimitReached when that was one too many: exactly `miss` are told so."""
+        """Count a miss. Raises LimitReached if it exceeds the limit, so that exactly `miss` misses are reported."""
         await self  # a client over the limit of look-ups is rejected for that, not for the miss
         miss = self._limiter.miss(self.request[0])
         try:

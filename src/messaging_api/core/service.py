@@ -51,12 +51,15 @@ class ReceiptStatus(NamedTuple):
     tag: str
 
 
-FoundMessage = tuple[StoredMessage, Keyring]
-"""A message that is there, and the keys that its link gives."""
+class FoundMessage(NamedTuple):
+    """A message that was found, and the key that opens it."""
+
+    stored: StoredMessage
+    keyring: Keyring
 
 
 class FoundReceipt(NamedTuple):
-    """A receipt that is there: the locator of its message, and what the message was posted with."""
+    """A receipt that was found: the locator of its message, and the options that the message was posted with."""
 
     locator: bytes
     reads: int | None
@@ -64,7 +67,7 @@ class FoundReceipt(NamedTuple):
 
 
 class Service:
-    """Posts, reads and burns messages. `clock` gives milliseconds since the epoch."""
+    """The service: it posts, reads and burns messages. `clock` returns milliseconds since the epoch."""
 
     def __init__(self, store: Store, limits: MessageLimits, clock: Callable[[], int]) -> None:
         self.limits = limits
@@ -102,13 +105,13 @@ class Service:
     async def find(self, message_id: str) -> FoundMessage:
         """Look a message up without any effect. Raises MessageNotFound, StoreError.
 
-        A malformed id takes the same way, and the same time, as an id that nobody has.
+        A malformed id takes the same steps, and the same time, as an unknown one.
         """
         keyring = derive(parse_id(message_id) or message_id.encode(errors="replace"), MESSAGE)
         return self._readable(await self._store.look(keyring.locator)), keyring
 
     async def open(self, found: FoundMessage, *, confirmed: bool, consume: bool = True) -> OpenedMessage:
-        """Hand over a message, and count a read if its reads are limited.
+        """Return a message, and count a read if its reads are limited.
 
         `confirmed` says that the client wants the text and not a preview; `consume=False` counts nothing. Raises
         MessageNotFound, FormatRequired, StoreError.
@@ -138,7 +141,7 @@ class Service:
         return FoundReceipt(locator, reads or None, expires_at)
 
     async def status(self, receipt: FoundReceipt) -> ReceiptStatus:
-        """Return what became of a message. Raises StoreError."""
+        """Return the status of a message. Raises StoreError."""
         return self._status(await self._store.look(receipt.locator), receipt)
 
     async def burn(self, receipt: FoundReceipt) -> ReceiptStatus:
