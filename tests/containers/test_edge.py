@@ -2,7 +2,6 @@
 
 import json
 import re
-import socket
 import statistics
 import subprocess
 import time
@@ -15,7 +14,6 @@ import pytest
 
 from messaging_api.web.responses import HSTS, SECURITY
 from tests.support.compose_stack import Stack, run
-from tests.support.raw_http import Answer, split_responses
 from tests.support.service import wait_for
 
 SLOW = (Path(__file__).parents[1] / "support" / "slow_bodies.py").read_text()

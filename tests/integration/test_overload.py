@@ -26,12 +26,12 @@ def shielded(folder: Path, *options: str) -> Iterator[Running]:
         yield service
 
 
-def audit(service: Running, reason: str) -> float | None:
+def rejections(service: Running, reason: str) -> float | None:
     """Return the number of rejections for that reason."""
     return sample(service.ops_url, "messaging_refusals_total", reason=reason)
 
 
-def refused(service: Running, reason: str) -> list[dict[str, object]]:
+def logged_rejections(service: Running, reason: str) -> list[dict[str, object]]:
     """Return the log lines about rejections for that reason."""
     lines = map(json.loads, service.log.read_text().splitlines())
     return [line for line in lines if line["event"] == "refused" and line["reason"] == reason]

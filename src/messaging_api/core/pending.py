@@ -30,7 +30,7 @@ class Pending(Generic[Result]):
     @property
     def wanted(self) -> bool:
         """Return whether the result is still missing and has a waiter."""
-        return self._outcome is _UNRESOLVED
+        return self._outcome is UNRESOLVED
 
     def resolve(self, outcome: Result | BaseException) -> None:
         """Set the result, or the exception to raise, and resume the waiter. Does nothing when it was set before."""

@@ -196,10 +196,10 @@ class RateLimitCheck(PendingCount):
 
     def result(self) -> Counted:
         """Compare the counts with the limits. Raises LimitReached."""
-        outcome = self.outcome()
-        if isinstance(outcome, StoreError):
-            if not self._enforced:
-                self._limiter.on_failure(outcome)
+        outcome = self._outcome
+        if not isinstance(outcome, tuple):
+            return self._without_counts(outcome)
+        if not self._enforced:
             self._enforced = True
             counts, behind = outcome
             try:

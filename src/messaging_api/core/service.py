@@ -51,11 +51,8 @@ class ReceiptStatus(NamedTuple):
     tag: str
 
 
-class FoundMessage(NamedTuple):
-    """A message that was found, and the key that opens it."""
-
-    stored: StoredMessage
-    keyring: Keyring
+FoundMessage = tuple[StoredMessage, Keyring]
+"""A message that was found, and the keys that its link gives."""
 
 
 class FoundReceipt(NamedTuple):

@@ -27,8 +27,9 @@ from messaging_api.web.tokens import Tokens
 
 HELD_BODIES = 64 * 2**20
 """Bytes that a worker holds of bodies that are not complete; more where messages may be long."""
-LINGER = 2.0
-"""Seconds in which a client may still send after its last response, before the connection is closed."""
+LINGER = 5.0
+"""Seconds in which a client may still send after its last response. A connection that is cut before it has sent all is
+reset, and the reset may take the response with it (RFC 9112, section 9.6)."""
 
 
 def now_ms() -> int:

@@ -192,7 +192,11 @@ class HttpConnection(asyncio.Protocol):
             self._resume_reading()
 
     def _reject(self, rejection: Rejection) -> None:
-        """Stop parsing. The rejection is sent after the responses that are due (RFC 9112, section 9.3.2)."""
+        """Take no more input.
+
+        The rejection is sent after the responses that are due (RFC 9112, section 9.3.2). A request whose own body is
+        broken is answered by its handler, or was answered before.
+        """
         self._input_closed = True
         rejection.forget_frames()
         broken = self._parser.receiving
