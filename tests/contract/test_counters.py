@@ -91,15 +91,18 @@ def _count_in_process(
     barrier: "multiprocessing.synchronize.Barrier",
     queue: "SimpleQueue[list[int]]",
 ) -> None:
-    async def work(store: Store) -> list[int]:
+    numbers: list[int] = []
+
+    async def work(store: Store) -> None:
         await store.ping()
         barrier.wait(30)
-        numbers = []
         for _ in range(REQUESTS_PER_PROCESS // 5):
-            numbers += [counts.added for counts in await count(store, request, 5)]
-        return numbers
+            numbers.extend([counts.added for counts in await count(store, request, 5)])
 
-    queue.put(on_store(url, work, counters=counters))
+    try:
+        on_store(url, work, counters=counters)
+    finally:
+        queue.put(numbers)  # of a process that failed too, so that the test fails instead of waiting for it
 
 
 def test_counts_are_exact_across_processes(store_url: str) -> None:
