@@ -4,9 +4,12 @@ import asyncio
 import multiprocessing
 import os
 import signal
+import threading
 import time
 from multiprocessing.queues import SimpleQueue
 from pathlib import Path
+
+import pytest
 
 from messaging_api.core.ratelimit import WINDOW_MS, CountRequest, PendingCount, WindowCounts
 from messaging_api.core.store import Store
@@ -243,6 +246,20 @@ class TestShared:
         os.close(release)
         assert counters.count([(request, 1)]) == [WindowCounts(1, WINDOW_MS)]
 
+    @pytest.mark.alone
+    def test_process_without_a_cpu_delays_others(self) -> None:
+        """A holder of the lock that the scheduler sets aside for 40 ms does not make the others fail."""
+        counters = SharedCounters()
+        request: CountRequest = (new_client(), "read", None)
+        pid, release = holding(counters)
+        timer = threading.Timer(0.04, os.close, [release])
+        timer.start()
+        try:
+            assert counters.count([(request, 1)]) == [WindowCounts(1, WINDOW_MS)]
+        finally:
+            timer.join()
+            os.waitpid(pid, 0)
+
     def test_stopped_process_delays_others_briefly(self, tmp_path: Path) -> None:
         """The result is the error, soon; when the holder of the lock goes on, so does counting."""
         counters = SharedCounters()
@@ -252,7 +269,7 @@ class TestShared:
         async def work(store: Store) -> None:
             begin = time.monotonic()
             assert isinstance(await count_once(store, request), StoreUnavailable)
-            assert time.monotonic() - begin < LOCK_TIMEOUT * 20
+            assert time.monotonic() - begin < LOCK_TIMEOUT * 4
             os.close(release)
             os.waitpid(pid, 0)
             assert await count(store, request) == [WindowCounts(1, WINDOW_MS)]

@@ -24,8 +24,8 @@ from messaging_api.errors import StoreUnavailable
 
 SLOTS = 65_536
 PROBES = 16
-LOCK_TIMEOUT = 0.02
-"""Seconds to wait for the lock: its holder needs microseconds, unless it is stopped."""
+LOCK_TIMEOUT = 0.1
+"""Seconds to wait for the lock: its holder needs microseconds, or on a busy machine some turns of the scheduler."""
 
 _slot = struct.Struct("<9s7x" + "QQ" * len(KINDS))
 _pair = struct.Struct("<QQ")
