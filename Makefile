@@ -7,7 +7,7 @@ PIP := $(BIN)/pip install --quiet --disable-pip-version-check
 URL ?= http://127.0.0.1:5000
 JOBS ?= auto
 PYTEST := -m pytest --numprocesses $(JOBS) --maxprocesses 4
-CLUSTER := */stores/redis/cluster.py,*/stores/redis/replication.py,*/stores/redis/sentinel.py,*/stores/redis/topology.py
+CLUSTER := */stores/redis/cluster.py,*/stores/redis/replication.py,*/stores/redis/router.py,*/stores/redis/sentinel.py,*/stores/redis/topology.py
 
 .PHONY: help install run check lint test test-cluster test-browser test-operations test-containers
 .PHONY: contract failover attack pictures bench bench-cluster bench-edge audit settings-docs lock clean
