@@ -2,6 +2,7 @@
 
 import asyncio
 import gc
+import weakref
 from collections.abc import Callable, Coroutine
 from functools import partial
 from typing import Any
@@ -114,6 +115,32 @@ def test_closed_connections_leave_no_cycles() -> None:
 
     uvloop.run(main())
     assert found[0] < REQUESTS
+
+
+@pytest.mark.parametrize(
+    "data",
+    [b"\0\r\n\r\n", b"POST / HTTP/1.1\r\nHost: x\r\nTransfer-Encoding: chunked\r\n\r\nx\r\n"],
+    ids=["head", "body"],
+)
+def test_rejected_connections_leave_no_cycles(data: bytes) -> None:
+    """The traceback of a rejection refers to the connection and to its input: a closed connection keeps neither."""
+
+    async def main() -> None:
+        connection, _ = connected(echo)
+        connection.data_received(data)
+        await settled()
+        connection.connection_lost(None)
+        left = weakref.ref(connection)
+        del connection, _
+        await settled()
+        assert left() is None
+
+    gc.collect()
+    gc.disable()
+    try:
+        asyncio.run(main())
+    finally:
+        gc.enable()
 
 
 @in_loop
