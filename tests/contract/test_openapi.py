@@ -23,7 +23,10 @@ def test_service_conforms_to_its_contract(url: str, tmp_path: Path) -> None:
         cwd=tmp_path,
     )
     assert run.returncode == 0, run.stdout
-    assert "7 selected / 7 total" in run.stdout
+    paths = httpx.get(f"{url}/openapi.json").json()["paths"]
+    operations = sum(method in ("get", "post", "delete") for path in paths.values() for method in path)
+    expected = operations - 1  # schemathesis leaves out the address that it has the contract from
+    assert f"{expected} selected / {expected} total" in run.stdout
 
 
 def test_every_operation_has_problem_responses(url: str) -> None:

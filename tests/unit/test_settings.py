@@ -50,6 +50,9 @@ def test_default_ttl_follows_a_shorter_max_ttl() -> None:
         ("public_url", "ftp://x"),
         ("public_url", "https://x/?q"),
         ("public_url", "example.org"),
+        ("public_url", "https://x.example:99999"),
+        ("public_url", "https://x.example/a b"),
+        ("public_url", "https://ä.example"),
     ],
 )
 def test_malformed_value_is_an_error(name: str, text: str) -> None:

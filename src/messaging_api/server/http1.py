@@ -71,7 +71,6 @@ class HttpConnection(asyncio.Protocol):
         self._driver.close()
         self._end_exchange()
         self._drop_unserved()
-        self._rejection = None  # its traceback refers to this connection
         self._parser.close()
         self._load.on_connection_lost()
 

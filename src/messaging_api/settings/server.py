@@ -12,7 +12,6 @@ from collections.abc import Mapping
 from dataclasses import Field, dataclass, fields
 from ipaddress import IPv4Network, IPv6Network, ip_network
 from typing import Any, NamedTuple
-from urllib.parse import urlsplit
 
 import platformdirs
 
@@ -29,6 +28,7 @@ from messaging_api.settings.fields import (
     text,
     whole,
 )
+from messaging_api.urls import parse_base_url
 
 ENV_PREFIX = "MESSAGING_API_"
 CLIENT_PREFIX = "MESSAGING_API_CLIENT_"
@@ -39,13 +39,6 @@ def _seconds(number: str) -> float:
     if not re.fullmatch(r"[0-9]{1,3}(\.[0-9]{1,3})?", number, re.ASCII) or not float(number):
         raise ValueError
     return float(number)
-
-
-def _base_url(url: str) -> str:
-    parts = urlsplit(url)
-    if parts.scheme not in ("http", "https") or not parts.hostname or parts.query or parts.fragment or parts.username:
-        raise ValueError
-    return url.rstrip("/")
 
 
 _HOST = text("name or address")
@@ -107,11 +100,11 @@ class Settings:
         "Folder of messaging_api.log; - = log to the console only.",
         shown_default="/var/log/messaging_api for root, else the user's log folder",
     )
-    traces_to: str = setting("", Reader("http(s)://host/path", _base_url), "OTLP endpoint that receives traces.")
+    traces_to: str = setting("", Reader("http(s)://host/path", parse_base_url), "OTLP endpoint that receives traces.")
     log_keep_days: int = setting(400, whole(1, 36500), "Days to keep rotated log files.")
     public_url: str = setting(
         "",
-        Reader("http(s)://host[/path]", _base_url),
+        Reader("http(s)://host[/path]", parse_base_url),
         "Base URL of the links.",
         shown_default="the address in the request",
     )
