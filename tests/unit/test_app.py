@@ -275,3 +275,9 @@ def test_label_values_are_fixed() -> None:
 def test_durations_have_three_decimals(seconds: float, text: str) -> None:
     """Seconds are written as milliseconds, rounded down to microseconds."""
     assert format_milliseconds(seconds) == text
+
+
+def test_accept_is_read_up_to_a_limit() -> None:
+    """Only the first KiB of a longer header counts, without the media range that is cut: 64 KiB would take 50 ms."""
+    assert accepted_format(b"text/plain, " + b"x/y, " * 12_000).format == "text"
+    assert accepted_format(b"x/y, " * 12_000 + b"text/plain").format == "json"

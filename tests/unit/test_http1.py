@@ -750,3 +750,31 @@ def test_peer_without_an_address() -> None:
         assert peers == [""]
 
     asyncio.run(main())
+
+
+def test_early_response_to_an_expected_body_closes() -> None:
+    """A client that waits for 100 may leave its body out: its next request must not be taken for the body."""
+    connection, transport = connected()
+    connection.data_received(b"POST / HTTP/1.1\r\nHost: x\r\nContent-Length: 5\r\nExpect: 100-continue\r\n\r\n")
+    assert statuses(transport.written) == [200]
+    assert b"connection: close" in transport.written
+
+
+def test_closing_response_keeps_draining_the_input() -> None:
+    """Requests that follow in the same data do not stop the reading of what the client still sends."""
+
+    async def too_long(request: Request) -> Response:
+        await request.body.read(1)
+        raise AssertionError
+
+    async def work() -> None:
+        connection, transport = connected(too_long)
+        upload = b"POST / HTTP/1.1\r\nHost: x\r\nTransfer-Encoding: chunked\r\n\r\n3\r\nabc\r\n0\r\n\r\n"
+        connection.data_received(upload + b"GET / HTTP/1.1\r\nHost: x\r\n\r\n" * 3)
+        assert transport.reading
+        assert statuses(transport.written)[:1] == [500]
+        connection.connection_lost(None)
+
+    with asyncio.Runner() as runner:
+        runner.get_loop().set_exception_handler(lambda _loop, _context: None)
+        runner.run(work())

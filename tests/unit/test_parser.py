@@ -279,3 +279,36 @@ def test_any_bytes_are_parsed_or_rejected(data: bytes) -> None:
     """No bytes raise anything but a rejection."""
     parsed = parse(data)
     assert all(request[1][:1] in ("/", "*", "%") or request[1] for request in parsed.requests)
+
+
+def test_tiny_chunks_earn_no_credit_for_a_trailer() -> None:
+    """A trailer is limited however many small chunks came before it."""
+    tiny = b"1\r\nx\r\n" * 20_000
+    parsed = parse(
+        CHUNKED, *(tiny[n : n + 16_000] for n in range(0, len(tiny), 16_000)), b"0\r\nX: ", *[b"a" * 16_000] * 6
+    )
+    assert parsed.rejection is not None
+    assert parsed.rejection.reason == "malformed"
+
+
+def test_content_length_with_many_zeros_is_read() -> None:
+    """httptools accepts leading zeros, and more digits than int() takes."""
+    parsed = parse(b"POST / HTTP/1.1\r\nHost: x\r\nContent-Length: " + b"0" * 5000 + b"2\r\n\r\nab")
+    assert parsed.rejection is None
+    assert len(parsed.requests) == 1
+
+
+@pytest.mark.parametrize("version", [b"2.0", b"0.9"])
+def test_other_versions_are_rejected(version: bytes) -> None:
+    """Only HTTP/1.1 and HTTP/1.0 are served."""
+    parsed = parse(b"GET / HTTP/%b\r\nHost: x\r\n\r\n" % version)
+    assert parsed.rejection is not None
+    assert parsed.requests == []
+
+
+def test_proxy_connection_does_not_make_a_request_http_1_1() -> None:
+    """httptools treats Proxy-Connection as Connection; HTTP/1.0 has no Transfer-Encoding with it either."""
+    head = b"POST / HTTP/1.0\r\nProxy-Connection: keep-alive\r\nTransfer-Encoding: chunked\r\n\r\n0\r\n\r\n"
+    parsed = parse(head)
+    assert parsed.rejection is not None
+    assert parsed.requests == []

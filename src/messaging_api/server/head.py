@@ -81,6 +81,13 @@ def _is_host(host: bytes) -> bool:
     return _HOST.fullmatch(host) is not None
 
 
+def is_modern(version: str) -> bool:
+    """Return whether this is HTTP/1.1, and not HTTP/1.0. Raises InvalidRequest for all other versions."""
+    if version not in ("1.0", "1.1"):
+        raise InvalidRequest("This service speaks HTTP/1.1.")
+    return version == "1.1"
+
+
 def check_transfer_coding(headers: Headers, *, modern: bool) -> None:
     """Check Transfer-Encoding (RFC 9112, section 6.1).
 

@@ -82,6 +82,8 @@ class HttpConnection(asyncio.Protocol):
             for start in range(0, len(data), CHUNK):
                 self._parse(data[start : start + CHUNK])
         receiving = self._parser.receiving
+        if self._lingering:
+            return
         if self._queue or (receiving is not None and receiving.body.size > READ_AHEAD and not receiving.body.awaited):
             self._pause_reading()
 
@@ -157,6 +159,8 @@ class HttpConnection(asyncio.Protocol):
         response = outcome if isinstance(outcome, Response) else self._failed(outcome)
         last = self._input_closed and not self._queue and self._rejection is None
         close = response.close or last or self._stopping or not exchange.keep_alive
+        if exchange.expects_continue and not exchange.body.complete:
+            close = True  # the client may leave its body out now, and what it sends next would be taken for it
         request = exchange.request
         transport.write(encode(response, request.request_id, load.date, self._secure, close, request.method == "HEAD"))
         if close:

@@ -76,9 +76,9 @@ class HttpServer:
         return TlsServer(listener.socket, listener.certificate, connect, self._load, self._timeouts[Phase.HEAD])
 
     async def _accept_all(self, listener: Listener) -> None:
-        """Accept the clients that have connected but were not accepted yet."""
+        """Serve also the clients that have connected and wait to be accepted, as far as there are descriptors."""
         loop = asyncio.get_running_loop()
-        with contextlib.suppress(BlockingIOError):
+        with contextlib.suppress(OSError):
             while True:
                 accepted, _ = listener.socket.accept()
                 await loop.connect_accepted_socket(partial(HttpConnection, listener.application, self._load), accepted)

@@ -71,7 +71,7 @@ class RequestParser:
             if self._head_size > MAX_HEAD:
                 raise Rejection(HeadTooLarge(MAX_HEAD, MAX_HEADER_LINES), "head_too_large")
         elif self.receiving is not None:
-            self._framing += size
+            self._framing = max(0, self._framing + size)  # what a chunk leaves unused is not for a later trailer
             if self._framing > MAX_HEAD:  # httptools keeps a trailer until it is complete
                 raise Rejection(InvalidRequest("The chunk extensions and trailers are too long."), "malformed")
 
@@ -117,15 +117,15 @@ class RequestParser:
                 raise InvalidRequest("This server is not a proxy; CONNECT is not supported.")
             return
         keep_alive, modern = parser.should_keep_alive(), True
-        if not keep_alive or b"connection" in headers:
-            modern = parser.get_http_version() != "1.0"
+        if not keep_alive or b"connection" in headers or b"proxy-connection" in headers:
+            modern = head.is_modern(parser.get_http_version())
             keep_alive = keep_alive and modern
         body: Body | EmptyBody = EMPTY
         if b"transfer-encoding" in headers:
             head.check_transfer_coding(headers, modern=modern)
             body = self._body(0)
         elif b"content-length" in headers:
-            body = self._body(int(headers[b"content-length"]))
+            body = self._body(int(headers[b"content-length"].lstrip(b"0") or b"0"))  # int() takes 4,300 digits at most
         path, query, authority = head.split_target(self._url)
         host = headers.get(b"host")
         if host is None or host != self._host or authority is not None:
