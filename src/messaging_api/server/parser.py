@@ -34,7 +34,7 @@ class RequestParser:
         self._secure = secure
         self._parser = httptools.HttpRequestParser(self)
         self._url = b""
-        self._host = b""
+        self._host: bytes | None = None
         """The host of the last request, which need not be checked again."""
         self._headers: head.Headers = {}
         self._head_size = self._repeated = 0
@@ -129,7 +129,8 @@ class RequestParser:
         path, query, authority = head.split_target(self._url)
         host = headers.get(b"host")
         if host is None or host != self._host or authority is not None:
-            self._host = host = head.host_of(headers, authority, required=modern)
+            host = head.host_of(headers, authority, required=modern)
+            self._host = host or None
         if "%" in path:
             path = unquote(path)
         request_id = next(load.request_ids)
