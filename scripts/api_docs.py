@@ -156,7 +156,7 @@ def _schema(name: str, schema: Node) -> str:
     parts = [
         f'<article class="card" id="schema-{_text(name)}"><h3>{_code(name)}</h3>',
         _paragraphs(schema),
-        _table(name, "Fields", ("name", "value", "required", "meaning"), rows) if rows else f"<p>{_value(schema)}</p>",
+        _table(name, "Fields", ("name", "value", "required", "meaning"), rows),
         *(f"<p>Example: {_code(json.dumps(example))}</p>" for example in schema.get("examples", [])),
         "</article>",
     ]

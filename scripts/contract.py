@@ -31,7 +31,18 @@ def contract() -> Node:
     if unknown := additions.keys() - derived.keys():
         raise ValueError(f"openapi.yaml: no type has the schemas {sorted(unknown)}")
     loaded["components"]["schemas"] = {name: {**schema, **additions.get(name, {})} for name, schema in derived.items()}
+    loaded["paths"]["/"]["post"]["parameters"] += _query_parameters(derived["Form"])
     return loaded
+
+
+def _query_parameters(form: Node) -> list[Node]:
+    """Return the query parameters of POST /: the fields of a form except the message, which is the body."""
+    description = "The same as in the body. Only for text/plain."
+    return [
+        {"name": name, "in": "query", "description": description, "schema": schema}
+        for name, schema in form["properties"].items()
+        if name != "message"
+    ]
 
 
 def _derived() -> Node:

@@ -117,8 +117,6 @@ class ProblemBody(Struct):
 
 
 COMPONENTS = {
-    "Ttl": Ttl,
-    "Reads": Reads,
     "Draft": CreateMessageBody,
     "Form": CreateMessageForm,
     "Posted": CreatedMessageBody,
