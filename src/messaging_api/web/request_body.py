@@ -1,7 +1,7 @@
 """The body of POST / as a Draft, for each content type of the contract. Raises InvalidRequest for invalid bodies."""
 
 from collections.abc import Callable, Iterable
-from typing import NamedTuple
+from typing import Any, NamedTuple
 from urllib.parse import parse_qsl
 
 import msgspec
@@ -16,6 +16,8 @@ from messaging_api.web.timestamps import parse_time
 from messaging_api.web.types import Request
 
 _FIELDS = CreateMessageForm.__struct_fields__
+_OPTIONS = tuple(name for name in _FIELDS if name != "message")
+_NUMBERS = ("ttl", "reads")
 ACCEPTED = "application/json, text/plain, application/x-www-form-urlencoded or multipart/form-data"
 
 
@@ -24,21 +26,19 @@ _decode = msgspec.json.Decoder(CreateMessageBody).decode
 
 def _from_json(body: bytes, _boundary: str, _query: bytes) -> Draft:
     try:
-        asked = _decode(body)
-        text = asked.message.encode()
+        fields = msgspec.structs.asdict(_decode(body))
     except msgspec.ValidationError as error:
         raise InvalidRequest(f"The JSON does not describe a message: {error}.") from None
     except (msgspec.MsgspecError, ValueError):
         raise InvalidRequest("The body is not valid JSON in UTF-8.") from None
-    expires_at = None if asked.expires_at is None else parse_time(asked.expires_at)
-    return Draft(text, asked.ttl, expires_at, asked.reads)
+    return _draft(fields.pop("message"), fields)
 
 
 def _from_text(body: bytes, _boundary: str, query: bytes) -> Draft:
     options = _once(_pairs(query)) if query else {}
     if "message" in options:
-        raise InvalidRequest("With text/plain the body is the message. The query takes ttl, expires_at and reads only.")
-    return _draft(_utf8(body), options)
+        raise InvalidRequest(f"With text/plain the body is the message. The query takes only {', '.join(_OPTIONS)}.")
+    return _draft(_utf8(body), _numbers_parsed(options))
 
 
 def _from_urlencoded(body: bytes, _boundary: str, _query: bytes) -> Draft:
@@ -112,21 +112,24 @@ def _once(pairs: Iterable[tuple[str, str]]) -> dict[str, str]:
 def _from_fields(fields: dict[str, str]) -> Draft:
     if "message" not in fields:
         raise InvalidRequest("The field message is missing.")
-    return _draft(fields["message"], fields)
+    return _draft(fields.pop("message"), _numbers_parsed(fields))
 
 
-def _draft(message: str, options: dict[str, str]) -> Draft:
-    expires_at = parse_time(options["expires_at"]) if "expires_at" in options else None
-    return Draft(message.encode(), _number(options, "ttl"), expires_at, _number(options, "reads"))
+def _numbers_parsed(options: dict[str, str]) -> dict[str, Any]:
+    return {name: _number(name, text) if name in _NUMBERS else text for name, text in options.items()}
 
 
-def _number(fields: dict[str, str], name: str) -> int | None:
-    text = fields.get(name)
-    if text is None:
-        return None
+def _number(name: str, text: str) -> int:
     if not (text.isascii() and text.isdecimal() and len(text) < 10):
         raise InvalidRequest(f"{name} must be a whole number.")
     return int(text)
+
+
+def _draft(message: str, options: dict[str, Any]) -> Draft:
+    """Return the Draft with these options. Their names are the same in CreateMessageBody and in Draft."""
+    if options.get("expires_at") is not None:
+        options["expires_at"] = parse_time(options["expires_at"])
+    return Draft(message.encode(), **options)
 
 
 def _utf8(raw: bytes) -> str:
