@@ -10,6 +10,7 @@ import pytest
 from messaging_api.web.problems import TABLE
 from messaging_api.web.responses import HSTS, SECURITY
 from messaging_api.web.routes import ADDRESSES, LABELS, OTHER
+from scripts.contract import contract
 
 EDGE = Path(__file__).parents[2] / "deploy" / "edge"
 
@@ -91,3 +92,15 @@ def test_responses_of_the_edge_have_the_headers_of_the_service() -> None:
     name, value = (text.decode() for text in HSTS)
     lines = re.findall(r"^ *add_header Strict-Transport-Security .*$", (EDGE / "nginx.conf").read_text(), re.MULTILINE)
     assert [line.strip().lower() for line in lines] == [f'add_header {name} "{value.lower()}" always;'] * 2
+
+
+def test_firewall_knows_the_fields_of_a_message() -> None:
+    """It allows the options in the query, and does not inspect free texts: strings without a format."""
+    rules = (EDGE / "firewall" / "message.conf").read_text()
+    fields = contract()["components"]["schemas"]["Form"]["properties"]
+    texts = {name for name, schema in fields.items() if schema["type"] == "string" and "format" not in schema}
+    names = re.search(r'^SecRule ARGS_GET_NAMES "!@rx \^\(\?:(.*)\)\$"', rules, re.MULTILINE)
+    assert names is not None
+    assert set(names[1].split("|")) == fields.keys() - {"message"}
+    exempt = re.findall(r"ctl:ruleRemoveTargetByTag=OWASP_CRS;ARGS:([\w.]+)", rules)
+    assert sorted(exempt) == sorted([*texts, *(f"json.{name}" for name in texts)])
