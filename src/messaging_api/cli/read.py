@@ -2,6 +2,8 @@
 
 import json
 import sys
+from dataclasses import asdict
+from datetime import datetime
 from pathlib import Path
 
 import rich_click as click
@@ -19,7 +21,7 @@ from messaging_api.cli.terminal import (
     prompt_hidden,
     read_password_file,
 )
-from messaging_api.client import Damaged, DecryptionFailed, Key, Link, Message, PasswordMissing, WrongPassword, decrypt
+from messaging_api.client import Damaged, DecryptionFailed, Key, Link, PasswordMissing, WrongPassword, decrypt
 from messaging_api.settings.client import client_settings
 
 _MAX_LINK_BYTES = 4096
@@ -62,9 +64,9 @@ def read(  # noqa: PLR0913 one for each option
             message = client.fetch(parsed.address)
         with save_on_failure(message):
             text = decrypt_with_retries(message.text, parsed.key, password, passwords)
-            _write(out, text, _json_fields(message), as_json=as_json)
-    if message.reads_left is not None:
-        print_details(f"Reads left: {message.reads_left}.", verbose=verbose)
+            facts = {name: value for name, value in asdict(message).items() if name != "text"}
+            _write(out, text, facts, as_json=as_json)
+    print_details(*_details(facts), verbose=verbose)
 
 
 def read_link(argument: str) -> str:
@@ -111,12 +113,15 @@ class PasswordSource:
         return prompt_hidden("Password: ")
 
 
-def _write(out: Output, text: str, fields: dict[str, object], *, as_json: bool) -> None:
+def _write(out: Output, text: str, facts: dict[str, object], *, as_json: bool) -> None:
     if as_json:
-        out.write(json.dumps({"message": text, **fields}) + "\n")
+        out.write(json.dumps({"message": text, **facts}, default=datetime.isoformat) + "\n")
     else:
         out.write(printable(text) if out.on_terminal else text)
 
 
-def _json_fields(message: Message) -> dict[str, object]:
-    return {"expires_at": message.expires_at.isoformat(), "reads_left": message.reads_left}
+def _details(facts: dict[str, object]) -> list[str]:
+    """Return a line for each fact that is known, except for the expiry."""
+    shown = {name: value for name, value in facts.items() if name != "expires_at" and value is not None}
+    lines = (f"{name.replace('_', ' ').capitalize()}: {value}." for name, value in shown.items())
+    return [printable(line).rstrip("\n") for line in lines]
