@@ -12,10 +12,6 @@ let pending = null; // a request without a response: a retry with its key create
 const size = () => new TextEncoder().encode(message.value).length;
 const room = () => ($("encrypt").checked ? longest(limits.max_message_bytes) : limits.max_message_bytes);
 
-function option(select, value, text) {
-  select.append(new Option(text, value));
-}
-
 function checkSize() {
   const used = size();
   const values = { n: used, most: room() };
@@ -34,34 +30,38 @@ function local(milliseconds) {
   return new Date(milliseconds - moment.getTimezoneOffset() * 60_000).toISOString().slice(0, 16);
 }
 
-function chooseMore(select, field, value) {
+/** Add the choice `text` to `select`; while it is chosen, `field` takes the value instead. */
+function offerMore(select, text, field) {
+  const more = new Option(text, "");
+  select.append(more);
   select.addEventListener("change", () => {
-    const chosen = select.value === value;
-    for (const element of [field, field.previousElementSibling]) element.hidden = !chosen;
-    field.required = chosen;
-    field.disabled = !chosen;
-    if (chosen) field.focus();
+    for (const element of [field, field.previousElementSibling]) element.hidden = !more.selected;
+    field.required = more.selected;
+    field.disabled = !more.selected;
+    if (more.selected) field.focus();
   });
-  field.disabled = true;
 }
 
-function offerMore() {
-  option($("reads"), "number", say("write.aNumber"));
-  option($("reads"), "", say("write.unlimited"));
-  option($("life"), "date", say("write.aDate"));
+function offerChoices() {
+  offerMore($("reads"), say("write.aNumber"), $("number"));
+  $("reads").append(new Option(say("write.unlimited"), ""));
+  offerMore($("life"), say("write.aDate"), $("date"));
   const now = Date.now();
   $("date").min = local(now + 60_000);
   $("date").max = local(now + limits.max_ttl * 1000);
   $("date").value = local(now + Math.min(limits.max_ttl, 2 * 86_400) * 1000 - 60_000);
-  chooseMore($("reads"), $("number"), "number");
-  chooseMore($("life"), $("date"), "date");
 }
 
-function choices() {
-  const life = $("life").value;
-  const reads = $("reads").value === "number" ? $("number").value : $("reads").value;
-  const until = life === "date" ? { expires_at: new Date($("date").value).toISOString() } : { ttl: Number(life) };
-  return reads === "" ? until : { ...until, reads: Number(reads) };
+const CONVERSIONS = {
+  "datetime-local": (value) => new Date(value).toISOString(),
+  number: Number,
+  "select-one": Number,
+};
+
+/** Return the fields of the request by name: those of the form that are enabled and filled in. */
+function fields() {
+  const filled = [...form.elements].filter(({ name, disabled, value }) => name && !disabled && value);
+  return Object.fromEntries(filled.map(({ name, type, value }) => [name, CONVERSIONS[type]?.(value) ?? value]));
 }
 
 async function prepare() {
@@ -69,7 +69,7 @@ async function prepare() {
   const { envelope, fragment } = $("encrypt").checked
     ? await seal(message.value, password)
     : { envelope: message.value, fragment: "" };
-  const body = JSON.stringify({ message: envelope, ...choices() });
+  const body = JSON.stringify({ ...fields(), message: envelope });
   return { body, fragment, key: token(), locked: password !== "" };
 }
 
@@ -148,7 +148,7 @@ if (!able) {
   $("encrypt").disabled = true;
   $("encrypt-hint").textContent = say("write.unable");
 }
-offerMore();
+offerChoices();
 form.addEventListener("input", ({ target }) => { if (target.id !== "token") pending = null; });
 form.addEventListener("submit", once(send, post));
 message.addEventListener("input", checkSize);
