@@ -91,9 +91,18 @@ function explain(reason) {
   return end(say(`reader.${ENDS[reason]}`));
 }
 
+/** Put each field of the message into the element that names it, and hide the elements of absent fields. */
+function fill(fields) {
+  for (const element of document.querySelectorAll("[data-field]")) {
+    const value = fields[element.dataset.field] ?? null;
+    element.textContent = value;
+    element.hidden = value === null;
+  }
+}
+
 function present(text) {
   const { reads_left: reads, expires_at: expires } = fetched;
-  $("text").textContent = text;
+  fill({ ...fetched, message: text });
   const words = { null: "reader.leftUnlimited", 0: "reader.leftNone" }[reads] ?? "reader.left";
   $("left").textContent = say(words, { n: reads, when: when(expires) });
   $("before").hidden = true;
