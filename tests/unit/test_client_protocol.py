@@ -180,7 +180,7 @@ def test_help_shows_the_parameters_of_send() -> None:
     for parameter in inspect.signature(Client.send).parameters.values():
         assert str(parameter) in shown
     assert "encrypt: bool = True" in shown
-    assert re.search(r"\) -> (messaging_api\.client\.results\.)?Sent\n", shown)
+    assert re.search(r"\) -> (messaging_api\.client\.messages\.)?Sent\n", shown)
 
 
 @pytest.mark.parametrize(

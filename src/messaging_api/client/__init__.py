@@ -28,7 +28,7 @@ from messaging_api.client.errors import (
     WrongPassword,
 )
 from messaging_api.client.links import Link
-from messaging_api.client.results import Message, Receipt, ReceiptState, Sent, ServerLimits
+from messaging_api.client.messages import Message, Receipt, ReceiptState, Sent, ServerLimits
 from messaging_api.client.retry import RetryPolicy
 
 __all__ = [

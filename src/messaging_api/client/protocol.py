@@ -12,7 +12,7 @@ from messaging_api import __version__
 from messaging_api.client import errors
 from messaging_api.client.errors import ClientError
 from messaging_api.client.links import Link
-from messaging_api.client.results import Message, Receipt, Sent, ServerLimits
+from messaging_api.client.messages import Message, Receipt, Sent, ServerLimits
 
 Parsed = TypeVar("Parsed")
 
