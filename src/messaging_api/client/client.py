@@ -14,8 +14,8 @@ from typing import Generic, Self, TypeVar
 from messaging_api.client import flows
 from messaging_api.client.flows import Flow, Sleep, Step
 from messaging_api.client.links import server_address
-from messaging_api.client.messages import Message, Receipt, Sent, ServerLimits
-from messaging_api.client.protocol import HttpRequest, MessageDraft, Server
+from messaging_api.client.messages import Message, MessageDraft, Receipt, Sent, ServerLimits
+from messaging_api.client.protocol import HttpRequest, Server
 from messaging_api.client.retry import RetryPolicy
 from messaging_api.client.transport import AsyncTransport, SyncTransport
 

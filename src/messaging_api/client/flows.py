@@ -23,8 +23,8 @@ from messaging_api.client.errors import (
     Unreachable,
 )
 from messaging_api.client.links import Link
-from messaging_api.client.messages import Message, Receipt, Sent, ServerLimits
-from messaging_api.client.protocol import HttpRequest, HttpResponse, MessageDraft, Server, TransportFailure
+from messaging_api.client.messages import Message, MessageDraft, Receipt, Sent, ServerLimits
+from messaging_api.client.protocol import HttpRequest, HttpResponse, Server, TransportFailure
 from messaging_api.client.retry import RetryPolicy, is_retryable
 
 Result = TypeVar("Result")

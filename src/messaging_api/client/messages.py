@@ -1,10 +1,25 @@
-"""The values that the client returns. Links and texts are hidden in repr, so that they do not end up in logs."""
+"""The values that the client takes and returns. Links and texts are hidden in repr, to keep them out of logs."""
 
 from dataclasses import dataclass, field
-from datetime import datetime
+from datetime import datetime, timedelta
 from typing import Literal
 
+import msgspec
+
 ReceiptState = Literal["available", "read", "burned", "expired"]
+
+
+class MessageDraft(msgspec.Struct, omit_defaults=True, frozen=True):
+    """A message to create. On the wire (the body of POST /) a `ttl` is in seconds."""
+
+    message: str
+    ttl: int | timedelta | None = None
+    expires_at: datetime | None = None
+    reads: int | None = None
+
+    def __repr__(self) -> str:
+        """Hide the text, so that it does not end up in logs."""
+        return "MessageDraft(…)"
 
 
 @dataclass(frozen=True, slots=True)

@@ -12,7 +12,7 @@ from messaging_api import __version__
 from messaging_api.client import errors
 from messaging_api.client.errors import ClientError
 from messaging_api.client.links import Link
-from messaging_api.client.messages import Message, Receipt, Sent, ServerLimits
+from messaging_api.client.messages import Message, MessageDraft, Receipt, Sent, ServerLimits
 
 Parsed = TypeVar("Parsed")
 
@@ -57,19 +57,6 @@ class TransportFailure(NamedTuple):
     sent: bool
     seconds: float = 0.0
     permanent: bool = False
-
-
-class MessageDraft(msgspec.Struct, omit_defaults=True, frozen=True):
-    """A message to create. On the wire (the body of POST /) a `ttl` is in seconds."""
-
-    message: str
-    ttl: int | timedelta | None = None
-    expires_at: datetime | None = None
-    reads: int | None = None
-
-    def __repr__(self) -> str:
-        """Hide the text, so that it does not end up in logs."""
-        return "MessageDraft(…)"
 
 
 class _CreatedBody(msgspec.Struct):
