@@ -142,7 +142,7 @@ def _require_unlimited_reads(link: Link, policy: RetryPolicy) -> Flow[None]:
         response = yield from _request(protocol.peek_request(link), policy)
         if response.status == 404:
             raise _gone()
-        left = protocol.parse_message(response).reads_left
+        left = protocol.parse_reads_left(response)
     except (Unreachable, ServerBusy, UnexpectedResponse):
         text = "The connection broke during the read. Whether that spent a read is not known."
         raise ReadInterrupted(text, None) from None

@@ -18,7 +18,6 @@ Parsed = TypeVar("Parsed")
 
 _COMMON = {"accept-encoding": "identity", "user-agent": f"messaging-api/{__version__}"}
 _JSON = {"accept": "application/json", **_COMMON}
-_TEXT = {"accept": "text/plain", **_COMMON}
 
 
 @dataclass(frozen=True, slots=True)
@@ -93,12 +92,12 @@ def create_request(server: Server, draft: MessageDraft, idempotency_key: str) ->
 
 def read_request(link: Link) -> HttpRequest:
     """Build GET /msg/…, which may spend a read."""
-    return HttpRequest("GET", link.address, _TEXT, repeatable=False)
+    return HttpRequest("GET", link.address, _JSON, repeatable=False)
 
 
 def peek_request(link: Link) -> HttpRequest:
     """Build HEAD /msg/…, which spends no read."""
-    return HttpRequest("HEAD", link.address, _TEXT)
+    return HttpRequest("HEAD", link.address, _JSON)
 
 
 def receipt_request(link: Link) -> HttpRequest:
@@ -128,14 +127,21 @@ def parse_sent(response: HttpResponse) -> tuple[Link, Sent]:
 
 def parse_message(response: HttpResponse) -> Message:
     """Return the message as it was posted: an envelope, or plain text."""
+    fields = _parse_body(response, dict[str, object])
+    try:
+        return msgspec.convert({**fields, "text": fields.get("message")}, Message)
+    except msgspec.ValidationError:
+        raise errors.UnexpectedResponse("The response is not a message.") from None
+
+
+def parse_reads_left(response: HttpResponse) -> int | None:
+    """Return the reads left of a message, None if unlimited, from a response to HEAD."""
     if response.status != 200:
         _raise_problem(response)
-    try:
-        left = response.headers.get("x-reads-left")
-        expires_at = msgspec.convert(response.headers["x-expires-at"], datetime)
-        return Message(response.body.decode(), expires_at, None if left is None else int(left))
-    except (KeyError, ValueError):
-        raise errors.UnexpectedResponse("The response is not a message.") from None
+    left = response.headers.get("x-reads-left", "")
+    if "x-expires-at" not in response.headers or (left and not left.isdecimal()):
+        raise errors.UnexpectedResponse("The response does not describe a message.")
+    return int(left) if left else None
 
 
 def parse_receipt(response: HttpResponse) -> Receipt:

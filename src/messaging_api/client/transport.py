@@ -15,8 +15,8 @@ import httpx
 
 from messaging_api.client.protocol import HttpRequest, HttpResponse, TransportFailure
 
-MAX_RESPONSE_BYTES = 32 * 2**20
-"""Twice the longest message that a server can be configured to accept."""
+MAX_RESPONSE_BYTES = 97 * 2**20
+"""Six times the longest message that a server can be configured to accept, because JSON may escape each byte of it."""
 
 _NOT_SENT = (httpx.ConnectError, httpx.ConnectTimeout, httpx.PoolTimeout, httpx.ProxyError)
 _UNPOOLED = httpx.Limits(max_keepalive_connections=0)
