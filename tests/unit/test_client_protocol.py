@@ -101,6 +101,22 @@ def test_retry_after(headers: dict[str, str], seconds: float | None) -> None:
     assert retry_after(HttpResponse(503, headers, b"")) == seconds
 
 
+EXPIRY = {"x-expires-at": "2026-12-01T08:00:00.000Z"}
+
+
+@pytest.mark.parametrize(("headers", "left"), [(EXPIRY, None), ({**EXPIRY, "x-reads-left": "3"}, 3)])
+def test_reads_left(headers: dict[str, str], left: int | None) -> None:
+    """A message without X-Reads-Left has unlimited reads."""
+    assert protocol.parse_reads_left(HttpResponse(200, headers, b"")) == left
+
+
+@pytest.mark.parametrize("headers", [{}, {"x-reads-left": "3"}, {**EXPIRY, "x-reads-left": "many"}])
+def test_reads_left_of_another_program(headers: dict[str, str]) -> None:
+    """A response without X-Expires-At does not describe a message, so it says nothing about its reads."""
+    with pytest.raises(errors.UnexpectedResponse):
+        protocol.parse_reads_left(HttpResponse(200, headers, b""))
+
+
 def test_every_problem_type_has_an_error() -> None:
     """The client has an error for each problem type of the server, and for no other."""
     assert set(PROBLEMS) == {row.slug for row in TABLE.values()}
