@@ -61,9 +61,11 @@ def test_simultaneous_requests_share_round_trips(
         posted = [httpx.post(service.url, json={"message": "hello"}).json() for _ in range(AT_ONCE)]
         client = server.client()
         client.ping()  # what opens a connection is behind us
-        before = reads(client)
-        answers = asked_at_once(service, [ask(one["url"]) for one in posted])
-        trips = reads(client) - before - 1
+        trips = []
+        for _ in range(3):  # periodic checks of the service can only add to one of them
+            before = reads(client)
+            answers = asked_at_once(service, [ask(one["url"]) for one in posted])
+            trips.append(reads(client) - before - 1)
+            assert all(answer.startswith(b"HTTP/1.1 200") for answer in answers)
         client.close()
-        assert all(answer.startswith(b"HTTP/1.1 200") for answer in answers)
-        assert 1 <= trips <= 2
+        assert 1 <= min(trips) <= 2
