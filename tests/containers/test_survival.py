@@ -1,39 +1,27 @@
 """Each container killed in turn under load: it is restarted, and no acknowledged message is lost."""
 
-import threading
 import time
-from typing import Self
 
 import httpx
 import pytest
 
 from tests.support.compose_stack import SERVICES, Stack
 from tests.support.service import wait_for
+from tests.support.threads import ThreadedLoad
 
 TEXT = {"accept": "text/plain"}
 BACK = 10.0
 """Seconds after which it has to be there again."""
 
 
-class Load:
+class Load(ThreadedLoad):
     """A load of posts from four threads that ignores errors and keeps the acknowledged messages."""
 
     def __init__(self, stack: Stack) -> None:
+        super().__init__(self._post, range(4))
         self._stack = stack
-        self._enough = threading.Event()
         self.acknowledged: dict[str, str] = {}
         self.failed = 0
-        self._threads = [threading.Thread(target=self._post, args=(n,)) for n in range(4)]
-
-    def __enter__(self) -> Self:
-        for thread in self._threads:
-            thread.start()
-        return self
-
-    def __exit__(self, *_: object) -> None:
-        self._enough.set()
-        for thread in self._threads:
-            thread.join()
 
     def _post(self, n: int) -> None:
         count = 0

@@ -12,28 +12,20 @@ import pytest
 
 from tests.support.redis_server import redis_running
 from tests.support.service import Running, serving, wait_for
+from tests.support.threads import ThreadedLoad
 
 JSON = {"accept": "application/json"}
 THREADS = 8
 
 
-class Load:
+class Load(ThreadedLoad):
     """A load that posts messages from several threads until stopped, and keeps the acknowledged ones."""
 
     def __init__(self, url: str) -> None:
+        super().__init__(self._post, range(THREADS))
         self._url = url
-        self._enough = threading.Event()
         self.acknowledged: list[tuple[str, str]] = []
         self.broken: list[str] = []
-        self._threads = [threading.Thread(target=self._post, args=(n,)) for n in range(THREADS)]
-        for thread in self._threads:
-            thread.start()
-
-    def stop(self) -> None:
-        """Stop posting, and wait for the requests in flight."""
-        self._enough.set()
-        for thread in self._threads:
-            thread.join()
 
     def _post(self, n: int) -> None:
         count = 0
@@ -64,13 +56,9 @@ def store(request: pytest.FixtureRequest, tmp_path: Path) -> Iterator[Callable[[
 @contextmanager
 def under_load(folder: Path, store: str) -> Iterator[tuple[Running, Load]]:
     """Run a service of two workers that has acknowledged its first 50 messages under load."""
-    with serving(folder, store, "--workers", "2") as service:
-        load = Load(service.url)
-        try:
-            wait_for(lambda: len(load.acknowledged) >= 50)
-            yield service, load
-        finally:
-            load.stop()
+    with serving(folder, store, "--workers", "2") as service, Load(service.url) as load:
+        wait_for(lambda: len(load.acknowledged) >= 50)
+        yield service, load
 
 
 def all_there(folder: Path, store: str, acknowledged: list[tuple[str, str]]) -> None:

@@ -7,10 +7,8 @@ import re
 import socket
 import ssl
 import subprocess
-import threading
 from collections.abc import Iterator
 from pathlib import Path
-from typing import Self
 from urllib.parse import urlsplit
 
 import httpx
@@ -20,6 +18,7 @@ from tests.support.programs import require
 from tests.support.raw_http import raw
 from tests.support.redis_server import free_port
 from tests.support.service import COMMAND, Running, children, sample, serving, wait_for
+from tests.support.threads import ThreadedLoad
 
 
 def make(folder: Path, *names: str, file: str = "server") -> tuple[Path, Path]:
@@ -145,26 +144,15 @@ def test_failed_handshakes_are_logged(tmp_path: Path, certificates: Path) -> Non
         assert {line["client"] for line in lines} == {"127.0.0.1"}
 
 
-class Load:
+class Load(ThreadedLoad):
     """An endless load from several threads, on persistent and on new connections."""
 
     def __init__(self, url: str, context: ssl.SSLContext) -> None:
+        super().__init__(self._ask, (True, True, False, False))
         self._url = url
         self._context = context
-        self._enough = threading.Event()
         self.answered = 0
         self.failed: list[str] = []
-        self._threads = [threading.Thread(target=self._ask, args=(keep,)) for keep in (True, True, False, False)]
-
-    def __enter__(self) -> Self:
-        for thread in self._threads:
-            thread.start()
-        return self
-
-    def __exit__(self, *_: object) -> None:
-        self._enough.set()
-        for thread in self._threads:
-            thread.join()
 
     def _ask(self, keep: bool) -> None:  # noqa: FBT001
         while not self._enough.is_set():

@@ -3,7 +3,6 @@
 import contextlib
 import re
 import subprocess
-import threading
 from collections import Counter
 from collections.abc import Iterator
 from contextlib import ExitStack
@@ -16,6 +15,7 @@ import pytest
 from tests.support.programs import require
 from tests.support.redis_server import free_port
 from tests.support.service import Running, answers, serving, wait_for
+from tests.support.threads import ThreadedLoad
 
 CONFIG = Path(__file__).parents[2] / "deploy" / "haproxy" / "haproxy.cfg"
 JSON = {"accept": "application/json"}
@@ -66,26 +66,17 @@ def balanced(nodes: list[Node], log: Path) -> Iterator[str]:
         process.wait(timeout=20)
 
 
-class Load:
+class Load(ThreadedLoad):
     """A load that posts messages with one read and reads them twice, over persistent and new connections."""
 
     def __init__(self, url: str) -> None:
+        super().__init__(self._run, [n % 2 == 0 for n in range(CLIENTS)])
         self._url = url
-        self._enough = threading.Event()
         self.outcomes: Counter[str] = Counter()
-        self._threads = [threading.Thread(target=self._run, args=(n % 2 == 0,)) for n in range(CLIENTS)]
-        for thread in self._threads:
-            thread.start()
 
     def had(self, count: int) -> bool:
         """Return whether at least `count` requests have been answered."""
         return self.outcomes.total() >= count
-
-    def stop(self) -> None:
-        """Stop the load, and wait for the requests in flight."""
-        self._enough.set()
-        for thread in self._threads:
-            thread.join()
 
     def _run(self, keep: bool) -> None:  # noqa: FBT001
         with httpx.Client(base_url=self._url, headers=JSON, timeout=20) as kept:
@@ -128,17 +119,13 @@ def test_rolling_restart_fails_no_request(nodes: list[Node], tmp_path: Path) -> 
     Nor did the balancer have to ask twice: a node that drains is out before its sockets close.
     """
     log = tmp_path / "haproxy.log"
-    with balanced(nodes, log) as url:
-        load = Load(url)
-        try:
-            for node in nodes:
-                wait_for(lambda: all(answers(each.ready) for each in nodes))
-                count = load.outcomes.total() + 101
-                node.stop()
-                node.start()
-                wait_for(partial(load.had, count))
-        finally:
-            load.stop()
+    with balanced(nodes, log) as url, Load(url) as load:
+        for node in nodes:
+            wait_for(lambda: all(answers(each.ready) for each in nodes))
+            count = load.outcomes.total() + 101
+            node.stop()
+            node.start()
+            wait_for(partial(load.had, count))
     assert set(load.outcomes) == {"create 200", "first read 200", "second read 404"}
     assert len(set(load.outcomes.values())) == 1
     attempts = Counter(re.findall(r'"retries":"([^"]*)"', log.read_text()))
