@@ -5,7 +5,6 @@ than it may. `ROWS="…"` runs some of them only, by their numbers, and writes n
 """
 
 import os
-import signal
 import statistics
 import sys
 import tempfile
@@ -34,12 +33,10 @@ def die(cluster: Cluster, master: RedisServer) -> None:
 def die_while_replica_is_behind(cluster: Cluster, master: RedisServer) -> None:
     """The same, of a master whose replica has heard nothing for a while."""
     (replica,) = cluster.replicas_of(master)
-    assert replica.process is not None
-    replica.process.send_signal(signal.SIGSTOP)
-    master.client().client_kill_filter(_type="replica")
-    time.sleep(BEHIND)
-    master.kill()
-    replica.process.send_signal(signal.SIGCONT)
+    with replica.suspended():
+        master.client().client_kill_filter(_type="replica")
+        time.sleep(BEHIND)
+        master.kill()
     heir = replica.client()
     wait_for(lambda: heir.role()[0] == b"master")
     master.start()

@@ -1,9 +1,6 @@
 """Writes that wait for replicas, and the losses without."""
 
 import asyncio
-import contextlib
-import signal
-from collections.abc import Iterator
 
 import pytest
 
@@ -16,17 +13,6 @@ from tests.support.clusters import Cluster
 from tests.support.redis_server import RedisServer
 from tests.support.service import wait_for
 from tests.support.stores import HOUR, message, on_store, opened, receipt
-
-
-@contextlib.contextmanager
-def stopped(server: RedisServer) -> Iterator[None]:
-    """Stop a server like a replica that lags far behind, and continue it at the end of the block."""
-    assert server.process is not None
-    server.process.send_signal(signal.SIGSTOP)
-    try:
-        yield
-    finally:
-        server.process.send_signal(signal.SIGCONT)
 
 
 def reads_left(master: RedisServer, stored: Entry) -> int | None:
@@ -45,7 +31,7 @@ def test_hanging_replica_fails_writes_and_not_reads(cluster: Cluster) -> None:
     async def work(store: Store) -> None:
         for entry in (stored, burnt):
             await store.create(entry, receipt())
-        with stopped(replica):
+        with replica.suspended():
             await refused_in_time(store.take(stored.locator))
             left = reads_left(master, stored)
             await asyncio.gather(*(refused_in_time(store.take(stored.locator)) for _ in range(20)))
@@ -76,7 +62,7 @@ def test_unconfirmed_state_is_not_acknowledged(cluster: Cluster) -> None:
 
         async def other(another: Store) -> None:
             await another.create(message(), receipt())
-            with stopped(replica):
+            with replica.suspended():
                 burns = (store.burn(stored.locator), another.burn(stored.locator))
                 creates = (one.create(first, second, idempotency) for one in (store, another))
                 await asyncio.gather(*map(refused_in_time, (*burns, *creates)))
@@ -115,7 +101,7 @@ def test_failover_to_a_replica_that_lags(cluster: Cluster, waits: str) -> None:
 
     async def work(store: Store) -> None:
         await succeeds_soon(lambda: store.create(read, receipt()))
-        with stopped(replica):
+        with replica.suspended():
             master.client().client_kill_filter(_type="replica")  # what is written now will not reach it
             outcomes = await asyncio.gather(
                 store.take(read.locator), store.create(late, receipt()), return_exceptions=True

@@ -2,7 +2,6 @@
 
 import asyncio
 import itertools
-import signal
 import time
 from collections.abc import Awaitable, Callable
 from pathlib import Path
@@ -147,12 +146,8 @@ def test_hanging_master_fails_in_time(cluster: Cluster) -> None:
     async def work(store: Store) -> None:
         twice = messages_on(cluster, master, 1, reads=2)[0]
         await store.create(twice, receipt())
-        assert master.process is not None
-        master.process.send_signal(signal.SIGSTOP)
-        try:
+        with master.suspended():
             await refused_in_time(store.take(twice.locator))
-        finally:
-            master.process.send_signal(signal.SIGCONT)
         await recovers(store)
         looked = await store.look(twice.locator)
         assert looked is not None

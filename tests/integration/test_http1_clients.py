@@ -8,7 +8,6 @@ import time
 import urllib.error
 import urllib.request
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager
 from http.client import HTTPConnection
 from pathlib import Path
 from urllib.parse import urlsplit
@@ -20,7 +19,7 @@ from tests.integration.test_http1_connection import GET, one_time, post
 from tests.support.normal_client import resident
 from tests.support.programs import require
 from tests.support.raw_http import raw
-from tests.support.redis_server import RedisServer, redis_running
+from tests.support.redis_server import redis_running
 from tests.support.service import Running, sample, serving, wait_for
 
 TEXT = {"accept": "text/plain"}
@@ -38,17 +37,6 @@ def service(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Running]:
         yield running
 
 
-@contextmanager
-def held(redis: RedisServer) -> Iterator[None]:
-    """Suspend the store for a block."""
-    assert redis.process is not None
-    redis.process.send_signal(signal.SIGSTOP)
-    try:
-        yield
-    finally:
-        redis.process.send_signal(signal.SIGCONT)
-
-
 @pytest.mark.parametrize("limit", ["0", "1000"], ids=["look-up", "limit check"])
 def test_disconnected_client_spends_no_read(tmp_path: Path, limit: str) -> None:
     """When clients reset their connections while the store hangs, no read is spent and the receipts say available."""
@@ -59,7 +47,7 @@ def test_disconnected_client_spends_no_read(tmp_path: Path, limit: str) -> None:
             for client in clients:
                 client.send(GET)
                 assert client.answer().status == 200
-            with held(redis):
+            with redis.suspended():
                 for client, (request, _) in zip(clients, asked, strict=True):
                     client.send(request)
                 assert httpx.get(service.url).status_code == 200  # so the requests before it were seen
@@ -87,7 +75,7 @@ def test_answered_requests_do_not_count_as_in_flight(tmp_path: Path, open_bodies
         serving(tmp_path, redis.url, *options) as service,
         raw(service.url, open_bodies) as stale,
         raw(service.url, 30) as clients,
-        held(redis),
+        redis.suspended(),
     ):
         for one in stale:
             one.send(NOWHERE)
@@ -105,7 +93,7 @@ def test_body_timeout_does_not_run_while_reading_is_paused(tmp_path: Path) -> No
     with redis_running(tmp_path) as redis, serving(tmp_path, redis.url, *options) as service:
         request, _ = one_time(service)
         with raw(service.url) as (client,):
-            with held(redis):
+            with redis.suspended():
                 client.send(request + post(b"hello")[:-4])
                 client.send(b"ello")
                 time.sleep(3)  # several checks of timeouts
@@ -118,7 +106,7 @@ def test_late_unneeded_body_is_counted_once(tmp_path: Path) -> None:
     with redis_running(tmp_path) as redis, serving(tmp_path, redis.url, *options) as service:
         request, _ = one_time(service)
         with raw(service.url) as (client,):
-            with held(redis):
+            with redis.suspended():
                 client.send(request[:-2] + b"content-length: 10\r\n\r\n")
                 time.sleep(4)  # several checks of timeouts
             assert [answer.status for answer in client.rest()] == [200]

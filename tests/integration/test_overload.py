@@ -2,7 +2,6 @@
 
 import contextlib
 import json
-import signal
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
@@ -137,19 +136,18 @@ def test_request_over_the_limit_gets_503_at_once(tmp_path: Path) -> None:
     """While the maximum of requests wait for the store, the next one is rejected before they are answered."""
     options = ("--workers", "1", "--max-in-flight", "3", "--store-timeout", "15")
     with redis_running(tmp_path) as redis, serving(tmp_path, redis.url, *options) as service:
-        assert redis.process is not None
-        redis.process.send_signal(signal.SIGSTOP)
         with raw(service.url, 3) as waiting:
-            for one in waiting:
-                one.send(
-                    b"GET /msg/00000000-0000-4000-8000-000000000000 HTTP/1.1\r\nhost: x\r\naccept: text/plain\r\n\r\n"
-                )
-            wait_for(lambda: httpx.get(service.url).status_code == 503)
-            rejection = httpx.post(service.url, json={"message": "x"})
-            assert (rejection.status_code, rejection.headers["retry-after"]) == (503, "1")
-            assert rejection.json()["type"] == "/docs#overloaded"
-            assert not any(one.readable() for one in waiting)
-            redis.process.send_signal(signal.SIGCONT)
+            with redis.suspended():
+                for one in waiting:
+                    one.send(
+                        b"GET /msg/00000000-0000-4000-8000-000000000000 HTTP/1.1\r\n"
+                        b"host: x\r\naccept: text/plain\r\n\r\n"
+                    )
+                wait_for(lambda: httpx.get(service.url).status_code == 503)
+                rejection = httpx.post(service.url, json={"message": "x"})
+                assert (rejection.status_code, rejection.headers["retry-after"]) == (503, "1")
+                assert rejection.json()["type"] == "/docs#overloaded"
+                assert not any(one.readable() for one in waiting)
             assert [one.answer().status for one in waiting] == [404] * 3
         wait_for(lambda: httpx.get(service.url).status_code == 200)
         assert rejections(service, "overloaded") == 2

@@ -2,7 +2,6 @@
 
 import asyncio
 import contextlib
-import signal
 import socket
 import sqlite3
 import subprocess
@@ -17,7 +16,7 @@ from messaging_api.core import record
 from messaging_api.core.store import Entry, Store
 from messaging_api.errors import StoreFull, StoreUnavailable
 from tests.support.redis_server import RedisServer, free_port, redis_running
-from tests.support.stores import HOUR, locator, message, on_store, receipt
+from tests.support.stores import HOUR, locator, message, on_store, receipt, writer_blocked
 
 IN_TIME = 2.0
 
@@ -67,11 +66,9 @@ class TestRedis:
 
             async def work(store: Store) -> None:
                 await store.ping()
-                assert server.process is not None
-                server.process.send_signal(signal.SIGSTOP)
-                await asyncio.gather(*map(refused_in_time, every_operation(store)))
-                await refused_in_time(store.ping())
-                server.process.send_signal(signal.SIGCONT)
+                with server.suspended():
+                    await asyncio.gather(*map(refused_in_time, every_operation(store)))
+                    await refused_in_time(store.ping())
                 await recovers(store)
 
             on_store(server.url, work)
@@ -216,17 +213,9 @@ class TestSqlite:
         """Operations that wait for a hung writer fail in time, and those that timed out are not carried out later."""
 
         async def work(store: Store) -> None:
-            begun, release = threading.Event(), threading.Event()
-
-            def wait(_: object) -> None:
-                begun.set()
-                release.wait(10)
-
-            stuck = store._writes.submit(wait)  # type: ignore[attr-defined]
-            await asyncio.to_thread(begun.wait, 10)
             late = message()
-            await asyncio.gather(refused_in_time(stuck), refused_in_time(store.create(late, receipt())))
-            release.set()
+            async with writer_blocked(store) as stuck:
+                await asyncio.gather(refused_in_time(stuck), refused_in_time(store.create(late, receipt())))
             await recovers(store)
             assert await store.look(late.locator) is None
 

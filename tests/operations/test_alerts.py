@@ -43,14 +43,12 @@ def store_away(service: Running, redis: RedisServer) -> None:
 
 def slow_store(service: Running, redis: RedisServer) -> None:
     """Suspend the Redis process for a while, during a read."""
-    assert redis.process is not None
     link = urlsplit(httpx.post(service.url, json={"message": "x"}).headers["location"])
     for _ in range(3):
         with socket.create_connection((link.hostname, link.port)) as reader:
-            redis.process.send_signal(signal.SIGSTOP)
-            reader.sendall(f"GET {link.path} HTTP/1.1\r\nhost: x\r\naccept: text/plain\r\n\r\n".encode())
-            time.sleep(0.8)  # the fault itself
-            redis.process.send_signal(signal.SIGCONT)
+            with redis.suspended():
+                reader.sendall(f"GET {link.path} HTTP/1.1\r\nhost: x\r\naccept: text/plain\r\n\r\n".encode())
+                time.sleep(0.8)  # the fault itself
             assert reader.recv(4096).startswith(b"HTTP/1.1 200")
 
 

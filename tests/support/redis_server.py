@@ -1,6 +1,7 @@
 """Real servers for the tests: started on free ports, ended by pid."""
 
 import contextlib
+import signal
 import socket
 import subprocess
 import time
@@ -70,6 +71,16 @@ class RedisServer:
         if self.process is not None:
             self.process.kill()
             self.process.wait()
+
+    @contextlib.contextmanager
+    def suspended(self) -> Iterator[None]:
+        """Suspend the process for a block, so that its sockets hang."""
+        assert self.process is not None
+        self.process.send_signal(signal.SIGSTOP)
+        try:
+            yield
+        finally:
+            self.process.send_signal(signal.SIGCONT)
 
     def _answers(self) -> bool:
         try:

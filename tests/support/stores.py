@@ -3,10 +3,11 @@
 import asyncio
 import itertools
 import os
+import threading
 import time
-from collections.abc import Awaitable, Callable
+from collections.abc import AsyncIterator, Awaitable, Callable
 from contextlib import asynccontextmanager
-from typing import TypeVar
+from typing import Any, TypeVar
 
 from messaging_api.core import record
 from messaging_api.core.message import RECEIPT_EXTRA_MS
@@ -52,6 +53,23 @@ async def opened(url, clock=None, counters=None):  # type: ignore[no-untyped-def
         yield store
     finally:
         await store.aclose()
+
+
+@asynccontextmanager
+async def writer_blocked(store: Any) -> AsyncIterator[Awaitable[None]]:
+    """Block the thread that writes to a SQLite store for a block of code; yield the operation that blocks it."""
+    begun, release = threading.Event(), threading.Event()
+
+    def wait(_: object) -> None:
+        begun.set()
+        release.wait(10)
+
+    blocking = store._writes.submit(wait)
+    await asyncio.to_thread(begun.wait, 10)
+    try:
+        yield blocking
+    finally:
+        release.set()
 
 
 _serial = itertools.count()

@@ -16,7 +16,7 @@ from messaging_api.core.store import Store
 from messaging_api.errors import StoreUnavailable
 from messaging_api.stores.batching import Batcher, PendingOperation
 from tests.support.redis_server import RedisServer
-from tests.support.stores import locator, message, on_store, receipt
+from tests.support.stores import locator, message, on_store, receipt, writer_blocked
 
 
 def test_one_turn_is_one_batch() -> None:
@@ -191,21 +191,13 @@ def test_sqlite_writes_during_a_commit_share_the_next(tmp_path: Path) -> None:
     statements: list[str] = []
 
     async def work(store: Store) -> None:
-        begun, release = threading.Event(), threading.Event()
-
-        def wait(_: object) -> None:
-            begun.set()
-            release.wait(10)
-
-        blocking = store._writes.submit(wait)  # type: ignore[attr-defined]
-        await asyncio.to_thread(begun.wait, 10)
-        creates = []
-        for _ in range(5):
-            creates.append(asyncio.ensure_future(store.create(message(), receipt())))
+        async with writer_blocked(store) as blocking:
+            creates = []
+            for _ in range(5):
+                creates.append(asyncio.ensure_future(store.create(message(), receipt())))
+                await asyncio.sleep(0)
             await asyncio.sleep(0)
-        await asyncio.sleep(0)
-        store._writer._database.set_trace_callback(statements.append)  # type: ignore[attr-defined]
-        release.set()
+            store._writer._database.set_trace_callback(statements.append)  # type: ignore[attr-defined]
         await asyncio.gather(blocking, *creates)
         assert statements.count("BEGIN IMMEDIATE") == 1
 
