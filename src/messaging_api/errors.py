@@ -12,8 +12,12 @@
     ├── Overloaded            this process has too many requests in flight
     ├── SettingsError         the service cannot start with these settings
     └── StoreError
-        ├── StoreUnavailable  the store did not answer, or not in time
-        └── StoreFull         the store cannot hold another message
+        ├── NotExecuted       the operation did not take place
+        │   └── StoreFull         the store cannot hold another message
+        └── OutcomeUnknown    the store did not answer in time; the operation may have taken place
+
+An operation of a store ends in one of three ways: with its result, with NotExecuted, or with OutcomeUnknown. Nothing
+above may tell one as another (`docs/adr/0020-outcomes.md`).
 
 The errors have no status codes: `web/problems.py` holds the one table from errors to responses. The text of an error
 never contains an id, a key or a message.
@@ -81,12 +85,16 @@ class SettingsError(MessagingError):
 
 
 class StoreError(MessagingError):
-    """The store could not carry out an operation."""
+    """An operation of the store has no result; see the two kinds below."""
 
 
-class StoreUnavailable(StoreError):
-    """The store is unreachable or too slow. It is unknown whether the operation took place."""
+class NotExecuted(StoreError):
+    """The operation is known not to have taken place, and never will: repeating it is safe."""
 
 
-class StoreFull(StoreError):
-    """The store is full. Nothing of the operation was stored."""
+class StoreFull(NotExecuted):
+    """The store is full."""
+
+
+class OutcomeUnknown(StoreError):
+    """The operation may have taken place, or may still do so: it must not be repeated blindly."""

@@ -8,7 +8,7 @@ from messaging_api.core.ratelimit import WindowCounts
 from messaging_api.core.store import Entry, Store
 from tests.cluster.test_topology import has_one_reader
 from tests.contract.test_counters import count_once
-from tests.integration.test_store_faults import refused_in_time
+from tests.integration.test_store_faults import fails_in_time
 from tests.support.clusters import NAME, cluster_running, hosts, trio_running
 from tests.support.programs import require
 from tests.support.redis_server import RedisServer
@@ -63,8 +63,8 @@ def test_cluster_with_tls_and_acl(tmp_path: Path) -> None:
         on_store(f"rediss+cluster://{LOGIN}@{where}?{tls(tmp_path)}#1", every_operation)
         only_logins_were_denied(*cluster.nodes)
         for wrong in (LOGIN.replace("word", "ward"), f"{LOGIN}x"):
-            on_store(f"rediss+cluster://{wrong}@{where}?{tls(tmp_path)}", lambda store: refused_in_time(store.ping()))
-        on_store(f"redis+cluster://{LOGIN}@{where}", lambda store: refused_in_time(store.ping()))
+            on_store(f"rediss+cluster://{wrong}@{where}?{tls(tmp_path)}", lambda store: fails_in_time(store.ping()))
+        on_store(f"redis+cluster://{LOGIN}@{where}", lambda store: fails_in_time(store.ping()))
 
 
 def test_sentinels_with_tls_and_acl(tmp_path: Path) -> None:
@@ -78,5 +78,5 @@ def test_sentinels_with_tls_and_acl(tmp_path: Path) -> None:
             on_store(f"rediss+sentinel://{LOGIN}@{where}&{sentinel}#1", every_operation)
         only_logins_were_denied(*trio.servers, *trio.sentinels)
         wrong = "sentinel_user=watcher&sentinel_password=top"
-        on_store(f"rediss+sentinel://{LOGIN}@{where}&{wrong}", lambda store: refused_in_time(store.ping()))
-        on_store(f"rediss+sentinel://x{LOGIN}@{where}", lambda store: refused_in_time(store.ping()))
+        on_store(f"rediss+sentinel://{LOGIN}@{where}&{wrong}", lambda store: fails_in_time(store.ping()))
+        on_store(f"rediss+sentinel://x{LOGIN}@{where}", lambda store: fails_in_time(store.ping()))

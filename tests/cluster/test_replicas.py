@@ -6,9 +6,9 @@ import pytest
 
 from messaging_api.core import record
 from messaging_api.core.store import Entry, Store
-from messaging_api.errors import StoreUnavailable
+from messaging_api.errors import OutcomeUnknown
 from tests.cluster.test_topology import PREFIX, has_one_reader, messages_on, succeeds_soon
-from tests.integration.test_store_faults import refused_in_time
+from tests.integration.test_store_faults import fails_in_time
 from tests.support.clusters import Cluster
 from tests.support.redis_server import RedisServer
 from tests.support.service import wait_for
@@ -32,13 +32,13 @@ def test_hanging_replica_fails_writes_and_not_reads(cluster: Cluster) -> None:
         for entry in (stored, burnt):
             await store.create(entry, receipt())
         with replica.suspended():
-            await refused_in_time(store.take(stored.locator))
+            await fails_in_time(store.take(stored.locator))
             left = reads_left(master, stored)
-            await asyncio.gather(*(refused_in_time(store.take(stored.locator)) for _ in range(20)))
-            await refused_in_time(store.burn(burnt.locator))
+            await asyncio.gather(*(fails_in_time(store.take(stored.locator)) for _ in range(20)))
+            await fails_in_time(store.burn(burnt.locator))
             assert reads_left(master, stored) == left == 99
             assert await store.look(burnt.locator) == record.unpack(burnt.value)
-            await refused_in_time(store.create(messages_on(cluster, master, 1)[0], receipt()))
+            await fails_in_time(store.create(messages_on(cluster, master, 1)[0], receipt()))
         await succeeds_soon(lambda: store.burn(burnt.locator))
         taken = await store.take(stored.locator)
         assert taken is not None
@@ -65,7 +65,7 @@ def test_unconfirmed_state_is_not_acknowledged(cluster: Cluster) -> None:
             with replica.suspended():
                 burns = (store.burn(stored.locator), another.burn(stored.locator))
                 creates = (one.create(first, second, idempotency) for one in (store, another))
-                await asyncio.gather(*map(refused_in_time, (*burns, *creates)))
+                await asyncio.gather(*map(fails_in_time, (*burns, *creates)))
 
         async with opened(cluster.url + "#1") as another:
             await other(another)
@@ -83,7 +83,7 @@ def test_missing_replica_prevents_writes(cluster: Cluster) -> None:
     replica.kill()
 
     async def work(store: Store) -> None:
-        await refused_in_time(store.take(stored.locator))
+        await fails_in_time(store.take(stored.locator))
         assert reads_left(master, stored) == 1
         replica.start()
         await asyncio.to_thread(wait_for, cluster.whole)
@@ -106,7 +106,7 @@ def test_failover_to_a_replica_that_lags(cluster: Cluster, waits: str) -> None:
             outcomes = await asyncio.gather(
                 store.take(read.locator), store.create(late, receipt()), return_exceptions=True
             )
-            assert [isinstance(one, StoreUnavailable) for one in outcomes] == [bool(waits)] * 2
+            assert [isinstance(one, OutcomeUnknown) for one in outcomes] == [bool(waits)] * 2
             master.kill()
         await asyncio.to_thread(wait_for, lambda: replica.client().role()[0] == b"master")
         master.start()

@@ -7,9 +7,9 @@ import time
 import pytest
 
 from messaging_api.core.store import Store
-from messaging_api.errors import StoreUnavailable
+from messaging_api.errors import StoreError
 from tests.cluster.test_topology import has_one_reader, succeeds_soon
-from tests.integration.test_store_faults import refused_in_time
+from tests.integration.test_store_faults import fails_in_time
 from tests.support.clusters import NAME, Trio, hosts, steady_port
 from tests.support.service import wait_for
 from tests.support.stores import locator, message, on_store, receipt
@@ -41,7 +41,7 @@ def test_hanging_master_fails_in_time(trio: Trio) -> None:
         stored = message(reads=1)
         await store.create(stored, receipt())
         with master.suspended():
-            await refused_in_time(store.take(locator()))
+            await fails_in_time(store.take(locator()))
             await asyncio.to_thread(wait_for, lambda: trio.master() is not master, 20)
             await succeeds_soon(lambda: store.create(message(), receipt()))
             await has_one_reader(store, stored)
@@ -55,7 +55,7 @@ def test_one_reachable_sentinel_is_enough(trio: Trio) -> None:
     """Dead sentinels in the address cost some time only; if all are dead, operations fail in time."""
     dead = [f"127.0.0.1:{steady_port()}" for _ in range(2)]
     on_store(f"redis+sentinel://{','.join(dead)},{hosts(trio.sentinels[1])}/{NAME}", lambda store: store.ping())
-    on_store(f"redis+sentinel://{','.join(dead)}/{NAME}", lambda store: refused_in_time(store.ping()))
+    on_store(f"redis+sentinel://{','.join(dead)}/{NAME}", lambda store: fails_in_time(store.ping()))
 
 
 def test_hanging_sentinel_delays_little(trio: Trio) -> None:
@@ -69,7 +69,7 @@ def test_hanging_sentinel_delays_little(trio: Trio) -> None:
 
 def test_unknown_master_name_fails_in_time(trio: Trio) -> None:
     """Operations fail in time; the service can start before its servers are set up."""
-    on_store(trio.url + "x", lambda store: refused_in_time(store.ping()))
+    on_store(trio.url + "x", lambda store: fails_in_time(store.ping()))
 
 
 def test_replica_named_as_master_is_not_used(trio: Trio) -> None:
@@ -78,7 +78,7 @@ def test_replica_named_as_master_is_not_used(trio: Trio) -> None:
     liar = trio.sentinels[0].client()
     liar.execute_command("SENTINEL", "MONITOR", "other", "127.0.0.1", replica.port, "2")
     try:
-        on_store(f"redis+sentinel://{hosts(trio.sentinels[0])}/other", lambda store: refused_in_time(store.ping()))
+        on_store(f"redis+sentinel://{hosts(trio.sentinels[0])}/other", lambda store: fails_in_time(store.ping()))
     finally:
         liar.execute_command("SENTINEL", "REMOVE", "other")
 
@@ -92,7 +92,7 @@ def test_old_master_is_not_used(trio: Trio) -> None:
         await store.create(stored, receipt())
         await asyncio.to_thread(trio.fail_over)
         while master.client().role()[0] == b"master":
-            with contextlib.suppress(StoreUnavailable):
+            with contextlib.suppress(StoreError):
                 assert await store.look(stored.locator) is not None
             await asyncio.sleep(0.05)
         await succeeds_soon(lambda: store.create(message(), receipt()))

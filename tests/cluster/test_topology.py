@@ -10,9 +10,9 @@ import pytest
 
 from messaging_api.core import record
 from messaging_api.core.store import Entry, Store
-from messaging_api.errors import StoreFull, StoreUnavailable
+from messaging_api.errors import StoreError, StoreFull
 from messaging_api.stores.redis.hash_slot import slot_of
-from tests.integration.test_store_faults import recovers, refused_in_time
+from tests.integration.test_store_faults import fails_in_time, recovers
 from tests.support.clusters import Cluster, cluster_running, steady_port
 from tests.support.redis_server import RedisServer
 from tests.support.service import wait_for
@@ -56,7 +56,7 @@ async def succeeds_soon(operation: Callable[[], Awaitable[object]]) -> None:
         try:
             await operation()
             break
-        except StoreUnavailable:
+        except StoreError:
             assert time.monotonic() < deadline, "the store did not recover"
 
 
@@ -128,7 +128,7 @@ def test_killed_master_fails_only_its_slots(cluster: Cluster) -> None:
             await store.create(stored, receipt())
         failing = asyncio.create_task(asyncio.to_thread(cluster.fail_over, master))
         await asyncio.to_thread(wait_for, lambda: master.process is None or master.process.poll() is not None)
-        await refused_in_time(store.take(lost.locator))
+        await fails_in_time(store.take(lost.locator))
         await store.ping()
         await has_one_reader(store, other)
         await failing
@@ -147,7 +147,7 @@ def test_hanging_master_fails_in_time(cluster: Cluster) -> None:
         twice = messages_on(cluster, master, 1, reads=2)[0]
         await store.create(twice, receipt())
         with master.suspended():
-            await refused_in_time(store.take(twice.locator))
+            await fails_in_time(store.take(twice.locator))
         await recovers(store)
         looked = await store.look(twice.locator)
         assert looked is not None
@@ -162,10 +162,10 @@ def test_unreachable_cluster_fails_in_time() -> None:
 
     async def work(store: Store) -> None:
         await asyncio.gather(
-            refused_in_time(store.ping()),
-            refused_in_time(store.look(locator())),
-            refused_in_time(store.create(message(), receipt(), receipt())),
-            refused_in_time(store.stats()),
+            fails_in_time(store.ping()),
+            fails_in_time(store.look(locator())),
+            fails_in_time(store.create(message(), receipt(), receipt())),
+            fails_in_time(store.stats()),
         )
 
     on_store(f"redis+cluster://127.0.0.1:{steady_port()}", work)
@@ -179,7 +179,7 @@ def test_one_reachable_node_of_the_address_is_enough(cluster: Cluster) -> None:
 
 def test_redis_without_cluster_mode_is_rejected(redis_server: RedisServer) -> None:
     """A Redis without cluster mode makes operations fail in time."""
-    on_store(redis_server.url.replace("redis:", "redis+cluster:"), lambda store: refused_in_time(store.ping()))
+    on_store(redis_server.url.replace("redis:", "redis+cluster:"), lambda store: fails_in_time(store.ping()))
 
 
 def test_flushed_scripts_are_sent_again(cluster: Cluster) -> None:

@@ -14,17 +14,17 @@ import pytest
 
 from messaging_api.core import record
 from messaging_api.core.store import Entry, Store
-from messaging_api.errors import StoreFull, StoreUnavailable
+from messaging_api.errors import NotExecuted, OutcomeUnknown, StoreError, StoreFull
 from tests.support.redis_server import RedisServer, free_port, redis_running
 from tests.support.stores import HOUR, locator, message, on_store, receipt, writer_blocked
 
 IN_TIME = 2.0
 
 
-async def refused_in_time(operation: Awaitable[object]) -> None:
-    """Check that the operation fails as unavailable in time."""
+async def fails_in_time(operation: Awaitable[object], outcome: type[StoreError] = NotExecuted) -> None:
+    """Check that the operation ends with this outcome in time."""
     begin = time.monotonic()
-    with pytest.raises(StoreUnavailable):
+    with pytest.raises(outcome):
         await operation
     assert time.monotonic() - begin < IN_TIME
 
@@ -35,13 +35,17 @@ async def recovers(store: Store) -> None:
     while True:
         try:
             return await store.ping()
-        except StoreUnavailable:
+        except StoreError:
             assert time.monotonic() < deadline, "the store did not recover"
 
 
-def every_operation(store: Store) -> list[Awaitable[object]]:
+async def every_operation_fails(store: Store, outcome: type[StoreError]) -> None:
+    """Check that operations without an effect end with NotExecuted in time, and the others with `outcome`."""
     place = locator()
-    return [store.look(place), store.take(place), store.burn(place), store.receipt(place), store.ping()]
+    await asyncio.gather(
+        *map(fails_in_time, (store.look(place), store.receipt(place), store.ping())),
+        *(fails_in_time(operation, outcome) for operation in (store.take(place), store.burn(place))),
+    )
 
 
 class TestRedis:
@@ -53,7 +57,7 @@ class TestRedis:
                 kept = message()
                 await store.create(kept, receipt())
                 server.kill()
-                await asyncio.gather(*map(refused_in_time, every_operation(store)))
+                await every_operation_fails(store, StoreError)  # unknown if the loss was not noticed yet
                 server.start()
                 await recovers(store)
                 assert await store.look(kept.locator) is not None
@@ -67,8 +71,8 @@ class TestRedis:
             async def work(store: Store) -> None:
                 await store.ping()
                 with server.suspended():
-                    await asyncio.gather(*map(refused_in_time, every_operation(store)))
-                    await refused_in_time(store.ping())
+                    await every_operation_fails(store, OutcomeUnknown)
+                    await fails_in_time(store.ping())
                 await recovers(store)
 
             on_store(server.url, work)
@@ -77,35 +81,35 @@ class TestRedis:
         """The socket accepts the connection and never sends anything."""
         with socket.create_server(("127.0.0.1", 0)) as listener:
             url = f"redis://:secret@127.0.0.1:{listener.getsockname()[1]}"
-            on_store(url, lambda store: refused_in_time(store.ping()))
+            on_store(url, lambda store: fails_in_time(store.ping()))
 
     def test_closed_port_fails_in_time(self) -> None:
         """No process listens on the port."""
-        on_store(f"redis://127.0.0.1:{free_port()}", lambda store: refused_in_time(store.ping()))
+        on_store(f"redis://127.0.0.1:{free_port()}", lambda store: fails_in_time(store.ping()))
 
     @pytest.mark.parametrize("words", [b"HTTP/1.1 400 Bad Request\r\n\r\n", b"-ERR\r\n-ERR\r\n", b"", b"$5\r\nhal"])
     def test_server_that_is_not_a_redis_fails_in_time(self, words: bytes) -> None:
         """The server sends other bytes, too many replies, or an incomplete one."""
         with talking(words) as port:
-            on_store(f"redis://127.0.0.1:{port}", lambda store: refused_in_time(store.look(locator())))
+            on_store(f"redis://127.0.0.1:{port}", lambda store: fails_in_time(store.look(locator())))
 
     def test_connection_lost_within_a_batch_fails_the_rest(self) -> None:
         """Operations whose replies came before the loss have succeeded; the others fail."""
-        with talking(b"$-1\r\n$-1\r\n$5\r\nha") as port:
+        with talking(b"$-1\r\n$-1\r\n$5\r\nha", greeting=b"+PONG\r\n") as port:
 
             async def work(store: Store) -> None:
                 looks = await asyncio.gather(*(store.look(locator()) for _ in range(4)), return_exceptions=True)
                 assert looks[:2] == [None, None]
-                assert [type(look) for look in looks[2:]] == [StoreUnavailable] * 2
+                assert [type(look) for look in looks[2:]] == [NotExecuted] * 2
 
             on_store(f"redis://127.0.0.1:{port}", work)
 
     def test_wrong_password_is_unavailable(self, tmp_path: Path) -> None:
-        """A rejected login raises StoreUnavailable, whose text does not contain the password."""
+        """A rejected login raises NotExecuted, whose text does not contain the password."""
         with redis_running(tmp_path, "--requirepass", "right") as server:
 
             async def work(store: Store) -> None:
-                with pytest.raises(StoreUnavailable) as raised:
+                with pytest.raises(NotExecuted) as raised:
                     await store.ping()
                 assert "wrong" not in str(raised.value)
 
@@ -133,8 +137,8 @@ class TestRedis:
                 kept = message(reads=1)
                 await store.create(kept, receipt())
                 server.client().replicaof("127.0.0.1", free_port())
-                await refused_in_time(store.take(kept.locator))
-                await refused_in_time(store.create(message(), receipt()))
+                await fails_in_time(store.take(kept.locator))
+                await fails_in_time(store.create(message(), receipt()))
                 server.client().replicaof("NO", "ONE")
                 assert await store.take(kept.locator) == record.unpack(kept.value)
 
@@ -158,7 +162,7 @@ class TestRedis:
             spoiled, fine = await asyncio.gather(
                 store.look(kept.locator), store.create(good, receipt()), return_exceptions=True
             )
-            assert isinstance(spoiled, StoreUnavailable)
+            assert isinstance(spoiled, NotExecuted)
             assert fine is None
             assert await store.look(good.locator) is not None
 
@@ -201,7 +205,7 @@ class TestSqlite:
             with contextlib.closing(sqlite3.connect(tmp_path / "m.db", isolation_level=None)) as other:
                 other.execute("BEGIN IMMEDIATE")
                 writes = (store.create(message(), receipt()), store.take(kept.locator), store.ping())
-                await asyncio.gather(*map(refused_in_time, writes))
+                await asyncio.gather(*map(fails_in_time, writes))
                 assert await store.look(kept.locator) is not None
                 other.execute("ROLLBACK")
             await recovers(store)
@@ -215,7 +219,8 @@ class TestSqlite:
         async def work(store: Store) -> None:
             late = message()
             async with writer_blocked(store) as stuck:
-                await asyncio.gather(refused_in_time(stuck), refused_in_time(store.create(late, receipt())))
+                operations = (stuck, store.create(late, receipt()))
+                await asyncio.gather(*(fails_in_time(operation, StoreError) for operation in operations))
             await recovers(store)
             assert await store.look(late.locator) is None
 
@@ -254,7 +259,7 @@ class TestSqlite:
     def test_file_that_is_not_a_database_is_rejected(self, tmp_path: Path) -> None:
         """The error comes when the store is opened."""
         (tmp_path / "m.db").write_bytes(b"something else" * 1000)
-        with pytest.raises(StoreUnavailable, match=r"m\.db"):
+        with pytest.raises(NotExecuted, match=r"m\.db"):
             on_store(f"sqlite://{tmp_path}/m.db", lambda store: store.ping())
 
     def test_corrupted_file_fails_looks(self, tmp_path: Path) -> None:
@@ -269,7 +274,7 @@ class TestSqlite:
                 file.seek(4096)
                 file.write(b"\xff" * (size - 4096))
             store._reader.execute("PRAGMA shrink_memory")  # type: ignore[attr-defined]
-            await refused_in_time(store.look(kept.locator))
+            await fails_in_time(store.look(kept.locator))
 
         on_store(f"sqlite://{tmp_path}/m.db", work)
 
@@ -287,8 +292,11 @@ async def fill_disk(store: Store) -> None:
 
 
 @contextlib.contextmanager
-def talking(words: bytes) -> Iterator[int]:
-    """Run a server that answers the first bytes of each connection with `words` and closes it. Yield its port."""
+def talking(words: bytes, greeting: bytes = b"") -> Iterator[int]:
+    """Run a server that answers the next bytes of each connection with `words` and closes it. Yield its port.
+
+    With a `greeting` it answers the first bytes with that.
+    """
     with socket.create_server(("127.0.0.1", 0)) as listener:
 
         def serve() -> None:
@@ -296,6 +304,9 @@ def talking(words: bytes) -> Iterator[int]:
                 while True:
                     connection, _ = listener.accept()
                     with connection:
+                        if greeting:
+                            connection.recv(4096)
+                            connection.sendall(greeting)
                         connection.recv(4096)
                         connection.sendall(words)
 

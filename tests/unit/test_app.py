@@ -18,9 +18,10 @@ from messaging_api.errors import (
     InvalidRequest,
     MessageNotFound,
     MessagingError,
+    NotExecuted,
+    OutcomeUnknown,
     SettingsError,
     StoreFull,
-    StoreUnavailable,
 )
 from messaging_api.observability.audit import AuditLog
 from messaging_api.observability.logging import JsonLogger
@@ -53,9 +54,10 @@ def leaves(kind: type[Exception]) -> set[type[Exception]]:
 def test_every_error_has_a_row() -> None:
     """Each error that can reach a client has a row of its own; no row is for an error that is gone.
 
-    SettingsError ends the start; the handler that reads a body answers BodyTooLong with an error of its own.
+    NotExecuted is also raised itself. SettingsError ends the start; the handler that reads a body answers BodyTooLong
+    with an error of its own.
     """
-    assert leaves(MessagingError) - {SettingsError, BodyTooLong} == set(TABLE) - {Exception}
+    assert leaves(MessagingError) - {SettingsError, BodyTooLong} | {NotExecuted} == set(TABLE) - {Exception}
 
 
 def test_every_status_is_counted() -> None:
@@ -131,8 +133,12 @@ def test_unexpected_error_gives_500_and_is_logged_without_its_text(capfd: pytest
 
 
 def test_errors_of_the_store_are_counted_and_logged(capfd: pytest.CaptureFixture[str]) -> None:
-    """An outage gives 503 with Retry-After, a full store 507, each with its reason in metrics and log."""
-    for error, status, reason in ((StoreUnavailable("away"), 503, "unavailable"), (StoreFull("no room"), 507, "full")):
+    """Each kind of failure has its status and its reason in metrics and log; only 503 has Retry-After."""
+    for error, status, reason in (
+        (NotExecuted("away"), 503, "unavailable"),
+        (OutcomeUnknown("late"), 504, "unknown"),
+        (StoreFull("no room"), 507, "full"),
+    ):
 
         async def find(error: Exception = error) -> None:
             raise error

@@ -13,7 +13,7 @@ from pathlib import Path
 import pytest
 
 from messaging_api.core.store import Store
-from messaging_api.errors import StoreUnavailable
+from messaging_api.errors import NotExecuted
 from messaging_api.stores.batching import Batcher, PendingOperation
 from tests.support.redis_server import RedisServer
 from tests.support.stores import locator, message, on_store, receipt, writer_blocked
@@ -68,7 +68,7 @@ def test_cancelled_caller_does_not_affect_others() -> None:
 
     def run(batch: list[PendingOperation[int, int]]) -> None:
         for ticket in batch:
-            ticket.resolve(StoreUnavailable("x") if ticket.operation else 0)
+            ticket.resolve(NotExecuted("x") if ticket.operation else 0)
 
     async def main() -> None:
         batcher: Batcher[int, int] = Batcher(run)
@@ -77,7 +77,7 @@ def test_cancelled_caller_does_not_affect_others() -> None:
         assert await succeeding == 0
         with pytest.raises(asyncio.CancelledError):
             await cancelled
-        with pytest.raises(StoreUnavailable):
+        with pytest.raises(NotExecuted):
             await failing
 
     asyncio.run(main())

@@ -9,7 +9,7 @@ from typing import Any, Literal
 import pytest
 
 from messaging_api.core.pending import Driver, Pending, TaskResult, begun
-from messaging_api.errors import StoreUnavailable
+from messaging_api.errors import NotExecuted
 from messaging_api.stores.batching import Batcher, PendingOperation, drop_abandoned
 
 How = Literal["driver", "task"]
@@ -71,7 +71,7 @@ def test_result_and_exception_reach_the_waiter(how: How, early: bool) -> None:  
     """The result is returned and the exception is raised, whether it comes before the wait or after; None counts."""
 
     async def main() -> None:
-        error = StoreUnavailable("away")
+        error = NotExecuted("away")
         for outcome in (5, None, error, asyncio.CancelledError()):
             pending: Pending[object] = Pending()
             assert pending.wanted

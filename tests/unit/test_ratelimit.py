@@ -14,7 +14,7 @@ from messaging_api.core.ratelimit import (
     RateLimits,
     client_key,
 )
-from messaging_api.errors import LimitReached, MessageNotFound, StoreError, StoreUnavailable
+from messaging_api.errors import LimitReached, MessageNotFound, NotExecuted, StoreError
 from tests.support.requests import FakeCounters
 
 ONE, OTHER = client_key("192.0.2.1"), client_key("192.0.2.2")
@@ -174,7 +174,7 @@ def test_unreachable_counters_admit_requests() -> None:
     async def work() -> None:
         counters = FakeCounters()
         errors: list[StoreError] = []
-        counters.error = StoreUnavailable("away")
+        counters.error = NotExecuted("away")
         limiter = RateLimiter(RateLimits(create=1, read=1, miss=1), counters, errors.append)
         for _ in range(3):
             assert await remaining_after(limiter.create(ONE)) is None

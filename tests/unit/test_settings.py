@@ -5,7 +5,7 @@ from pathlib import Path
 
 import pytest
 
-from messaging_api.errors import SettingsError, StoreUnavailable
+from messaging_api.errors import NotExecuted, SettingsError
 from messaging_api.settings.fields import comma_separated, whole
 from messaging_api.settings.server import load
 from messaging_api.stores import StoreOptions, open_store
@@ -175,7 +175,7 @@ def test_replicas_to_wait_with_sqlite_is_an_error(tmp_path: Path) -> None:
 
 def test_sqlite_url_of_a_folder_is_an_error(tmp_path: Path) -> None:
     """The error states the reason."""
-    with pytest.raises(StoreUnavailable, match="cannot be opened"):
+    with pytest.raises(NotExecuted, match="cannot be opened"):
         open_store(f"sqlite://{tmp_path}", Clock())
 
 

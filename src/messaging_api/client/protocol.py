@@ -184,6 +184,7 @@ PROBLEMS: dict[str, type[ClientError]] = {
     "key-reused": errors.RequestRejected,
     "overloaded": errors.ServerBusy,
     "unavailable": errors.ServerBusy,
+    "outcome-unknown": errors.ServerBusy,
     "limit": errors.ServerBusy,
     "token": errors.TokenRequired,
     "full": errors.ServerFull,

@@ -1,12 +1,16 @@
 """The Store protocol: the interface of every store. `tests/contract/test_stores.py` verifies each implementation.
 
 A store maps locators (16 bytes) to values (bytes) with a lifetime. It cannot decrypt them and only decides which
-operation comes first. Every operation is atomic where the data is, whatever the number of processes and nodes. An
-operation that fails leaves nothing that a client could find: a failed `create`, whose records may be on several nodes,
-leaves no idempotency record, and no client knows the ids of the others. All operations raise StoreUnavailable within
-`timeout` seconds when the store does not answer, and only then is it unknown whether the operation took place. `create`
-may raise StoreFull. A store that comes back is used again without a restart. Operations of one turn of the event loop
-share one round trip or transaction, and an operation that fails does not fail the others.
+operation comes first. Every operation is atomic where the data is, whatever the number of processes and nodes.
+
+An operation ends within `timeout` seconds in one of three ways: with its result; with NotExecuted, when it certainly
+did not and will not take place; or with OutcomeUnknown, when it may have. Operations that change nothing end with a
+result or NotExecuted. `create` raises StoreFull when there is no space. A create without a result leaves no record that
+a client could find, since no client knows the ids, unless its outcome is unknown and it has an idempotency key. An
+operation that its caller abandons before it begins does not take place.
+
+A store that comes back is used again without a restart. Operations of one turn of the event loop share one round trip
+or transaction, and an operation that fails does not fail the others.
 """
 
 from typing import NamedTuple, Protocol

@@ -11,7 +11,7 @@ from collections.abc import Iterator, Sequence
 from typing import NamedTuple
 
 METHODS = ("GET", "HEAD", "POST", "DELETE", "other")
-STATUSES = (200, 400, 401, 403, 404, 405, 408, 413, 415, 422, 428, 429, 431, 500, 501, 503, 507)
+STATUSES = (200, 400, 401, 403, 404, 405, 408, 413, 415, 422, 428, 429, 431, 500, 501, 503, 504, 507)
 REJECTION_REASONS = (
     *("invalid", "too_large", "no_message", "name_a_format", "key_reused", "token", "unknown_address"),
     *(
@@ -26,9 +26,11 @@ REJECTION_REASONS = (
     ),
     *("connections", "pipelined", "bodies", "malformed", "incomplete", "head_too_large"),
     *("slow_head", "slow_body", "slow_reader", "tls_failed", "plain_http", "https_required"),
-    *("content_encoding", "transfer_coding", "client_gone"),
+    *("content_encoding", "transfer_coding", "client_gone", "outcome_unknown"),
 )
 """The reasons why requests and connections are rejected."""
+STORE_FAILURES = ("unavailable", "unknown", "full")
+"""How operations of the store fail: not executed, with an unknown outcome, or for lack of space."""
 LATENCY_BUCKETS = (0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1.0, 2.5)
 """Upper limits of the latency buckets, in seconds."""
 BATCH_SIZE_BUCKETS = tuple(2**n for n in range(11))
@@ -50,7 +52,7 @@ def counters(routes: Sequence[str]) -> tuple[Counter, ...]:
     return (
         Counter("messaging_requests", "Responses sent.", requests),
         Counter("messaging_messages", "Events in the life of messages.", {"event": events}),
-        Counter("messaging_store_failures", "Failed operations of the store.", {"reason": ("unavailable", "full")}),
+        Counter("messaging_store_failures", "Failed operations of the store.", {"reason": STORE_FAILURES}),
         Counter("messaging_refusals", "Rejected requests and connections.", {"reason": REJECTION_REASONS}),
         Counter("messaging_uncounted", "Requests admitted without a count, because the counters did not answer.", {}),
         Counter("messaging_log_failures", "Writes to the log file that failed.", {}),

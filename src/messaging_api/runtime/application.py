@@ -40,7 +40,7 @@ def now_ms() -> int:
 def open_settings_store(
     settings: Settings, hooks: StoreHooks = NO_HOOKS, counters: SharedCounters | None = None
 ) -> Store:
-    """Open the store that `settings` name. Raises SettingsError, StoreUnavailable."""
+    """Open the store that `settings` name. Raises SettingsError, NotExecuted."""
     options = StoreOptions(settings.store_timeout, settings.replicas_to_wait)
     return open_store(settings.store, now_ms, options, hooks, counters)
 

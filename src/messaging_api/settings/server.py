@@ -78,7 +78,7 @@ class Settings:
         shown_default="SQLite in the user's data folder",
         secret=True,
     )
-    store_timeout: float = setting(1.5, _TIMEOUT, "Timeout for the store; the response is 503 after it.")
+    store_timeout: float = setting(1.5, _TIMEOUT, "Timeout for the store; the response is 503 or 504 after it.")
     drain_seconds: int = setting(
         0, whole(0, 600), "On shutdown, seconds to keep serving while /ready already answers 503."
     )

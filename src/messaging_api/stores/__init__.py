@@ -42,7 +42,7 @@ def open_store(
     """Open the store at `url`. `clock` returns ms since the epoch.
 
     `counters` are shared by the processes of this machine, for a store without counters of its own. Opening does not
-    wait for a server; the first operation does. Raises SettingsError for an invalid address, StoreUnavailable for a
+    wait for a server; the first operation does. Raises SettingsError for an invalid address, NotExecuted for a
     file that cannot be opened.
     """
     scheme = urlsplit(url).scheme

@@ -7,7 +7,7 @@ It has no sockets: `server/http1.py` passes it requests and sends its responses.
 
 import time
 
-from messaging_api.errors import MessagingError, StoreError, StoreFull
+from messaging_api.errors import MessagingError, OutcomeUnknown, StoreError, StoreFull
 from messaging_api.observability.audit import AuditLog
 from messaging_api.observability.logging import JsonLogger, where
 from messaging_api.observability.metrics import METHODS, ProcessMetrics
@@ -77,7 +77,8 @@ class App:
 
     def _failed(self, request: Request, error: MessagingError) -> Response:
         if isinstance(error, StoreError):
-            reason = "full" if isinstance(error, StoreFull) else "unavailable"
+            unknown = isinstance(error, OutcomeUnknown)
+            reason = "unknown" if unknown else "full" if isinstance(error, StoreFull) else "unavailable"
             self._metrics.count("messaging_store_failures", reason)
             fields = {"detail": str(error), "request_id": request.request_id}
             self._audit.failed("store_failed", reason, request.client.address, **fields)

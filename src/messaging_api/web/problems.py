@@ -54,12 +54,14 @@ TABLE: dict[type[Exception], ProblemType] = {
     errors.Overloaded: ProblemType(
         503, "overloaded", "The service is too busy", "Nothing was done. Try again in a moment.", retry=True
     ),
-    errors.StoreUnavailable: ProblemType(
-        503,
-        "unavailable",
-        "The store cannot be reached",
-        "It did not answer in time. Try again in a moment.",
-        retry=True,
+    errors.NotExecuted: ProblemType(
+        503, "unavailable", "The store cannot be reached", "Nothing was done. Try again in a moment.", retry=True
+    ),
+    errors.OutcomeUnknown: ProblemType(
+        504,
+        "outcome-unknown",
+        "The store did not answer in time",
+        "It is unknown whether the request was carried out: a read may be spent, a message may be stored.",
     ),
     errors.StoreFull: ProblemType(507, "full", "The store is full", "The message was not kept."),
     http_errors.UnknownAddress: ProblemType(

@@ -12,7 +12,7 @@ from functools import partial
 
 from messaging_api.core.pending import TaskResult
 from messaging_api.core.store import Entry, Stats
-from messaging_api.errors import StoreError, StoreFull, StoreUnavailable
+from messaging_api.errors import NotExecuted, OutcomeUnknown, StoreError
 from messaging_api.stores.batching import StoreHooks
 from messaging_api.stores.redis.connection import Command, Reply
 from messaging_api.stores.redis.node import Node, connect
@@ -42,7 +42,7 @@ class ClusterStore(RedisStore):
         super().__init__(reads, self._router, address.prefix)
 
     async def create(self, message: Entry, receipt: Entry, idempotency_record: Entry | None = None) -> bytes | None:
-        stored, failure = await self._write((message, receipt))
+        written, failure = await self._write((message, receipt))
         earlier: bytes | None = None
         if failure is None and idempotency_record is not None:
             key = self._prefix + idempotency_record.locator
@@ -50,26 +50,26 @@ class ClusterStore(RedisStore):
                 earlier = await self._writes.submit(
                     IDEMPOTENCY.call(1, key, idempotency_record.value, str(idempotency_record.ttl))
                 )
-            except StoreFull as full:  # after any other failure it is unknown whether it was stored
-                failure = full
+            except NotExecuted as error:  # if it is unknown whether the record was stored, its message must stay
+                failure = error
         if failure is not None or earlier is not None:
-            await TaskResult(self._delete(stored))
+            await TaskResult(self._delete(written))
         if failure is not None:
             raise failure
         return earlier
 
     async def ping(self) -> None:
-        """Ping every master. Raises StoreUnavailable unless more than half of them answer."""
+        """Ping every master. Raises NotExecuted unless more than half of them answer."""
         replies = await self._query_masters(("PING",))
         if 2 * sum(not isinstance(reply, StoreError) for reply in replies) <= len(replies):
             self._topology.refresh()
-            raise StoreUnavailable("Most of the cluster is out of reach.")
+            raise NotExecuted("Most of the cluster is out of reach.")
 
     async def stats(self) -> Stats:
         replies = await self._query_masters(("INFO",))
         infos = [reply for reply in replies if isinstance(reply, bytes)]
         if not infos or len(infos) < len(replies):
-            raise StoreUnavailable("Some of the cluster is out of reach.")
+            raise NotExecuted("Some of the cluster is out of reach.")
         return total([parse_info(info, 0) for info in infos])
 
     async def _query_masters(self, command: Command) -> list[Reply]:
@@ -80,19 +80,26 @@ class ClusterStore(RedisStore):
         )
 
     async def _write(self, entries: Iterable[Entry]) -> tuple[list[Entry], StoreError | None]:
-        """Write each entry to its node, all at once; return those that were stored, and the error of another."""
+        """Write each entry to its node, all at once.
+
+        Return those that were written, or may have been, and an error if there was one: an unknown outcome first.
+        """
         submitted = []
         for entry in entries:
             command = ("SET", self._prefix + entry.locator, entry.value, "PX", str(entry.ttl))
             submitted.append((entry, command, self._router.begin(command)))
-        stored, failure = [], None
+        written: list[Entry] = []
+        failure: StoreError | None = None
         for entry, command, reply in submitted:  # all are on their way
             try:
                 await self._router.finish(command, reply)
-                stored.append(entry)
-            except StoreError as error:
+                written.append(entry)
+            except NotExecuted as error:
+                failure = failure or error
+            except OutcomeUnknown as error:
                 failure = error
-        return stored, failure
+                written.append(entry)
+        return written, failure
 
     async def _delete(self, entries: Iterable[Entry]) -> None:
         """Delete the records of a failed create. Those that cannot be deleted now expire by themselves."""

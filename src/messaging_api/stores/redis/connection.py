@@ -11,9 +11,9 @@ from typing import Any, NamedTuple, cast
 
 import hiredis
 
-from messaging_api.errors import StoreError, StoreUnavailable
+from messaging_api.errors import StoreError
 from messaging_api.stores.batching import OldestFirstTimeout, PendingOperation
-from messaging_api.stores.redis.errors import store_error
+from messaging_api.stores.redis.errors import store_error, without_reply
 
 Command = tuple[bytes | str, ...]
 Reply = Any
@@ -22,24 +22,25 @@ PendingCommand = PendingOperation[Command, Reply]
 _pack = cast("Callable[[Command], bytes]", hiredis.pack_command)  # its stub allows tuples of one element only
 
 
-def resolve(_connection: "Connection", pending: PendingCommand, reply: Reply) -> None:
+def resolve(_connection: "Connection", pending: PendingCommand, reply: Reply, _since: float) -> None:
     """Resolve a command with its reply, or with the StoreError that the reply means."""
-    pending.resolve(store_error(reply) if isinstance(reply, hiredis.ReplyError) else reply)
+    pending.resolve(store_error(pending.operation, reply) if isinstance(reply, hiredis.ReplyError) else reply)
 
 
 class ConnectionHandlers(NamedTuple):
     """The handlers of a connection's events.
 
-    `on_reply` resolves a command with its reply, which may be a `hiredis.ReplyError`. `on_idle` is called when no more
-    replies are due: the last one is in, or the connection broke.
+    `on_reply` resolves a command, sent for callers that have waited since a time of the loop, with its reply, which may
+    be a `hiredis.ReplyError`. `on_idle` is called when no more replies are due: the last one is in, or the connection
+    broke.
     """
 
-    on_reply: "Callable[[Connection, PendingCommand, Reply], None]" = resolve
+    on_reply: "Callable[[Connection, PendingCommand, Reply, float], None]" = resolve
     on_idle: "Callable[[Connection], None]" = lambda _: None
 
 
 class Connection(asyncio.Protocol):
-    """A connection that resolves commands in order with their replies, or all with StoreUnavailable when it breaks.
+    """A connection that resolves commands in order with their replies, or all as `without_reply` when it breaks.
 
     The oldest command without a reply sets the deadline: when it is `timeout` seconds old, the connection is aborted.
     """
@@ -51,11 +52,12 @@ class Connection(asyncio.Protocol):
         self._loop = asyncio.get_running_loop()
         self._closed: asyncio.Future[None] = self._loop.create_future()
         self._reply_timeout = OldestFirstTimeout(timeout, self._oldest, self._abort)
+        self._retired = False
 
     @property
     def usable(self) -> bool:
         """Whether commands may be sent."""
-        return not self._transport.is_closing()
+        return not (self._retired or self._transport.is_closing())
 
     @property
     def busy(self) -> bool:
@@ -82,6 +84,10 @@ class Connection(asyncio.Protocol):
         self.close()
         await self._closed
 
+    def retire(self) -> None:
+        """Take no more commands, and close after the replies that are due."""
+        self._retired = True
+
     def close(self) -> None:
         """Close the socket at once: a TLS shutdown would wait for the peer."""
         self._transport.abort()
@@ -95,7 +101,8 @@ class Connection(asyncio.Protocol):
 
     def _fail(self) -> None:
         while self._pending:
-            self._pending.popleft()[1].resolve(StoreUnavailable("The connection to Redis broke."))
+            pending = self._pending.popleft()[1]
+            pending.resolve(without_reply(pending.operation, "The connection to Redis broke."))
 
     def connection_made(self, transport: asyncio.BaseTransport) -> None:
         self._transport = cast("asyncio.Transport", transport)
@@ -105,10 +112,13 @@ class Connection(asyncio.Protocol):
         try:
             reader.feed(data)
             while (reply := reader.gets()) is not False:
-                on_reply(self, pending.popleft()[1], reply)
+                since, command = pending.popleft()
+                on_reply(self, command, reply, since)
         except (hiredis.ProtocolError, IndexError):  # not a Redis: no later reply can be trusted
             self._abort()
         if not pending:
+            if self._retired:
+                self.close()
             self._on_idle(self)
 
     def connection_lost(self, exc: Exception | None) -> None:

@@ -5,7 +5,7 @@ from functools import lru_cache, partial
 
 from messaging_api.core.pending import Pending, begun
 from messaging_api.core.ratelimit import WINDOW_MS, Kind, WindowCounts
-from messaging_api.errors import StoreError, StoreUnavailable
+from messaging_api.errors import NotExecuted, StoreError
 from messaging_api.stores.coalescing import CountGroup, resolve_group
 from messaging_api.stores.redis.connection import Command
 from messaging_api.stores.redis.node import CommandChannel
@@ -43,6 +43,6 @@ def _resolve(group: CountGroup, reply: Pending[list[int]]) -> None:
     if isinstance(numbers, StoreError):
         resolve_group(group, numbers)
     elif isinstance(numbers, BaseException):
-        resolve_group(group, StoreUnavailable("Redis gave no reply."))
+        resolve_group(group, NotExecuted("Redis gave no reply."))
     else:
         resolve_group(group, WindowCounts(*numbers) if group[0].request[1] else WindowCounts(0, 0, *numbers))

@@ -1,12 +1,11 @@
-"""The meaning of Redis error replies. Only the code of a reply is kept: the rest may quote the command."""
+"""What an error reply of Redis, or a missing reply, says about the outcome of a command.
+
+Only the code of a reply is kept: the rest may quote the command.
+"""
 
 import hiredis
 
-from messaging_api.errors import StoreError, StoreFull, StoreUnavailable
-
-
-class NotExecuted(StoreUnavailable):
-    """A command that was rejected before it did anything: a retry, here or on another node, is safe."""
+from messaging_api.errors import NotExecuted, OutcomeUnknown, StoreError, StoreFull
 
 
 class MovedRedirect(NotExecuted):
@@ -25,18 +24,24 @@ class NotMaster(NotExecuted):
     """A server that is not a master, or no longer one."""
 
 
-_NOT_EXECUTED: dict[str, type[NotExecuted]] = {
+_REJECTIONS: dict[str, type[NotExecuted]] = {
     "READONLY": NotMaster,
     "MASTERDOWN": NotMaster,
-    "LOADING": NotExecuted,
-    "CLUSTERDOWN": NotExecuted,
-    "TRYAGAIN": NotExecuted,
-    "NOREPLICAS": NotExecuted,
+    **dict.fromkeys(("LOADING", "CLUSTERDOWN", "TRYAGAIN", "NOREPLICAS", "MISCONF", "BUSY"), NotExecuted),
+    **dict.fromkeys(("NOAUTH", "NOPERM", "WRONGPASS", "NOSCRIPT", "CROSSSLOT"), NotExecuted),
 }
+"""The codes with which Redis rejects a command before it does anything; scripts with a `#!lua` line included."""
+_HARMLESS = frozenset(("GET", "PING", "INFO", "CLUSTER", "ROLE", "SENTINEL"))
+"""Commands that change nothing, so that without a reply they count as not executed."""
 
 
-def store_error(reply: hiredis.ReplyError) -> StoreError:
-    """Return the error that `reply` means."""
+def without_reply(command: tuple[bytes | str, ...], text: str) -> StoreError:
+    """Return the error of `command`, which was sent and got no reply, or one that tells nothing."""
+    return NotExecuted(text) if command[0] in _HARMLESS else OutcomeUnknown(text)
+
+
+def store_error(command: tuple[bytes | str, ...], reply: hiredis.ReplyError) -> StoreError:
+    """Return the error that `reply` means for `command`."""
     text = str(reply)
     code, _, rest = text.partition(" ")
     if code == "OOM" or (code == "MISCONF" and "No space left" in text):
@@ -44,4 +49,5 @@ def store_error(reply: hiredis.ReplyError) -> StoreError:
     if code in ("MOVED", "ASK"):
         host, _, port = rest.rpartition(" ")[2].rpartition(":")
         return (MovedRedirect if code == "MOVED" else AskRedirect)(host, int(port))
-    return _NOT_EXECUTED.get(code, StoreUnavailable)(f"Redis answered {code}.")
+    detail = f"Redis answered {code}."
+    return _REJECTIONS[code](detail) if code in _REJECTIONS else without_reply(command, detail)

@@ -9,7 +9,7 @@ from typing import Any, Protocol
 import hiredis
 
 from messaging_api.core.pending import Pending
-from messaging_api.errors import StoreUnavailable
+from messaging_api.errors import NotExecuted, StoreError
 from messaging_api.stores.batching import NO_HOOKS, Batcher, StoreHooks, drop_abandoned
 from messaging_api.stores.redis.connection import Command, Connection, ConnectionHandlers, PendingCommand, Reply
 from messaging_api.stores.redis.errors import NotMaster, store_error
@@ -115,34 +115,44 @@ class Node:
             connection.send(queued, self._queued_since)
         else:
             for pending in queued:
-                pending.resolve(StoreUnavailable("The connection to Redis broke."))
+                pending.resolve(NotExecuted("The connection to Redis broke."))
 
-    def _on_reply(self, connection: Connection, pending: PendingCommand, reply: Reply) -> None:
+    def _on_reply(self, connection: Connection, pending: PendingCommand, reply: Reply, since: float) -> None:
         if not isinstance(reply, hiredis.ReplyError):
             pending.resolve(reply)
         elif str(reply).startswith("NOSCRIPT") and connection.usable:
             pending.operation = as_eval(pending.operation)
-            connection.send([pending], asyncio.get_running_loop().time())
+            connection.send([pending], since)
         else:
-            error = store_error(reply)
+            error = store_error(pending.operation, reply)
             if isinstance(error, NotMaster):
-                connection.close()  # a new connection finds the current master
+                connection.retire()  # a new connection finds the current master
             pending.resolve(error)
+
+    async def _open(self) -> Connection:
+        """Open a connection to a server that has said that it serves us. Raises OSError, StoreError."""
+        connection = await self._connect(ConnectionHandlers(self._on_reply, self._on_idle))
+        try:
+            await connection.call(("PING",))  # a server with too many clients answers this, not the first write
+        except BaseException:
+            connection.close()
+            raise
+        return connection
 
     async def _reconnect(self) -> None:
         since = asyncio.get_running_loop().time()
-        failure: Exception | None = None
+        failure = NotExecuted("Redis is out of reach.")
         try:
             async with asyncio.timeout(self._timeout):
-                self._connection = await self._connect(ConnectionHandlers(self._on_reply, self._on_idle))
-        except StoreUnavailable as error:  # such as a wrong password: the log must tell it from a dead server
-            failure = error
+                self._connection = await self._open()
+        except StoreError as error:  # such as a wrong password: the log must tell it from a dead server
+            failure = NotExecuted(str(error))
         except (OSError, TimeoutError):  # ssl.SSLError is an OSError
-            failure = StoreUnavailable("Redis is out of reach.")
+            pass
         self._connecting = None
         unsent, self._unsent = drop_abandoned(self._unsent), []
-        if failure is None and self._connection is not None and self._connection.usable:
+        if self._connection is not None and self._connection.usable:
             self._connection.send(unsent, since)
         else:
             for pending in unsent:
-                pending.resolve(failure or StoreUnavailable("The connection to Redis broke."))
+                pending.resolve(failure)

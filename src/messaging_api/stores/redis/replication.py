@@ -9,10 +9,9 @@ by itself: nothing is written to a master without enough replicas, so no read is
 import asyncio
 
 from messaging_api.core.pending import Pending
-from messaging_api.errors import StoreError, StoreUnavailable
+from messaging_api.errors import NotExecuted, OutcomeUnknown, StoreError
 from messaging_api.stores.batching import PendingOperation, drop_abandoned
 from messaging_api.stores.redis.connection import Command, PendingCommand, Reply
-from messaging_api.stores.redis.errors import NotExecuted
 from messaging_api.stores.redis.node import Node
 
 _CONFIRM_SHARE, _PROBE_SHARE = 0.4, 0.15
@@ -82,5 +81,5 @@ class ReplicatedChannel:
         for pending, reply in zip(batch, replies, strict=True):
             outcome = reply.outcome()
             if not (self._replicated or isinstance(outcome, BaseException)):
-                outcome = StoreUnavailable("Too few replicas of Redis confirmed in time.")
+                outcome = OutcomeUnknown("Too few replicas of Redis confirmed in time.")
             pending.resolve(outcome)

@@ -6,9 +6,9 @@ from collections.abc import Awaitable, Callable
 from typing import cast
 
 from messaging_api.core.pending import TaskResult
-from messaging_api.errors import StoreUnavailable
+from messaging_api.errors import NotExecuted, StoreError, StoreFull
 from messaging_api.stores.redis.connection import Command, Reply
-from messaging_api.stores.redis.errors import AskRedirect, MovedRedirect, NotExecuted
+from messaging_api.stores.redis.errors import AskRedirect, MovedRedirect, without_reply
 from messaging_api.stores.redis.hash_slot import node_endpoint, slot_of
 from messaging_api.stores.redis.node import CommandChannel
 from messaging_api.stores.redis.scripts import as_eval
@@ -32,12 +32,12 @@ class ClusterRouter:
         """Send a command and return its reply. Raises StoreError."""
         try:
             return await self.begin(command, ahead=ahead)
-        except StoreUnavailable as failure:
+        except StoreError as failure:
             return await TaskResult(self._recover(command, failure))
 
     def begin(self, command: Command, *, ahead: bool = False) -> Awaitable[Reply]:
         """Send a command to the node that should serve its key; pass the result to `finish`."""
-        shard = self._topology.by_slot[_slot(command)]
+        shard = self._topology.by_slot[slot_of(_key(command))]
         return (
             TaskResult(self._find_and_submit(command))
             if shard is None
@@ -48,7 +48,7 @@ class ClusterRouter:
         """Return the reply of `begun`, or that of another node if the first one did not serve the key."""
         try:
             return await begun
-        except StoreUnavailable as failure:
+        except StoreError as failure:
             return await TaskResult(self._recover(command, failure))
 
     async def aclose(self) -> None:
@@ -57,42 +57,59 @@ class ClusterRouter:
 
     async def _find_and_submit(self, command: Command) -> Reply:
         await asyncio.shield(self._topology.refresh())
-        shard = self._topology.by_slot[_slot(command)]
-        if shard is None:
-            raise StoreUnavailable("The cluster is out of reach.")
-        return await self._pick(shard).submit(command)
+        return await self._channel(command).submit(command)
 
-    async def _recover(self, command: Command, failure: StoreUnavailable) -> Reply:
+    async def _recover(self, command: Command, failure: StoreError) -> Reply:
+        if isinstance(failure, StoreFull):
+            raise failure
         if isinstance(failure, NotExecuted):
             return await self._retry(command, failure)
         self._topology.refresh()  # it may have been executed, so no retry; but another node may serve the slot now
         raise failure
 
     async def _retry(self, command: Command, rejection: NotExecuted) -> Reply:
+        """Send `command` again until it is executed, or its outcome is unknown, or the time for retries is over."""
+        attempt: Awaitable[Reply] | None = None
         with contextlib.suppress(TimeoutError):
             async with asyncio.timeout(self._retry_timeout):
-                while True:
+                while not isinstance(rejection, StoreFull):
+                    channel = await self._next_channel(command, rejection)
+                    attempt = _ask(channel, command) if isinstance(rejection, AskRedirect) else channel.submit(command)
                     try:
-                        return await self._retry_once(command, rejection)
+                        return await attempt
                     except NotExecuted as next_rejection:
-                        rejection = next_rejection
-        raise StoreUnavailable(str(rejection))
+                        rejection, attempt = next_rejection, None
+        raise rejection if attempt is None else without_reply(command, str(rejection))
 
-    async def _retry_once(self, command: Command, rejection: NotExecuted) -> Reply:
-        slot = _slot(command)
+    async def _next_channel(self, command: Command, rejection: NotExecuted) -> CommandChannel:
+        """Return the channel to the node that should serve `command` after `rejection`. Raises NotExecuted."""
+        slot = slot_of(_key(command))
         shard = self._topology.by_slot[slot]
         if shard is None or not isinstance(rejection, MovedRedirect):
             await asyncio.shield(self._topology.refresh())
-            return await self.begin(command)
-        target = self._topology.shard(node_endpoint(rejection.host, rejection.port, shard.endpoint))
-        if isinstance(rejection, AskRedirect):
-            channel = self._pick(target)
-            _, reply = await asyncio.gather(channel.submit(("ASKING",)), channel.submit(as_eval(command)))
-            return reply
-        self._topology.assign(slot, target)
-        self._topology.refresh()
-        return await self.begin(command)
+        else:
+            shard = self._topology.shard(node_endpoint(rejection.host, rejection.port, shard.endpoint))
+            if isinstance(rejection, AskRedirect):
+                return self._pick(shard)
+            self._topology.assign(slot, shard)
+            self._topology.refresh()
+        return self._channel(command)
+
+    def _channel(self, command: Command) -> CommandChannel:
+        shard = self._topology.by_slot[slot_of(_key(command))]
+        if shard is None:
+            raise NotExecuted("The cluster is out of reach.")
+        return self._pick(shard)
 
 
-def _slot(command: Command) -> int:
-    return slot_of(cast("bytes", command[3 if command[0] == "EVALSHA" else 1]))
+async def _ask(channel: CommandChannel, command: Command) -> Reply:
+    """Send `command` to the node that a slot is being moved to (Redis Cluster specification, "ASK redirection")."""
+    replies = (channel.submit(("ASKING",)), channel.submit(as_eval(command)))
+    outcome: Reply = (await asyncio.gather(*replies, return_exceptions=True))[1]
+    if isinstance(outcome, BaseException):
+        raise outcome
+    return outcome
+
+
+def _key(command: Command) -> bytes:
+    return cast("bytes", command[3 if command[0] == "EVALSHA" else 1])

@@ -8,7 +8,7 @@ import asyncio
 import contextlib
 from typing import NamedTuple
 
-from messaging_api.errors import StoreError, StoreUnavailable
+from messaging_api.errors import NotExecuted, StoreError
 from messaging_api.stores.batching import StoreHooks
 from messaging_api.stores.redis.connection import Connection, ConnectionHandlers
 from messaging_api.stores.redis.node import Node, connect
@@ -54,7 +54,7 @@ class SentinelStore(RedisStore):
         """Disconnect from a server that is no longer the master, though it may not know or be cut off."""
         while True:
             await asyncio.sleep(_CHECK_INTERVAL)
-            with contextlib.suppress(StoreUnavailable):
+            with contextlib.suppress(StoreError):
                 if self._master is not None and await find_master(self._address, self._timeout) != self._master:
                     for node in self._nodes:
                         node.drop()
@@ -70,14 +70,14 @@ class SentinelStore(RedisStore):
             if role != b"master":
                 connection.close()
         if role != b"master":
-            raise StoreUnavailable("The sentinels name a server that is no master.")
+            raise NotExecuted("The sentinels name a server that is no master.")
         return connection
 
 
 async def find_master(address: RedisUrl, store_timeout: float) -> Endpoint:
     """Return the master of the latest failover that any sentinel knows of; all are queried at once.
 
-    Raises StoreUnavailable.
+    Raises NotExecuted.
     """
     queries = [asyncio.create_task(_query(sentinel, address, store_timeout)) for sentinel in address.hosts]
     done, late = await asyncio.wait(queries, timeout=store_timeout * _SENTINEL_SHARE)
@@ -86,7 +86,7 @@ async def find_master(address: RedisUrl, store_timeout: float) -> Endpoint:
     await asyncio.wait(queries)
     reports = [report for query in done if (report := query.result()) is not None]
     if not reports:
-        raise StoreUnavailable("No sentinel knows the master.")
+        raise NotExecuted("No sentinel knows the master.")
     return max(reports).endpoint
 
 

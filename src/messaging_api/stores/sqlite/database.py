@@ -8,7 +8,7 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import NamedTuple
 
-from messaging_api.errors import StoreError, StoreFull, StoreUnavailable
+from messaging_api.errors import NotExecuted, StoreError, StoreFull
 
 
 class SqliteFile(NamedTuple):
@@ -22,7 +22,7 @@ class SqliteFile(NamedTuple):
 def set_up(path: str) -> Iterator[None]:
     """Create the file if it is missing, readable by its owner only, and exclude other processes during the block.
 
-    Raises StoreUnavailable.
+    Raises NotExecuted.
     """
     try:
         folder = Path(path).parent
@@ -37,7 +37,7 @@ def set_up(path: str) -> Iterator[None]:
             os.close(lock)
     except (OSError, sqlite3.Error) as error:
         name = getattr(error, "sqlite_errorname", error.__class__.__name__)
-        raise StoreUnavailable(f"The database file {path} cannot be opened: {name}.") from None
+        raise NotExecuted(f"The database file {path} cannot be opened: {name}.") from None
 
 
 def connect(file: SqliteFile, lock_timeout: float) -> sqlite3.Connection:
@@ -58,4 +58,4 @@ def store_error(error: sqlite3.Error) -> StoreError:
     name = getattr(error, "sqlite_errorname", "SQLITE_MISUSE")
     if name == "SQLITE_FULL":
         return StoreFull("The database is full.")
-    return StoreUnavailable(f"The database answered {name}.")
+    return NotExecuted(f"The database answered {name}.")

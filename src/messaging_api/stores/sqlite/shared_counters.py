@@ -20,7 +20,7 @@ import weakref
 from collections.abc import Callable
 
 from messaging_api.core.ratelimit import KINDS, WINDOW_MS, CountRequest, Kind, WindowCounts
-from messaging_api.errors import StoreUnavailable
+from messaging_api.errors import NotExecuted
 
 SLOTS = 65_536
 PROBES = 16
@@ -54,7 +54,7 @@ class SharedCounters:
         self._table = mmap.mmap(self._file, slots * _slot.size)
 
     def count(self, requests: list[tuple[CountRequest, int]]) -> list[WindowCounts]:
-        """Count each request so many times. Raises StoreUnavailable when another process keeps the lock."""
+        """Count each request so many times. Raises NotExecuted when another process keeps the lock."""
         self._lock()
         try:
             now = self._clock()
@@ -70,7 +70,7 @@ class SharedCounters:
             except BlockingIOError:
                 deadline = deadline or time.monotonic() + LOCK_TIMEOUT
                 if time.monotonic() > deadline:
-                    raise StoreUnavailable("Another process holds the counters.") from None
+                    raise NotExecuted("Another process holds the counters.") from None
                 os.sched_yield()
             else:
                 return

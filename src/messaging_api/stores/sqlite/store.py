@@ -15,7 +15,7 @@ from typing import Any
 from messaging_api.core.ratelimit import PendingCount
 from messaging_api.core.record import StoredMessage, parse
 from messaging_api.core.store import Entry, Stats
-from messaging_api.errors import StoreUnavailable
+from messaging_api.errors import NotExecuted
 from messaging_api.stores.batching import NO_HOOKS, Batcher, PendingOperation, StoreHooks
 from messaging_api.stores.coalescing import CountBatcher, CountGroup, resolve_group
 from messaging_api.stores.sqlite import statements
@@ -84,7 +84,7 @@ class SqliteStore:
         await self._writes.submit(statements.touch)
 
     async def sweep(self) -> int:
-        """Remove all expired records now and return their number. Raises StoreUnavailable."""
+        """Remove all expired records now and return their number. Raises NotExecuted."""
         return await self._sweeper.sweep()
 
     async def stats(self) -> Stats:
@@ -111,7 +111,7 @@ class SqliteStore:
     def _run_counts(self, groups: list[CountGroup]) -> None:
         try:
             results = self._counters.count([(group[0].request, len(group)) for group in groups])
-        except StoreUnavailable as error:
+        except NotExecuted as error:
             for group in groups:
                 resolve_group(group, error)
         else:

@@ -8,7 +8,7 @@ from functools import partial
 from typing import Any
 
 from messaging_api.core.record import unread
-from messaging_api.errors import StoreUnavailable
+from messaging_api.errors import StoreError
 from messaging_api.stores.sqlite import statements
 from messaging_api.stores.sqlite.database import store_error
 from messaging_api.stores.sqlite.writer import Write
@@ -40,7 +40,7 @@ class Sweeper:
         self._task = asyncio.create_task(self._run())
 
     async def sweep(self) -> int:
-        """Remove all expired records and return their number. Raises StoreUnavailable."""
+        """Remove all expired records and return their number. Raises StoreError."""
         now, removed = self._clock(), 0
         loop = asyncio.get_running_loop()
         while self._any_expired(now):
@@ -60,7 +60,7 @@ class Sweeper:
     async def _run(self) -> None:
         while True:
             await asyncio.sleep(_INTERVAL)
-            with contextlib.suppress(StoreUnavailable):  # the next request reports it, the next sweep tries again
+            with contextlib.suppress(StoreError):  # the next request reports it, the next sweep tries again
                 await self.sweep()
 
     def _any_expired(self, now: int) -> bool:

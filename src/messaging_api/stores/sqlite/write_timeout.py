@@ -3,7 +3,7 @@
 import asyncio
 from collections import deque
 
-from messaging_api.errors import StoreUnavailable
+from messaging_api.errors import OutcomeUnknown
 from messaging_api.stores.batching import OldestFirstTimeout
 from messaging_api.stores.sqlite.writer import WriteGroup
 
@@ -29,4 +29,4 @@ class WriteTimeout:
 
     def _fail_oldest(self) -> None:
         for pending in self._groups.popleft()[1]:
-            pending.resolve(StoreUnavailable("The database did not answer in time."))
+            pending.resolve(OutcomeUnknown("The database did not answer in time."))
