@@ -2,8 +2,12 @@
 
 import contextlib
 import json
+import random
 import re
+import socket
+import ssl
 import statistics
+import struct
 import threading
 import time
 import uuid
@@ -19,6 +23,7 @@ import pytest
 JSON = {"accept": "application/json"}
 TEXT = {"accept": "text/plain"}
 HTML = {"accept": "text/html,application/xhtml+xml,application/xml;q=0.9,*/*;q=0.8"}
+ONE_JSON = "Accept: application/json\r\nConnection: close\r\n"
 NOBODY = "6f9619ff-8b86-4d11-b42d-00c04fc964ff"
 ODD_TEXTS = [
     "é",
@@ -475,6 +480,85 @@ class TestIdempotency:
         problem(client.post("/", json={"message": "x"}, headers={"idempotency-key": key}), 400)
 
 
+def cut_off(client: httpx.Client, address: str, key: str, after: int) -> None:
+    """Ask for a message, take so many bytes of the response, and reset the connection."""
+    url = client.base_url
+    connection = socket.create_connection((url.host, url.port or (443 if url.scheme == "https" else 80)), timeout=20)
+    if url.scheme == "https":
+        trusting = ssl.create_default_context()
+        trusting.check_hostname, trusting.verify_mode = False, ssl.CERT_NONE
+        connection = trusting.wrap_socket(connection, server_hostname=url.host)
+    with connection:
+        head = f"GET {address} HTTP/1.1\r\nHost: {url.netloc.decode()}\r\n{ONE_JSON}Idempotency-Key: {key}\r\n\r\n"
+        connection.sendall(head.encode())
+        while after > 0 and (data := connection.recv(after)):
+            after -= len(data)
+        connection.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, struct.pack("ii", 1, 0))
+
+
+class TestResumedReads:
+    """Reads with an Idempotency-Key of the reader, which can be repeated."""
+
+    def test_repeated_read_gets_the_same_response(self, client: httpx.Client) -> None:
+        """The same key gets the same response and spends nothing, also after the last read."""
+        posted = post(client, "é" * 1000, reads=2)
+        address = path(posted["url"])
+        for accept in (JSON, TEXT):
+            keyed = {**accept, "idempotency-key": str(uuid.uuid4())}
+            first, *others = (client.get(address, headers=keyed) for _ in range(3))
+            assert first.status_code == 200
+            assert {(other.content, other.headers.get("x-reads-left")) for other in others} == {
+                (first.content, first.headers.get("x-reads-left"))
+            }
+        assert client.get(path(posted["receipt"]), headers=TEXT).text == "read\n"
+
+    def test_cut_off_readers_come_back(self, client: httpx.Client) -> None:
+        """Of 24 readers of a message with 16 reads that are cut off anywhere and come back, 16 get it, each 3 times."""
+        posted = post(client, "x" * 2000, reads=16)
+        address = path(posted["url"])
+        keys = [str(uuid.uuid4()) for _ in range(24)]
+
+        def come_back(key: str) -> list[tuple[int, str]]:
+            for _ in range(2):
+                cut_off(client, address, key, random.randrange(2500))
+            responses = [client.get(address, headers={**JSON, "idempotency-key": key}) for _ in range(3)]
+            return [(response.status_code, response.text) for response in responses]
+
+        with ThreadPoolExecutor(24) as pool:
+            served = [outcome for outcome in pool.map(come_back, keys) if outcome[0][0] == 200]
+        assert len(served) == 16
+        assert all(len(set(outcome)) == 1 for outcome in served)
+        assert sorted(json.loads(outcome[0][1])["reads_left"] for outcome in served) == [*range(16)]
+        assert client.get(address, headers={**JSON, "idempotency-key": str(uuid.uuid4())}).status_code == 404
+        assert client.get(address, headers=JSON).status_code == 404
+
+    def test_another_key_or_message_gets_nothing(self, client: httpx.Client) -> None:
+        """A key opens the answer of its own message alone, and HEAD and previews do not ask for it."""
+        key = {"idempotency-key": str(uuid.uuid4())}
+        first, second = (path(post(client, text, reads=1)["url"]) for text in ("one", "two"))
+        assert client.get(first, headers={**JSON, **key}).json()["message"] == "one"
+        assert client.get(second, headers={**JSON, **key}).json()["message"] == "two"
+        problem(client.get(first, headers={**JSON, "idempotency-key": str(uuid.uuid4())}), 404)
+        problem(client.get(first, headers=JSON), 404)
+        problem(client.get(first, headers={"accept": "*/*", **key}), 404)
+        assert client.head(first, headers={**JSON, **key}).status_code == 404
+
+    def test_burned_answer_is_gone(self, client: httpx.Client) -> None:
+        """A burn removes the answers that are kept, of a message with reads left and of one without."""
+        for reads in (1, 2):
+            posted, key = post(client, reads=reads), {"idempotency-key": str(uuid.uuid4())}
+            assert client.get(path(posted["url"]), headers={**JSON, **key}).status_code == 200
+            client.delete(path(posted["receipt"]))
+            problem(client.get(path(posted["url"]), headers={**JSON, **key}), 404)
+
+    @pytest.mark.parametrize("key", ["x" * 21, "x" * 256, "with a space in it, and long", ""])
+    def test_invalid_key_spends_nothing(self, client: httpx.Client, key: str) -> None:
+        """A key that can be guessed gets 400."""
+        address = path(post(client, reads=1)["url"])
+        problem(client.get(address, headers={**JSON, "idempotency-key": key}), 400)
+        assert client.get(address, headers=JSON).status_code == 200
+
+
 class TestAddresses:
     @pytest.mark.parametrize("address", ["/x", "/msg", "/msg/a/b", "/receipt", "/assets/x", "/live", "/metrics"])
     def test_unknown_address_gets_404(self, client: httpx.Client, address: str) -> None:
@@ -502,7 +586,13 @@ class TestAddresses:
         """GET / returns the service and its limits; a browser gets the page; HEAD is answered."""
         told = client.get("/").json()
         assert told["service"] == "messaging_api"
-        limits = {"max_message_bytes": 65_536, "max_ttl": 604_800, "default_ttl": 604_800, "max_reads": 1000}
+        limits = {
+            "max_message_bytes": 65_536,
+            "max_ttl": 604_800,
+            "default_ttl": 604_800,
+            "max_reads": 1000,
+            "resume_seconds": 60,
+        }
         assert told["limits"] == limits
         assert client.get("/", headers=HTML).headers["content-type"].startswith("text/html")
         assert client.head("/").status_code == 200

@@ -2,6 +2,7 @@
 
 import asyncio
 import multiprocessing
+import os
 import time
 from pathlib import Path
 
@@ -16,6 +17,11 @@ from tests.support.stores import HOUR, Clock, locator, message, on_store, receip
 PROCESSES = 4
 READERS = 16
 ROUNDS = 100
+
+
+def head(value: bytes) -> record.StoredMessage:
+    """Return what a take returns of a message that has this record."""
+    return record.unpack(record.tombstone(value))
 
 
 def test_created_records_are_returned_unchanged(store_url: str) -> None:
@@ -59,14 +65,14 @@ def test_absent_records_are_none(store_url: str) -> None:
 
 
 def test_takes_count_down_to_a_tombstone(store_url: str) -> None:
-    """A take returns the message as it was before; the last one leaves only its head."""
+    """A take returns the head of the message as it was before; the last one leaves nothing but the head."""
     stored = message(reads=2)
 
     async def work(store: Store) -> None:
         await store.create(stored, receipt())
         value = stored.value
         for _ in range(2):
-            assert await store.take(stored.locator) == record.unpack(value)
+            assert await store.take(stored.locator) == head(value)
             value = record.after_read(value)
             assert await store.look(stored.locator) == record.unpack(value)
         assert await store.take(stored.locator) is None
@@ -83,7 +89,47 @@ def test_unlimited_messages_are_not_counted(store_url: str) -> None:
 
     async def work(store: Store) -> None:
         await store.create(stored, receipt())
-        assert [await store.take(stored.locator) for _ in range(3)] == [record.unpack(stored.value)] * 3
+        assert [await store.take(stored.locator) for _ in range(3)] == [head(stored.value)] * 3
+
+    on_store(store_url, work)
+
+
+def test_a_repeated_take_is_not_counted(store_url: str) -> None:
+    """Each reader with a resume record spends one read, however often it asks; burning removes the records."""
+    stored = message(reads=3)
+    resumes = [Entry(locator(), b"box %d" % n, HOUR) for n in range(3)]
+
+    async def work(store: Store) -> None:
+        await store.create(stored, receipt())
+        value = stored.value
+        for resume in resumes:
+            assert await store.resume(stored.locator, resume.locator) is None
+            assert await store.take(stored.locator, resume) == head(value)
+            repeated = record.unpack(record.resume_record(value, resume.value))
+            assert [await store.take(stored.locator, resume) for _ in range(2)] == [repeated] * 2
+            assert await store.resume(stored.locator, resume.locator) == repeated
+            value = record.after_read(value)
+        assert await store.look(stored.locator) == record.unpack(value)
+        assert await store.take(stored.locator, Entry(locator(), b"late", HOUR)) is None
+        await store.burn(stored.locator)
+        assert [await store.resume(stored.locator, resume.locator) for resume in resumes] == [None] * 3
+        assert await store.take(stored.locator, resumes[0]) is None
+
+    on_store(store_url, work)
+
+
+def test_simultaneous_takes_with_one_resume_record_count_once(store_url: str) -> None:
+    """Of many simultaneous takes with one resume record, one counts a read; the others get the record."""
+    stored, resume = message(reads=5), Entry(locator(), b"box", HOUR)
+
+    async def work(store: Store) -> None:
+        await store.create(stored, receipt())
+        taken = await asyncio.gather(*(store.take(stored.locator, resume) for _ in range(32)))
+        repeated = record.unpack(record.resume_record(stored.value, resume.value))
+        assert sorted(taken, key=str) == sorted([head(stored.value)] + [repeated] * 31, key=str)
+        left = await store.look(stored.locator)
+        assert left is not None
+        assert left.reads_left == 4
 
     on_store(store_url, work)
 
@@ -182,8 +228,27 @@ class TestExpiry:
 
         on_store(f"sqlite://{tmp_path}/m.db", work, lambda: frozen)
 
+    def test_sqlite_resume_records_expire_and_are_swept(self, tmp_path: Path) -> None:
+        """A resume record is returned until its last millisecond, and its text leaves the file with the next sweep."""
+        start = frozen = Clock()()
+        stored, resume = message(reads=1), Entry(locator(), os.urandom(64), 60_000)
+
+        async def work(store: Store) -> None:
+            nonlocal frozen
+            await store.create(stored, receipt())
+            await store.take(stored.locator, resume)
+            frozen = start + 59_999
+            await store.sweep()  # type: ignore[attr-defined]
+            assert await store.resume(stored.locator, resume.locator) is not None
+            frozen = start + 60_000
+            assert await store.resume(stored.locator, resume.locator) is None
+            await store.sweep()  # type: ignore[attr-defined]
+
+        on_store(f"sqlite://{tmp_path}/m.db", work, lambda: frozen)
+        assert resume.value not in (tmp_path / "m.db").read_bytes()
+
     def test_redis_records_get_their_ttl(self, redis_server: RedisServer) -> None:
-        """Message, receipt and idempotency record have a TTL; a burned message keeps its tombstone for 24 h more."""
+        """Message, receipt, idempotency record and resume record have a TTL, a tombstone 24 h more."""
         stored, receipt_entry, idempotency = message(ttl=10_000), receipt(ttl=10_000), Entry(locator(), b"x", 5_000)
 
         async def work(store: Store) -> None:
@@ -195,6 +260,15 @@ class TestExpiry:
         assert [10_000 - ttls[0] < 2_000, 10_000 + RECEIPT_EXTRA_MS - ttls[1] < 2_000, 5_000 - ttls[2] < 2_000] == [
             True
         ] * 3
+        once, resume = message(reads=1), Entry(locator(), b"box", 3_000)
+
+        async def read(store: Store) -> None:
+            await store.create(once, receipt())
+            await store.take(once.locator, resume)
+
+        on_store(redis_server.url, read)
+        assert 3_000 - client.pttl(b"messaging_api:resume:" + resume.locator) < 2_000
+        assert 3_000 - client.pttl(b"messaging_api:resume:" + once.locator) < 2_000
         on_store(redis_server.url, lambda store: store.burn(stored.locator))
         assert 10_000 + RECEIPT_EXTRA_MS - client.pttl(b"messaging_api:" + stored.locator) < 4_000
 

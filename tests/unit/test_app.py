@@ -90,7 +90,7 @@ class BrokenService:
     def __init__(self, find: Callable[[], Awaitable[Any]]) -> None:
         self._find = find
 
-    async def find(self, _message_id: str) -> Any:
+    async def find(self, _message_id: str, _reader_key: bytes | None) -> Any:
         return await self._find()
 
 

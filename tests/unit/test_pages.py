@@ -179,7 +179,7 @@ def test_offered_lifetimes_follow_the_settings() -> None:
     assert lives == ["300", "3600", "5400"]
     assert "in 90 minutes" in text
     data = json.loads(text.split('id="page">')[1].split("</script>")[0])
-    assert data["limits"] == {"max_message_bytes": 1000, "max_ttl": 5400}
+    assert data["limits"] == {"max_message_bytes": 1000, "max_ttl": 5400, "resume_seconds": 60}
 
 
 def test_response_to_a_plain_form_has_both_links() -> None:

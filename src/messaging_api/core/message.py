@@ -28,11 +28,15 @@ class Draft(NamedTuple):
 
 @dataclass(frozen=True, slots=True)
 class MessageLimits:
-    """The limits of this service: bytes of UTF-8 in a message, seconds of lifetime."""
+    """The limits of this service: bytes of UTF-8 in a message, seconds of lifetime.
+
+    `resume_seconds` is how long a reader can repeat a read with its key, 0 = not at all.
+    """
 
     max_bytes: int = 65_536
     max_ttl: int = 604_800
     default_ttl: int = 604_800
+    resume_seconds: int = 60
 
     def check(self, draft: Draft, now: int) -> int:
         """Return when `draft` expires, in ms since the epoch, if it is posted at `now` (same unit).

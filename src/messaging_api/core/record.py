@@ -6,9 +6,10 @@
     offset 12  …         box          sealed text; empty after the last read or a burn (a tombstone)
 
 All integers are big-endian. `pack` makes a record, `unpack` and `parse` take it apart, `after_read` and `tombstone`
-change it. The server must know reads and expiry; both are associated data of the box, so that an altered record does
-not open. `stores/redis/lua/take.lua` and `burn.lua` do inside Redis what `after_read` and `tombstone` do here; the
-contract suite of the stores checks that they agree.
+change it. `resume_record` makes the record that a reader can repeat its read with; it has the same layout. The server
+must know reads and expiry; both are associated data of the box, so that an altered record does not open. The scripts
+`stores/redis/lua/take.lua` and `burn.lua` do inside Redis what `after_read`, `tombstone` and `resume_record` do here;
+the contract suite of the stores checks that they agree.
 """
 
 import struct
@@ -98,3 +99,8 @@ def after_read(value: bytes) -> bytes:
 def tombstone(value: bytes) -> bytes:
     """Return the record of a burned message: its head, without the box."""
     return value[:HEAD]
+
+
+def resume_record(value: bytes, box: bytes) -> bytes:
+    """Return the resume record of a reader: the head of the message as it was before the read, and a box of its own."""
+    return value[:HEAD] + box

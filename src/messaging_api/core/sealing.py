@@ -1,6 +1,6 @@
 """Sealing: a secret yields the locator of a record in the store and the key that decrypts it.
 
-The secret is the 16 bytes of an id, or an idempotency key. One BLAKE2b (RFC 7693), personalised by purpose as in
+The secret is the 16 bytes of an id, an idempotency key, or both. One BLAKE2b (RFC 7693), personalised by purpose as in
 libsodium's crypto_kdf, yields 48 bytes: a *locator* of 16, which the store sees, and a *key* of 32, which it never
 sees. Records are encrypted with AES-256-GCM (NIST SP 800-38D). A box is nonce (12 bytes), ciphertext, tag (16 bytes).
 Someone with the store but without the link has locators and boxes, and neither leads back to the secret.
@@ -24,6 +24,7 @@ def _purpose(person: bytes) -> "blake2b":
 MESSAGE = _purpose(b"msgapi/message/1")
 RECEIPT = _purpose(b"msgapi/receipt/1")
 IDEMPOTENCY = _purpose(b"msgapi/answer/01")
+RESUME = _purpose(b"msgapi/resume/01")
 
 
 class Keyring(NamedTuple):
@@ -38,7 +39,7 @@ class DecryptionError(Exception):
 
 
 def derive(secret: bytes, purpose: "blake2b") -> Keyring:
-    """Derive the locator and the key of `secret` for `purpose`, one of the three above."""
+    """Derive the locator and the key of `secret` for `purpose`, one of those above."""
     hasher = purpose.copy()
     hasher.update(secret)
     digest = hasher.digest()

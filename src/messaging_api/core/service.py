@@ -8,13 +8,25 @@ from typing import Literal, NamedTuple
 from messaging_api.core import record
 from messaging_api.core.message import RECEIPT_EXTRA_MS, Draft, MessageLimits, format_id, new_id, parse_id
 from messaging_api.core.record import StoredMessage
-from messaging_api.core.sealing import IDEMPOTENCY, MESSAGE, RECEIPT, DecryptionError, Keyring, derive, seal, unseal
+from messaging_api.core.sealing import (
+    IDEMPOTENCY,
+    MESSAGE,
+    RECEIPT,
+    RESUME,
+    DecryptionError,
+    Keyring,
+    derive,
+    seal,
+    unseal,
+)
 from messaging_api.core.store import Entry, Store
 from messaging_api.errors import FormatRequired, IdempotencyConflict, MessageNotFound
 
 IDEMPOTENCY_TTL_MS = 24 * 3600 * 1000
 """How long an idempotency key is remembered, in ms."""
 
+_new = tuple.__new__
+"""Makes a named tuple in a third of the time that its class takes."""
 _receipt_record = struct.Struct(">16sHQ")
 _idempotency_record = struct.Struct(">16s16sHQ")
 
@@ -33,12 +45,16 @@ class CreatedMessage(NamedTuple):
 
 
 class OpenedMessage(NamedTuple):
-    """A message for its reader: its text (UTF-8), its expiry (ms since the epoch) and the reads left after this one."""
+    """A message for its reader: its text (UTF-8), its expiry (ms since the epoch) and the reads left after this one.
+
+    `resumed` says that an earlier read with the same key was repeated, which counts nothing.
+    """
 
     text: bytes
     expires_at: int
     reads_left: int | None
     tag: str
+    resumed: bool = False
 
 
 class ReceiptStatus(NamedTuple):
@@ -51,8 +67,16 @@ class ReceiptStatus(NamedTuple):
     tag: str
 
 
-FoundMessage = tuple[StoredMessage, Keyring]
-"""A message that was found, and the keys that its link gives."""
+class FoundMessage(NamedTuple):
+    """A message that was found, and the keys that its link gives.
+
+    `resume_keys` are those of the reader's resume record, if the reader sent a key of its own. Only then `stored` may
+    be None: the message cannot be read any more, but the record may still be there.
+    """
+
+    stored: StoredMessage | None
+    keys: Keyring
+    resume_keys: Keyring | None = None
 
 
 class FoundReceipt(NamedTuple):
@@ -99,29 +123,59 @@ class Service:
             return _created(message_id, receipt_id, draft.reads, expires_at, message_keys)
         return _earlier_result(draft, idempotency_key, known)
 
-    async def find(self, message_id: str) -> FoundMessage:
+    async def find(self, message_id: str, reader_key: bytes | None = None) -> FoundMessage:
         """Look a message up without any effect. Raises MessageNotFound, StoreError.
 
-        A malformed id takes the same steps, and the same time, as an unknown one.
+        A reader that sends a key of its own can take up a read that broke off; see `open`. A malformed id takes the
+        same steps, and the same time, as an unknown one.
         """
-        keyring = derive(parse_id(message_id) or message_id.encode(errors="replace"), MESSAGE)
-        return self._readable(await self._store.look(keyring.locator)), keyring
+        secret = parse_id(message_id) or message_id.encode(errors="replace")
+        keys = derive(secret, MESSAGE)
+        stored = await self._store.look(keys.locator)
+        if stored is None or not stored.box or stored.expires_at <= self._clock():
+            stored = None
+        if reader_key is not None and self.limits.resume_seconds:
+            return FoundMessage(stored, keys, derive(secret + reader_key, RESUME))
+        if stored is None:
+            raise MessageNotFound
+        return _new(FoundMessage, (stored, keys, None))
 
     async def open(self, found: FoundMessage, *, confirmed: bool, consume: bool = True) -> OpenedMessage:
         """Return a message, and count a read if its reads are limited.
 
-        `confirmed` says that the client wants the text and not a preview; `consume=False` counts nothing. Raises
-        MessageNotFound, FormatRequired, StoreError.
+        `confirmed` says that the client wants the text and not a preview; `consume=False` counts nothing. A read with
+        a key of the reader stores a resume record in the step that counts it; the same key gets the same text again.
+        Raises MessageNotFound, FormatRequired, StoreError.
         """
-        stored, (locator, key) = found
+        stored, (locator, key), resume_keys = found
+        if stored is None:
+            if resume_keys is None or not (confirmed and consume):
+                raise MessageNotFound
+            return self._resumed(found, await self._store.resume(locator, resume_keys.locator))
+        text = _open(key, stored)  # before the read is counted, so that a damaged record costs none
         left = stored.reads_left
         if left is not None:
             if not confirmed:
                 raise FormatRequired
             if consume:
-                stored = self._readable(await self._store.take(locator))
-                left = (stored.reads_left or 0) - 1
-        return OpenedMessage(_open(key, stored), stored.expires_at, left, locator[:4].hex())
+                resume_record = None if resume_keys is None else self._resume_record(stored, text, resume_keys)
+                taken = self._unexpired(await self._store.take(locator, resume_record))
+                if taken.box:
+                    return self._resumed(found, taken)
+                left = (taken.reads_left or 0) - 1
+        return OpenedMessage(text, stored.expires_at, left, locator[:4].hex())
+
+    def _resume_record(self, stored: StoredMessage, text: bytes, keys: Keyring) -> Entry:
+        box = seal(keys.key, text, record.associated_data(stored.reads, stored.expires_at))
+        life = stored.expires_at - self._clock()
+        return Entry(keys.locator, box, max(1, min(life, self.limits.resume_seconds * 1000)))
+
+    def _resumed(self, found: FoundMessage, stored: StoredMessage | None) -> OpenedMessage:
+        """Return the message of a resume record, as it was returned before."""
+        stored = self._unexpired(stored)
+        text = _open(found.resume_keys.key if found.resume_keys else b"", stored)
+        left = (stored.reads_left or 0) - 1
+        return OpenedMessage(text, stored.expires_at, left, found.keys.locator[:4].hex(), resumed=True)
 
     async def find_receipt(self, receipt_id: str) -> FoundReceipt:
         """Look a receipt up. Raises MessageNotFound, StoreError."""
@@ -146,8 +200,8 @@ class Service:
         before = self._status(await self._store.burn(receipt.locator), receipt)
         return before._replace(state="burned") if before.state == "available" else before
 
-    def _readable(self, stored: StoredMessage | None) -> StoredMessage:
-        if stored is None or not stored.box or stored.expires_at <= self._clock():
+    def _unexpired(self, stored: StoredMessage | None) -> StoredMessage:
+        if stored is None or stored.expires_at <= self._clock():
             raise MessageNotFound
         return stored
 

@@ -54,14 +54,23 @@ class Store(Counters, Protocol):
     async def look(self, locator: bytes) -> StoredMessage | None:
         """Return a message without counting a read. It may have expired: the caller compares the time."""
 
-    async def take(self, locator: bytes) -> StoredMessage | None:
-        """Count one read and return the message as it was before; None if absent or without reads left.
+    async def take(self, locator: bytes, resume_record: Entry | None = None) -> StoredMessage | None:
+        """Count one read and return the message as it was before, without its box; None if it has no read left.
 
         The last read removes the text in the same step. Unlimited reads are not counted.
+
+        `resume_record` is a box for the same reader, to repeat the read with. If there is a record at its locator,
+        count nothing and return what `resume` returns; else store it in the same step as the count.
+        """
+
+    async def resume(self, message: bytes, locator: bytes) -> StoredMessage | None:
+        """Return the resume record of a reader: the message as it was before that read, with the box of the record.
+
+        `message` is the locator of the message, and `locator` that of the record. None if absent.
         """
 
     async def burn(self, locator: bytes) -> StoredMessage | None:
-        """Remove the text and return the message as it was before; None if absent."""
+        """Remove the text and all resume records, and return the message as it was before; None if absent."""
 
     async def receipt(self, locator: bytes) -> bytes | None:
         """Return the value of a receipt; None if absent."""

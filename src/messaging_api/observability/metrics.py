@@ -48,7 +48,7 @@ class Counter(NamedTuple):
 def counters(routes: Sequence[str]) -> tuple[Counter, ...]:
     """Return all counters of a service with these routes."""
     requests = {"route": tuple(routes), "method": METHODS, "status": tuple(map(str, STATUSES))}
-    events = ("created", "read", "burned", "expired_unread")
+    events = ("created", "read", "resumed", "burned", "expired_unread")
     return (
         Counter("messaging_requests", "Responses sent.", requests),
         Counter("messaging_messages", "Events in the life of messages.", {"event": events}),

@@ -47,7 +47,8 @@ def open_settings_store(
 
 def create_app(settings: Settings, store: Store, audit: AuditLog, logger: JsonLogger, metrics: ProcessMetrics) -> App:
     """Return the application over an open store."""
-    limits = MessageLimits(settings.max_message_bytes, settings.max_ttl, settings.default_ttl)
+    lifetimes = settings.max_ttl, settings.default_ttl
+    limits = MessageLimits(settings.max_message_bytes, *lifetimes, settings.resume_seconds)
     rates = RateLimits(settings.limit_create, settings.limit_read, settings.limit_miss)
     limiter = RateLimiter(rates, store, _on_uncounted(audit, metrics))
     admission = Admission(limiter, Tokens(settings.create_tokens))

@@ -129,6 +129,9 @@ class Settings:
     default_ttl: int = setting(
         604_800, _TTL, "Lifetime in seconds of a message that specifies none; at most --max-ttl."
     )
+    resume_seconds: int = setting(
+        60, whole(0, 600), "Seconds in which a reader can repeat a read with its Idempotency-Key; 0 = off."
+    )
 
 
 class ExplainedSetting(NamedTuple):

@@ -1,6 +1,5 @@
 """One method for each operation of the contract: a Request in, a Response out; errors are raised."""
 
-import re
 from functools import cache, lru_cache
 from typing import Literal
 
@@ -13,16 +12,16 @@ from messaging_api.errors import InvalidRequest, MessageNotFound
 from messaging_api.observability.timestamps import format_time
 from messaging_api.web.admission import Admission
 from messaging_api.web.http_errors import UnknownAddress
+from messaging_api.web.idempotency import idempotency_key
 from messaging_api.web.negotiation import accepted_format
 from messaging_api.web.pages.assets import generated
 from messaging_api.web.pages.pages import Pages
 from messaging_api.web.problems import Problem, as_json
 from messaging_api.web.request_body import read_draft
-from messaging_api.web.responses import HeaderBlock, Response, lines
+from messaging_api.web.responses import Event, HeaderBlock, Response, lines
 from messaging_api.web.schemas import CreatedMessageBody, DescriptionBody, OpenedMessageBody, ReceiptBody, ServiceLimits
 from messaging_api.web.types import Request
 
-_KEY = re.compile(rb"[!-~]{1,255}")
 _JSON = HeaderBlock((b"content-type", b"application/json"))
 _TEXT = HeaderBlock((b"content-type", b"text/plain; charset=utf-8"))
 
@@ -39,7 +38,7 @@ class Handlers:
         self._admission = admission
         self._public_url = public_url
         limits = service.limits
-        body = ServiceLimits(limits.max_bytes, limits.max_ttl, limits.default_ttl, MAX_READS)
+        body = ServiceLimits(limits.max_bytes, limits.max_ttl, limits.default_ttl, MAX_READS, limits.resume_seconds)
         self._description = _encode(DescriptionBody(200, "messaging_api", __version__, "/docs", body))
 
     async def describe(self, request: Request, _name: str) -> Response:
@@ -52,9 +51,7 @@ class Handlers:
         """Serve POST /."""
         await self._admission.admit_create(request)  # first, so that a rejected request stores nothing
         base = self._public_url or _origin(request.secure, request.host)
-        key = request.headers.get(b"idempotency-key")
-        if key is not None and not _KEY.fullmatch(key):
-            raise InvalidRequest("Idempotency-Key must be 1 to 255 printable ASCII characters without spaces.")
+        key = idempotency_key(request)
         draft = await read_draft(request, self._service.limits.max_bytes)
         return self._created(request, base, await self._service.post(draft, key))
 
@@ -64,15 +61,16 @@ class Handlers:
         if accept.format == "html":
             return self._pages.page("reader", request.headers)
         head = request.method == "HEAD"
+        reader_key = None if head else idempotency_key(request)
         check = self._admission.begin_lookup(request)
         try:
-            found = await self._service.find(message_id)
+            found = await self._service.find(message_id, reader_key)
             await check
             opened = await self._service.open(found, confirmed=accept.named, consume=not head)
         except MessageNotFound:
             await check.record_miss()
             raise
-        event: Literal["read"] | None = None if head else "read"
+        event: Event | None = None if head else "resumed" if opened.resumed else "read"
         if accept.format == "text":
             return Response(200, _TEXT, opened.text, lines=_facts(opened), tag=opened.tag, event=event)
         text, expires_at = opened.text.decode(), format_time(opened.expires_at)

@@ -19,6 +19,9 @@ SECURITY: tuple[Header, ...] = (
 HSTS: Header = (b"strict-transport-security", b"max-age=63072000; includeSubDomains")
 """On every response over TLS (RFC 6797, section 7.2: never over plain HTTP)."""
 
+Event = Literal["created", "read", "resumed", "burned"]
+"""What became of a message, in the metrics."""
+
 _STATUS_LINES = {status.value: f"HTTP/1.1 {status.value} {status.phrase}\r\n".encode() for status in HTTPStatus}
 
 
@@ -56,7 +59,7 @@ class Response:
         *,
         lines: bytes = b"",
         tag: str | None = None,
-        event: Literal["created", "read", "burned"] | None = None,
+        event: Event | None = None,
         reason: str | None = None,
         close: bool = False,
     ) -> None:

@@ -95,6 +95,9 @@ class ServiceLimits(Struct):
     max_ttl: Annotated[int, Meta(description="Longest lifetime of a message, in seconds.")]
     default_ttl: Annotated[int, Meta(description="Lifetime of a message that asks for none, in seconds.")]
     max_reads: Annotated[int, Meta(description="Highest number of reads that a message can be limited to.")]
+    resume_seconds: Annotated[
+        int, Meta(description="Seconds in which a read can be repeated with its Idempotency-Key; 0 = not at all.")
+    ]
 
 
 class DescriptionBody(Struct, forbid_unknown_fields=True):

@@ -15,6 +15,7 @@ from messaging_api.core.store import Entry, Stats
 from messaging_api.errors import NotExecuted, OutcomeUnknown, StoreError
 from messaging_api.stores.batching import StoreHooks
 from messaging_api.stores.redis.connection import Command, Reply
+from messaging_api.stores.redis.hash_slot import slot_of, tag_of
 from messaging_api.stores.redis.node import Node, connect
 from messaging_api.stores.redis.replication import ReplicatedChannel
 from messaging_api.stores.redis.router import ClusterRouter
@@ -71,6 +72,10 @@ class ClusterStore(RedisStore):
         if not infos or len(infos) < len(replies):
             raise NotExecuted("Some of the cluster is out of reach.")
         return total([parse_info(info, 0) for info in infos])
+
+    def _resume_prefix(self, message_key: bytes) -> bytes:
+        """Put the resume records of a message into its slot, since no script may touch two."""
+        return super()._resume_prefix(message_key) + tag_of(slot_of(message_key))
 
     async def _query_masters(self, command: Command) -> list[Reply]:
         if not self._topology.serving():

@@ -1,7 +1,9 @@
 """Hash slots of a cluster: the slot of a key, and the node of each slot (Redis Cluster specification)."""
 
+import itertools
 from binascii import crc_hqx
 from collections.abc import Iterator, Sequence
+from functools import cache
 
 from messaging_api.stores.redis.connection import Command, Reply
 from messaging_api.stores.redis.url import Endpoint
@@ -18,6 +20,18 @@ def slot_of(key: bytes) -> int:
     if begin and (end := key.find(b"}", begin)) > begin:
         key = key[begin:end]
     return crc_hqx(key, 0) % SLOTS
+
+
+@cache
+def _tags() -> dict[int, bytes]:
+    """Return a hash tag of two bytes for each slot."""
+    tags = (bytes(pair) for pair in itertools.product(range(256), repeat=2))
+    return {crc_hqx(tag, 0) % SLOTS: tag for tag in tags if b"}" not in tag}
+
+
+def tag_of(slot: int) -> bytes:
+    """Return a hash tag, with its braces, that puts a key into `slot`."""
+    return b"{%b}" % _tags()[slot]
 
 
 def masters(reply: Reply, queried: Endpoint) -> Iterator[tuple[range, Endpoint]]:

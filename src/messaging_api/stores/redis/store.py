@@ -44,11 +44,21 @@ class RedisStore:
     async def look(self, locator: bytes) -> StoredMessage | None:
         return parse(await self._reads.submit(("GET", self._prefix + locator)))
 
-    async def take(self, locator: bytes) -> StoredMessage | None:
-        return parse(await self._writes.submit(TAKE.call(1, self._prefix + locator, _EXTRA)))
+    async def take(self, locator: bytes, resume_record: Entry | None = None) -> StoredMessage | None:
+        key = self._prefix + locator
+        if resume_record is None:
+            return parse(await self._writes.submit(TAKE.call(1, key, _EXTRA)))
+        prefix = self._resume_prefix(key)
+        keys = (key, prefix + resume_record.locator, prefix + locator)
+        arguments = (_EXTRA, resume_record.value, str(resume_record.ttl))
+        return parse(await self._writes.submit(TAKE.call(3, *keys, *arguments)))
+
+    async def resume(self, message: bytes, locator: bytes) -> StoredMessage | None:
+        return parse(await self._reads.submit(("GET", self._resume_prefix(self._prefix + message) + locator)))
 
     async def burn(self, locator: bytes) -> StoredMessage | None:
-        return parse(await self._writes.submit(BURN.call(1, self._prefix + locator, _EXTRA)))
+        key = self._prefix + locator
+        return parse(await self._writes.submit(BURN.call(2, key, self._resume_prefix(key) + locator, _EXTRA)))
 
     async def receipt(self, locator: bytes) -> bytes | None:
         value: bytes | None = await self._reads.submit(("GET", self._prefix + locator))
@@ -59,6 +69,10 @@ class RedisStore:
 
     async def stats(self) -> Stats:
         return parse_info(await self._reads.submit(("INFO",)), self._db)
+
+    def _resume_prefix(self, _message_key: bytes) -> bytes:
+        """Return the beginning of the keys of a message's resume records, and of the key that lists them."""
+        return self._prefix + b"resume:"
 
     async def aclose(self) -> None:
         await self._reads.aclose()

@@ -1,20 +1,27 @@
 """The schema and the statements on it.
 
     records(locator BLOB PRIMARY KEY, gone_at ms, value BLOB)
+    resume_records(message BLOB, locator BLOB, gone_at ms, value BLOB), unique by message and locator
 
-A record is removed by the first sweep after `gone_at`. The functions run inside a transaction of the writer.
+`message` is the locator of the message that a resume record belongs to. A row is removed by the first sweep after
+`gone_at`. The functions run inside a transaction of the writer.
 """
 
 import sqlite3
 from collections.abc import Sequence
 
 from messaging_api.core.message import RECEIPT_EXTRA_MS
-from messaging_api.core.record import HEAD, after_read, tombstone, unpack
+from messaging_api.core.record import HEAD, after_read, resume_record, tombstone, unpack
 from messaging_api.core.store import Entry
 
 SCHEMA = """
 CREATE TABLE IF NOT EXISTS records (locator BLOB PRIMARY KEY, gone_at INTEGER NOT NULL, value BLOB NOT NULL);
 CREATE INDEX IF NOT EXISTS records_gone_at ON records (gone_at);
+CREATE TABLE IF NOT EXISTS resume_records (
+    message BLOB NOT NULL, locator BLOB NOT NULL, gone_at INTEGER NOT NULL, value BLOB NOT NULL,
+    UNIQUE (message, locator)
+);
+CREATE INDEX IF NOT EXISTS resume_records_gone_at ON resume_records (gone_at);
 """
 SWEEP_STEP = 50
 """Records removed in one transaction: so few that a sweep never delays a request for long."""
@@ -35,7 +42,9 @@ def look_up(database: sqlite3.Connection, locators: Sequence[bytes]) -> dict[byt
 
 def any_expired(database: sqlite3.Connection, now: int) -> bool:
     """Tell whether there is a record to remove at `now`, in ms since the epoch."""
-    return database.execute("SELECT 1 FROM records WHERE gone_at <= ? LIMIT 1", (now,)).fetchone() is not None
+    tables = ("records", "resume_records")
+    queries = (f"SELECT 1 FROM {table} WHERE gone_at <= ? LIMIT 1" for table in tables)  # noqa: S608 constants
+    return any(database.execute(query, (now,)).fetchone() for query in queries)
 
 
 def create(
@@ -54,8 +63,13 @@ def create(
     return None
 
 
-def take(locator: bytes, database: sqlite3.Connection) -> bytes | None:
-    """Count one read; return the value as it was before, None if absent or a tombstone."""
+def take(now: int, locator: bytes, resume: Entry | None, database: sqlite3.Connection) -> bytes | None:
+    """Count one read; return the head of the value as it was before, None if absent or a tombstone.
+
+    If there is an unexpired resume record at the locator of `resume`, return that and count nothing; else store it.
+    """
+    if resume is not None and (earlier := look_up_resume_record(now, locator, resume.locator, database)) is not None:
+        return earlier
     value = _value(database, locator)
     if value is None:
         return None
@@ -64,11 +78,22 @@ def take(locator: bytes, database: sqlite3.Connection) -> bytes | None:
         return None
     if message.reads is not None:
         _update(database, locator, after_read(value), last=message.reads_left == 1)
-    return value
+        if resume is not None:
+            row = (locator, resume.locator, now + resume.ttl, resume_record(value, resume.value))
+            database.execute("REPLACE INTO resume_records VALUES (?, ?, ?, ?)", row)
+    return tombstone(value)
+
+
+def look_up_resume_record(now: int, message: bytes, locator: bytes, database: sqlite3.Connection) -> bytes | None:
+    """Return the unexpired resume record at `locator` of a reader of `message`, None if absent."""
+    query = "SELECT value FROM resume_records WHERE message = ? AND locator = ? AND gone_at > ?"
+    row = database.execute(query, (message, locator, now)).fetchone()
+    return row[0] if row else None
 
 
 def burn(locator: bytes, database: sqlite3.Connection) -> bytes | None:
-    """Remove the text; return the value as it was before, None if absent."""
+    """Remove the text and all resume records; return the value as it was before, None if absent."""
+    database.execute("DELETE FROM resume_records WHERE message = ?", (locator,))
     value = _value(database, locator)
     if value is not None and unpack(value).box:
         _update(database, locator, tombstone(value), last=True)
@@ -81,10 +106,12 @@ def touch(database: sqlite3.Connection) -> None:
 
 
 def sweep(now: int, database: sqlite3.Connection) -> list[tuple[int, bytes]]:
-    """Remove expired records, `SWEEP_STEP` at most.
+    """Remove expired records and resume records, `SWEEP_STEP` of each at most.
 
-    Return `gone_at` and the beginning of the value of each: its head and one byte of the box.
+    Of the records return `gone_at` and the beginning of each value: its head and one byte of the box.
     """
+    step = "SELECT rowid FROM resume_records WHERE gone_at <= ? ORDER BY gone_at LIMIT ?"
+    database.execute(f"DELETE FROM resume_records WHERE rowid IN ({step})", (now, SWEEP_STEP))  # noqa: S608 constant
     step = "SELECT rowid FROM records WHERE gone_at <= ? ORDER BY gone_at LIMIT ?"
     query = f"DELETE FROM records WHERE rowid IN ({step}) RETURNING gone_at, substr(value, 1, {HEAD + 1})"  # noqa: S608 constant
     return database.execute(query, (now, SWEEP_STEP)).fetchall()

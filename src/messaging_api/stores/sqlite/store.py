@@ -70,8 +70,14 @@ class SqliteStore:
     async def look(self, locator: bytes) -> StoredMessage | None:
         return parse(await self._looks.submit(locator))
 
-    async def take(self, locator: bytes) -> StoredMessage | None:
-        return parse(await self._writes.submit(partial(statements.take, locator)))
+    async def take(self, locator: bytes, resume_record: Entry | None = None) -> StoredMessage | None:
+        return parse(await self._writes.submit(partial(statements.take, self._clock(), locator, resume_record)))
+
+    async def resume(self, message: bytes, locator: bytes) -> StoredMessage | None:
+        try:
+            return parse(statements.look_up_resume_record(self._clock(), message, locator, self._reader))
+        except sqlite3.Error as error:
+            raise store_error(error) from None
 
     async def burn(self, locator: bytes) -> StoredMessage | None:
         return parse(await self._writes.submit(partial(statements.burn, locator)))

@@ -58,7 +58,7 @@ class _Encodings:
 
 
 class Pages:
-    """The pages of a service with these message limits, in every language that has a file of words."""
+    """The pages of a service with these limits, in every language that has a file of words."""
 
     def __init__(self, limits: MessageLimits) -> None:
         self._languages = tuple(words())
@@ -139,7 +139,11 @@ def _page(name: str, lang: str, limits: MessageLimits) -> bytes:
         "write.room": html.escape(counted(lang, "write", "room", limits.max_bytes)),
     }
     data = {
-        "limits": {"max_message_bytes": limits.max_bytes, "max_ttl": limits.max_ttl},
+        "limits": {
+            "max_message_bytes": limits.max_bytes,
+            "max_ttl": limits.max_ttl,
+            "resume_seconds": limits.resume_seconds,
+        },
         "words": {part: texts[part] for part in (group, "problems")},
     }
     return render(f"{group}.html", lang, values, f"{group}.js", data)
