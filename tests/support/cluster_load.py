@@ -129,7 +129,7 @@ class Load:
         draft = {"message": text, "reads": 1} if kind == "once" else {"message": text}
         keyed = {"idempotency-key": text} if random.random() < 0.3 else {}
         answer = client.ask("POST", "/", draft, **keyed)
-        if keyed and answer.status in (503, 504):  # as a careful client would: the same again, which must not be a second one
+        if keyed and answer.status in (503, 504):  # the same again, which must not be a second one
             self._note(answer)
             answer = client.ask("POST", "/", draft, **keyed)
         if answer.status != 200:
