@@ -178,18 +178,61 @@ def test_lost_response_creates_no_second_message(tmp_path: Path, make_client: An
             assert database.execute("SELECT count(*) FROM records").fetchone() == (message_receipt_and_answer,)
 
 
+@pytest.mark.parametrize("faults", [["lose"], ["half"], ["lose", "pass", "half", "drop"], [answer("502 Bad Gateway")]])
+@pytest.mark.parametrize("reads", [1, 3])
+def test_interrupted_read_is_resumed(service: Running, make_client: Any, faults: list[Fault], reads: int) -> None:
+    """A read whose response does not arrive is repeated with its key, and one read is spent."""
+    with (
+        make_client(service.url) as sender,
+        proxied(service.url, *faults) as proxy,
+        make_client(policy=EAGER) as client,
+    ):
+        sent = sender.send("hello", reads=reads)
+        read = client.read(proxy.through(sent.link))
+        assert (read.text, read.reads_left) == ("hello", reads - 1)
+        assert (sender.receipt(sent.receipt).reads_left or 0) == reads - 1
+        keys = {line for request in proxy.requests for line in request.split(b"\r\n") if b"idempotency-key" in line}
+        assert len(keys) == 1
+
+
+def test_read_that_cannot_be_resumed_in_time_is_not_repeated(service: Running, make_client: Any) -> None:
+    """If the message is gone when the read is resumed, or the server does not come back, the error says so."""
+    drops: list[Fault] = ["drop"]
+    faults: list[Fault] = [answer("504 Gateway Timeout"), "pass", "pass", "lose", "pass", *drops * 9]
+    with (
+        make_client(service.url) as sender,
+        proxied(service.url, *faults) as proxy,
+        make_client(policy=RetryPolicy(max_attempts=2, random=lambda: 0.01)) as client,
+    ):
+        burned, sent = sender.send("hello", reads=1), sender.send("hello", reads=1)
+        sender.burn(burned.receipt)
+        with pytest.raises(ReadInterrupted, match="no longer exists") as gone:
+            client.read(proxy.through(burned.link))
+        with pytest.raises(ReadInterrupted, match="not known") as unknown:
+            client.read(proxy.through(sent.link))
+        assert (gone.value.reads_left, unknown.value.reads_left) == (0, None)
+
+
+@pytest.fixture(scope="module")
+def without_resume(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Running]:
+    """Run a service that does not resume reads."""
+    folder = tmp_path_factory.mktemp("without-resume")
+    with serving(folder, f"sqlite://{folder}/messages.db", "--resume-seconds", "0") as running:
+        yield running
+
+
 @pytest.mark.parametrize("fault", ["lose", "half", answer("502 Bad Gateway"), answer("504 Gateway Timeout")])
 @pytest.mark.parametrize(("reads", "left"), [(1, 0), (3, 2)])
 def test_interrupted_limited_read_is_not_repeated(
-    service: Running, make_client: Any, fault: Any, reads: int, left: int
+    without_resume: Running, make_client: Any, fault: Any, reads: int, left: int
 ) -> None:
-    """After an interrupted read of a message with limited reads, only the reads left are requested."""
-    with make_client(service.url) as client, proxied(service.url, fault) as proxy:
+    """Where reads are not resumed, only the reads left are requested after an interrupted read."""
+    with make_client(without_resume.url) as client, proxied(without_resume.url, fault) as proxy:
         sent = client.send("hello", reads=reads)
         with pytest.raises(ReadInterrupted) as caught:
             client.read(proxy.through(sent.link))
         assert caught.value.reads_left == (reads if isinstance(fault, bytes) else left)
-        assert proxy.seen() == ["GET", "HEAD"]
+        assert proxy.seen() == ["GET", "GET", "HEAD"]
 
 
 def test_reads_use_new_connections(service: Running) -> None:
@@ -201,26 +244,28 @@ def test_reads_use_new_connections(service: Running) -> None:
         assert [len(pool.connections) for pool in pools] == [1, 0, 0]
 
 
-def test_interrupted_unlimited_read_is_repeated(service: Running, make_client: Any) -> None:
+def test_interrupted_unlimited_read_is_repeated(without_resume: Running, make_client: Any) -> None:
     """A message with unlimited reads is requested until it arrives complete."""
-    with make_client(service.url, policy=EAGER) as client, proxied(service.url, "lose", "pass", "half") as proxy:
+    url = without_resume.url
+    faults: list[Fault] = ["lose", "pass", "pass", "half"]
+    with make_client(url, policy=EAGER) as client, proxied(url, *faults) as proxy:
         sent = client.send("hello")
         assert client.read(proxy.through(sent.link)).text == "hello"
-        assert proxy.seen() == ["GET", "HEAD", "GET", "HEAD", "GET"]
+        assert proxy.seen() == ["GET", "GET", "HEAD"] * 2 + ["GET"]
 
 
-def test_interrupted_reads_end(service: Running, make_client: Any) -> None:
+def test_interrupted_reads_end(without_resume: Running, make_client: Any) -> None:
     """The client gives up after some interrupted reads, whatever the policy allows."""
-    faults: list[Fault] = ["half", "pass"]
+    faults: list[Fault] = ["half", "pass", "pass"]
     with (
-        make_client(service.url) as sender,
-        proxied(service.url, *faults * 4) as proxy,
+        make_client(without_resume.url) as sender,
+        proxied(without_resume.url, *faults * 4) as proxy,
         make_client(policy=RetryPolicy(max_attempts=1000)) as client,
     ):
         sent = sender.send("hello")
         with pytest.raises(ReadInterrupted, match="each time it was tried"):
             client.read(proxy.through(sent.link))
-        assert proxy.seen() == ["GET", "HEAD"] * 4
+        assert proxy.seen() == ["GET", "GET", "HEAD"] * 4
 
 
 def test_interrupted_read_with_unknown_reads_left(service: Running, make_client: Any) -> None:

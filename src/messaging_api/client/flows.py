@@ -4,6 +4,7 @@ A flow yields steps: requests to send, pauses, and computations. `Client` and `A
 its outcome back into the flow.
 """
 
+import time
 import uuid
 from collections.abc import Callable, Generator
 from dataclasses import replace
@@ -107,20 +108,48 @@ def fetch(link: str, policy: RetryPolicy) -> Flow[Message]:
 
     This may spend a read, so it is repeated only if
 
-    - no read can have been spent: the request did not reach the server, or the server said that it did nothing; or
-    - the message has unlimited reads, according to a HEAD request, which spends none.
+    - no read can have been spent: the request did not reach the server, or the server said that it did nothing;
+    - or the server resumes reads, so that the same key spends no second one;
+    - or the message has unlimited reads, according to a HEAD request, which spends none.
     """
     parsed = Link.parse(link, "msg")
+    request = protocol.read_request(parsed, str(uuid.uuid4()))
     interrupted = False
     for _ in range(_MAX_READ_ATTEMPTS):
-        outcome = yield from _with_retries(protocol.read_request(parsed), policy)
-        if isinstance(outcome, HttpResponse) and outcome.status not in (500, 502, 504):
+        begin = time.monotonic()
+        outcome = yield from _with_retries(request, policy)
+        if _is_interrupted(outcome):
+            interrupted = True
+            outcome = (yield from _resume(request, Server(parsed.server), policy, begin)) or outcome
+        if isinstance(outcome, HttpResponse) and not _is_interrupted(outcome):
             return _fetched(outcome, interrupted=interrupted)
         if isinstance(outcome, TransportFailure) and not outcome.sent:
             raise Unreachable(outcome.reason)
-        interrupted = True
         yield from _require_unlimited_reads(parsed, policy)
     raise ReadInterrupted("The connection broke during the read, each time it was tried.", None)
+
+
+def _is_interrupted(outcome: HttpResponse | TransportFailure) -> bool:
+    """Return whether a read may have been spent without a response that shows it."""
+    return outcome.sent if isinstance(outcome, TransportFailure) else outcome.status in (500, 502, 504)
+
+
+def _resume(
+    request: HttpRequest, server: Server, policy: RetryPolicy, begin: float
+) -> Flow[HttpResponse | TransportFailure | None]:
+    """Repeat an interrupted read that began at the monotonic time `begin`; None if the server does not resume reads."""
+    try:
+        window = (yield from limits(server, policy)).resume_seconds
+    except (Unreachable, ServerBusy, UnexpectedResponse):
+        raise _unknown() from None
+    left = begin + window - time.monotonic()
+    if left <= 0:
+        return None
+    limited = replace(policy, max_seconds=min(policy.max_seconds, left))
+    outcome = yield from _with_retries(request._replace(repeatable=True), limited)
+    if not isinstance(outcome, HttpResponse) or _is_interrupted(outcome):
+        raise _unknown()
+    return outcome
 
 
 def _fetched(response: HttpResponse, *, interrupted: bool) -> Message:
@@ -130,6 +159,10 @@ def _fetched(response: HttpResponse, *, interrupted: bool) -> Message:
         if interrupted:
             raise _gone() from None
         raise
+
+
+def _unknown() -> ReadInterrupted:
+    return ReadInterrupted("The connection broke during the read. Whether that spent a read is not known.", None)
 
 
 def _gone() -> ReadInterrupted:
@@ -144,8 +177,7 @@ def _require_unlimited_reads(link: Link, policy: RetryPolicy) -> Flow[None]:
             raise _gone()
         left = protocol.parse_reads_left(response)
     except (Unreachable, ServerBusy, UnexpectedResponse):
-        text = "The connection broke during the read. Whether that spent a read is not known."
-        raise ReadInterrupted(text, None) from None
+        raise _unknown() from None
     if left is not None:
         text = "The connection broke during the read, which may have spent a read."
         raise ReadInterrupted(f"{text} Reads left: {left}.", left)

@@ -12,6 +12,7 @@ from messaging_api.urls import parse_base_url
 Kind = Literal["msg", "receipt"]
 
 _PATH = re.compile(r"(?:/[^/]+)*/(msg|receipt)/[0-9a-f]{8}(?:-[0-9a-f]{4}){3}-[0-9a-f]{12}", re.IGNORECASE | re.ASCII)
+_PATH_END = re.compile(r"/(msg|receipt)/[^/]+\Z", re.IGNORECASE)
 _WRONG = {
     "msg": "This is the link of a receipt. The link of a message contains /msg/.",
     "receipt": "This is the link of a message. The link of its receipt is required, which its sender received with it.",
@@ -36,6 +37,11 @@ class Link:
         if found[1] != kind:
             raise BadLink(_WRONG[kind])
         return cls(address, Key.parse(fragment) if kind == "msg" else None)
+
+    @property
+    def server(self) -> str:
+        """The address of the server, without a slash at its end."""
+        return _PATH_END.sub("", self.address)
 
     def with_key(self, key: Key | None) -> str:
         """Return the link with this key, for readers."""

@@ -53,9 +53,13 @@ class Receipt:
 
 @dataclass(frozen=True, slots=True)
 class ServerLimits:
-    """What a server accepts: bytes of UTF-8 in the message as it is posted, lifetimes in seconds, number of reads."""
+    """What a server accepts: bytes of UTF-8 in the message as it is posted, lifetimes in seconds, number of reads.
+
+    `resume_seconds` is how long a read can be repeated with the same key, 0 if the server does not know that.
+    """
 
     max_message_bytes: int
     max_ttl: int
     default_ttl: int
     max_reads: int
+    resume_seconds: int = 0

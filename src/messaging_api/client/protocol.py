@@ -90,9 +90,9 @@ def create_request(server: Server, draft: MessageDraft, idempotency_key: str) ->
     return HttpRequest("POST", f"{server.address}/", headers, msgspec.json.encode(draft))
 
 
-def read_request(link: Link) -> HttpRequest:
-    """Build GET /msg/…, which may spend a read."""
-    return HttpRequest("GET", link.address, _JSON, repeatable=False)
+def read_request(link: Link, idempotency_key: str) -> HttpRequest:
+    """Build GET /msg/…, which may spend a read. The key makes it repeatable where the server resumes reads."""
+    return HttpRequest("GET", link.address, {**_JSON, "idempotency-key": idempotency_key}, repeatable=False)
 
 
 def peek_request(link: Link) -> HttpRequest:

@@ -33,7 +33,7 @@ class RetryPolicy:
 def is_retryable(request: HttpRequest, outcome: HttpResponse | TransportFailure) -> bool:
     """Return whether sending `request` again after `outcome` is safe and may succeed.
 
-    429 and 503 mean that the server did nothing. After 502 and 504, which gateways send, nobody knows.
+    429 and 503 mean that the server did nothing. After 502 and 504, which gateways send too, nobody knows.
     """
     if isinstance(outcome, TransportFailure):
         return not outcome.permanent and (request.repeatable or not outcome.sent)
