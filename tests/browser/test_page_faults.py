@@ -6,6 +6,7 @@ from pathlib import Path
 from urllib.parse import urlsplit
 
 import httpx
+import pytest
 from playwright.sync_api import Browser, Route, expect
 
 from tests.browser.conftest import Person
@@ -33,7 +34,8 @@ def test_offline_message_is_sent_after_reconnecting(person: Person, relay: Relay
     opened = open_link(reader, page.get_by_label("Link", exact=True).input_value())
     reader.set_offline(offline=True)
     reveal(opened)
-    says(opened, "The connection broke.")
+    says(opened, "The connection broke. Trying again …")
+    says(opened, "for a short time the same message is still there for you")
     reader.set_offline(offline=False)
     reveal(opened)
     reads(opened, TEXT)
@@ -43,6 +45,59 @@ def test_offline_message_is_sent_after_reconnecting(person: Person, relay: Relay
     sender.set_offline(offline=True)
     receipt.get_by_role("button", name="Refresh").click()
     says(receipt, "The server cannot be reached.")
+
+
+@pytest.mark.parametrize("fault", ["connection", "504"])
+def test_lost_message_is_fetched_again(person: Person, relay: Relay, fault: str) -> None:
+    """The page repeats a read whose response does not arrive, with the same key, and shows the only copy."""
+    page = open_link(person(), write(person(), TEXT).message)
+    keys: list[str] = []
+
+    def lose(route: Route) -> None:
+        request = route.request
+        if request.method != "GET" or "/msg/" not in request.url:
+            return route.continue_()
+        keys.append(request.headers["idempotency-key"])
+        if len(keys) > 2:
+            return route.continue_()
+        assert httpx.get(request.url, headers=request.headers).status_code == 200
+        return route.abort() if fault == "connection" else route.fulfill(status=504, body="")
+
+    page.route("**/*", lose)
+    reveal(page)
+    reads(page, TEXT)
+    assert len(keys) == 3
+    assert len(set(keys)) == 1
+
+
+def test_reloading_shows_the_message_again(person: Person, relay: Relay) -> None:
+    """A message that was just read is shown again in the same tab, and in no other; a burned one is gone."""
+    sender, reader = person(), person()
+    links = write(sender, TEXT)
+    page = open_link(reader, links.message)
+    reveal(page)
+    reads(page, TEXT)
+    page.reload()
+    reads(page, TEXT)
+    says(open_link(reader, links.message), "There is no message here.")
+    httpx.delete(links.receipt)
+    page.reload()
+    says(page, "There is no message here.")
+
+
+def test_message_read_long_ago_is_not_read_again_on_reload(person: Person, relay: Relay) -> None:
+    """When the server may have forgotten the key, reloading asks before it spends another read."""
+    page = open_link(person(), httpx.post(relay.url, json={"message": TEXT, "reads": 2}).json()["url"])
+    reveal(page)
+    reads(page, TEXT)
+    page.evaluate("""() => {
+      for (const slot of Object.keys(sessionStorage)) {
+        const read = JSON.parse(sessionStorage[slot]);
+        sessionStorage[slot] = JSON.stringify({ ...read, begin: read.begin - 55_000 });
+      }
+    }""")
+    page.reload()
+    says(page, "It can be read once.")
 
 
 def test_lost_response_creates_no_second_message(person: Person, relay: Relay) -> None:

@@ -2,7 +2,7 @@
 
 import { say } from "./page.js";
 
-const KINDS = { 400: "invalid", 401: "token", 404: "missing", 413: "tooLong", 422: "invalid", 429: "tooOften", 503: "busy", 507: "full" };
+const KINDS = { 400: "invalid", 401: "token", 404: "missing", 413: "tooLong", 422: "invalid", 429: "tooOften", 502: "unknown", 503: "busy", 504: "unknown", 507: "full" };
 
 export class Failure extends Error {
   /** `kind` is "missing" or a key of the texts in "problems"; `wait` the seconds until a retry makes sense. */

@@ -1,8 +1,9 @@
 // The page at /msg/<id>. It explains what will happen, and reads the message only when Reveal is pressed.
 
-import { ask, Failure, json, tell } from "./api.js";
+import { ask, tell } from "./api.js";
 import { able, key, open, Unopened } from "./encryption.js";
-import { $, copies, once, painted, say, when } from "./page.js";
+import { $, copies, limits, once, painted, say, when } from "./page.js";
+import { isInterrupted, isResumable, takeMessage } from "./resume.js";
 
 const fragment = location.hash.slice(1);
 let expected = null; // when the message expires, if it existed when the page was opened
@@ -34,16 +35,20 @@ async function look() {
   }
 }
 
+/** Return the text for a message that is gone; `interrupted` if a read of this tab broke off before. */
+function missing(interrupted) {
+  if (expected && Date.parse(expected) <= Date.now()) return "reader.expired";
+  if (interrupted) return "reader.interrupted";
+  return expected ? "reader.taken" : "reader.gone";
+}
+
 async function fetchMessage() {
+  const before = isInterrupted();
   try {
-    return await json(await ask("GET", location.pathname));
+    return await takeMessage(() => { $("status").textContent = say("reader.again"); });
   } catch (failure) {
-    if (failure.kind === "missing") {
-      const expired = expected && Date.parse(expected) <= Date.now();
-      end(say(expired ? "reader.expired" : expected ? "reader.taken" : "reader.gone"));
-      return null;
-    }
-    if (failure.kind === "offline") $("status").textContent = say("reader.lost");
+    if (failure.kind === "missing") end(say(missing(before)));
+    else if (isInterrupted()) $("status").textContent = say(limits.resume_seconds ? "reader.kept" : "reader.lost");
     else tell($("status"), failure);
     return null;
   }
@@ -64,6 +69,7 @@ async function reveal() {
   $("reveal").textContent = say("reader.working");
   await painted();
   try {
+    $("status").textContent = "";
     return present(await open(fetched.message, usedKey(), $("password").value));
   } catch (failure) {
     if (!(failure instanceof Unopened)) throw failure;
@@ -110,14 +116,16 @@ function present(text) {
   $("shown").focus();
 }
 
-$("form").addEventListener("submit", once($("reveal"), reveal));
+const press = once($("reveal"), reveal);
+$("form").addEventListener("submit", press);
 copies($("copy"), $("text"), $("copied"), "reader");
 addEventListener("hashchange", () => location.reload());
 $("no-key").hidden = fragment !== "";
 try {
   $("ask-password").hidden = !key(fragment)?.locked;
   if (fragment && !able) throw new Unopened("unable");
-  look();
+  if (isResumable()) press();
+  else look();
 } catch (failure) {
   explain(failure.reason);
 }
