@@ -17,7 +17,7 @@ from messaging_api.stores.redis.hash_slot import SLOTS
 from messaging_api.stores.redis.topology import ClusterTopology, Shard
 from messaging_api.stores.redis.url import Endpoint
 
-TIMEOUT = 0.25
+TIMEOUT = 4.0
 HOST = Endpoint("redis.example", 6379)
 """A configured host: a name that leads to one of the live nodes."""
 

@@ -17,6 +17,7 @@ from messaging_api.stores.batching import StoreHooks
 from messaging_api.stores.redis.connection import Command, Reply
 from messaging_api.stores.redis.node import Node, connect
 from messaging_api.stores.redis.replication import ReplicatedChannel
+from messaging_api.stores.redis.replies import value
 from messaging_api.stores.redis.router import ClusterRouter
 from messaging_api.stores.redis.scripts import Script
 from messaging_api.stores.redis.stats import parse_info, total
@@ -47,8 +48,10 @@ class ClusterStore(RedisStore):
         if failure is None and idempotency_record is not None:
             key = self._prefix + idempotency_record.locator
             try:
-                earlier = await self._writes.submit(
-                    IDEMPOTENCY.call(1, key, idempotency_record.value, str(idempotency_record.ttl))
+                earlier = value(
+                    await self._writes.submit(
+                        IDEMPOTENCY.call(1, key, idempotency_record.value, str(idempotency_record.ttl))
+                    )
                 )
             except StoreFull as full:  # after any other failure it is unknown whether it was stored
                 failure = full
@@ -61,16 +64,15 @@ class ClusterStore(RedisStore):
     async def ping(self) -> None:
         """Ping every master. Raises StoreUnavailable unless more than half of them answer."""
         replies = await self._query_masters(("PING",))
-        if 2 * sum(not isinstance(reply, StoreError) for reply in replies) <= len(replies):
+        if 2 * sum(not isinstance(reply, BaseException) for reply in replies) <= len(replies):
             self._topology.refresh()
             raise StoreUnavailable("Most of the cluster is out of reach.")
 
     async def stats(self) -> Stats:
         replies = await self._query_masters(("INFO",))
-        infos = [reply for reply in replies if isinstance(reply, bytes)]
-        if not infos or len(infos) < len(replies):
+        if not replies or any(isinstance(reply, BaseException) for reply in replies):
             raise StoreUnavailable("Some of the cluster is out of reach.")
-        return total([parse_info(info, 0) for info in infos])
+        return total([parse_info(info, 0) for info in replies])
 
     async def _query_masters(self, command: Command) -> list[Reply]:
         if not self._topology.serving():

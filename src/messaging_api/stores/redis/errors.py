@@ -1,8 +1,11 @@
 """The meaning of Redis error replies. Only the code of a reply is kept: the rest may quote the command."""
 
+import contextlib
+
 import hiredis
 
 from messaging_api.errors import StoreError, StoreFull, StoreUnavailable
+from messaging_api.stores.redis.url import Endpoint
 
 
 class NotExecuted(StoreUnavailable):
@@ -10,7 +13,7 @@ class NotExecuted(StoreUnavailable):
 
 
 class MovedRedirect(NotExecuted):
-    """A slot that belongs to another node of the cluster, at `host` (empty: the node that was asked) and `port`."""
+    """A slot that belongs to another node of the cluster, at `host` ("?": the host of the node that was asked)."""
 
     def __init__(self, host: str, port: int) -> None:
         super().__init__("Redis answered MOVED.")
@@ -26,6 +29,8 @@ class NotMaster(NotExecuted):
 
 
 _NOT_EXECUTED: dict[str, type[NotExecuted]] = {
+    "MOVED": NotExecuted,  # to an address that cannot be used
+    "ASK": NotExecuted,
     "READONLY": NotMaster,
     "MASTERDOWN": NotMaster,
     "LOADING": NotExecuted,
@@ -42,6 +47,8 @@ def store_error(reply: hiredis.ReplyError) -> StoreError:
     if code == "OOM" or (code == "MISCONF" and "No space left" in text):
         return StoreFull("Redis is full.")
     if code in ("MOVED", "ASK"):
-        host, _, port = rest.rpartition(" ")[2].rpartition(":")
-        return (MovedRedirect if code == "MOVED" else AskRedirect)(host, int(port))
+        host, colon, port = rest.rpartition(" ")[2].rpartition(":")
+        with contextlib.suppress(ValueError):
+            host = host or ("?" if colon else "")
+            return (MovedRedirect if code == "MOVED" else AskRedirect)(*Endpoint.parse(host, port))
     return _NOT_EXECUTED.get(code, StoreUnavailable)(f"Redis answered {code}.")

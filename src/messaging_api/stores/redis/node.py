@@ -9,7 +9,7 @@ from typing import Any, Protocol
 import hiredis
 
 from messaging_api.core.pending import Pending
-from messaging_api.errors import StoreUnavailable
+from messaging_api.errors import StoreError, StoreUnavailable
 from messaging_api.stores.batching import NO_HOOKS, Batcher, StoreHooks, drop_abandoned
 from messaging_api.stores.redis.connection import Command, Connection, ConnectionHandlers, PendingCommand, Reply
 from messaging_api.stores.redis.errors import NotMaster, store_error
@@ -135,7 +135,7 @@ class Node:
         try:
             async with asyncio.timeout(self._timeout):
                 self._connection = await self._connect(ConnectionHandlers(self._on_reply, self._on_idle))
-        except StoreUnavailable as error:  # such as a wrong password: the log must tell it from a dead server
+        except StoreError as error:  # such as a wrong password: the log must tell it from a dead server
             failure = error
         except (OSError, TimeoutError):  # ssl.SSLError is an OSError
             failure = StoreUnavailable("Redis is out of reach.")

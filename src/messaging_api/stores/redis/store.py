@@ -10,6 +10,7 @@ from messaging_api.core.store import Entry, Stats
 from messaging_api.stores.coalescing import CountBatcher
 from messaging_api.stores.redis.counters import RedisCounters
 from messaging_api.stores.redis.node import CommandChannel
+from messaging_api.stores.redis.replies import value
 from messaging_api.stores.redis.scripts import Script
 from messaging_api.stores.redis.stats import parse_info
 
@@ -38,21 +39,19 @@ class RedisStore:
         entries = (message, receipt) if idempotency_record is None else (message, receipt, idempotency_record)
         keys = [self._prefix + entry.locator for entry in entries]
         values = [part for entry in entries for part in (entry.value, str(entry.ttl))]
-        earlier: bytes | None = await self._writes.submit(CREATE.call(len(keys), *keys, *values))
-        return earlier
+        return value(await self._writes.submit(CREATE.call(len(keys), *keys, *values)))
 
     async def look(self, locator: bytes) -> StoredMessage | None:
-        return parse(await self._reads.submit(("GET", self._prefix + locator)))
+        return parse(value(await self._reads.submit(("GET", self._prefix + locator))))
 
     async def take(self, locator: bytes) -> StoredMessage | None:
-        return parse(await self._writes.submit(TAKE.call(1, self._prefix + locator, _EXTRA)))
+        return parse(value(await self._writes.submit(TAKE.call(1, self._prefix + locator, _EXTRA))))
 
     async def burn(self, locator: bytes) -> StoredMessage | None:
-        return parse(await self._writes.submit(BURN.call(1, self._prefix + locator, _EXTRA)))
+        return parse(value(await self._writes.submit(BURN.call(1, self._prefix + locator, _EXTRA))))
 
     async def receipt(self, locator: bytes) -> bytes | None:
-        value: bytes | None = await self._reads.submit(("GET", self._prefix + locator))
-        return value
+        return value(await self._reads.submit(("GET", self._prefix + locator)))
 
     async def ping(self) -> None:
         await self._reads.submit(("PING",))

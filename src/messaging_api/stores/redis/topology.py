@@ -121,7 +121,7 @@ class ClusterTopology:
 
     async def _query(self, endpoint: Endpoint) -> SlotMap:
         try:
-            return list(masters(await self.shard(endpoint).reads.submit(CLUSTER_SLOTS), endpoint))
+            return masters(await self.shard(endpoint).reads.submit(CLUSTER_SLOTS), endpoint)
         except StoreError:
             return []
 
