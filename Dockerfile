@@ -3,8 +3,10 @@ ARG PYTHON_IMAGE=python:3.13-slim-bookworm
 
 FROM ${PYTHON_IMAGE} AS wheel
 WORKDIR /source
+COPY requirements-build.lock .
+RUN pip install --no-cache-dir --require-hashes -r requirements-build.lock
 COPY . .
-RUN pip wheel --no-cache-dir --no-deps --wheel-dir /wheel .
+RUN pip wheel --no-cache-dir --no-deps --no-build-isolation --wheel-dir /wheel .
 
 FROM ${PYTHON_IMAGE} AS installed
 WORKDIR /locks

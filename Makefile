@@ -85,9 +85,10 @@ settings-docs: install ## Write the table in docs/settings.md from the settings 
 	$(BIN)/python -m scripts.settings_docs
 
 EXPORT := --frozen --quiet --no-header --no-annotate --no-emit-project
-lock: $(BIN)/pytest ## Update uv.lock and the two files exported from it to match pyproject.toml.
+lock: $(BIN)/pytest ## Update uv.lock and the files exported from it to match pyproject.toml.
 	$(BIN)/uv lock --default-index https://pypi.org/simple
 	$(BIN)/uv export $(EXPORT) --no-default-groups --output-file requirements.lock
+	$(BIN)/uv export $(EXPORT) --only-group build --output-file requirements-build.lock
 	$(BIN)/uv export $(EXPORT) --all-extras --output-file requirements-dev.lock
 
 clean: ## Remove what the targets above made.
@@ -100,9 +101,9 @@ clean: ## Remove what the targets above made.
 # What scripts/build_hook.py reads.
 PAGES := $(shell find src/messaging_api/web/pages/static -type f) $(wildcard src/messaging_api/web/pages/*.py scripts/*.py) \
   $(addprefix src/messaging_api/,web/openapi.yaml web/schemas.py web/problems.py core/message.py errors.py)
-$(BIN)/messaging-api: .venv/made requirements.lock pyproject.toml $(PAGES)
-	$(PIP) --require-hashes -r requirements.lock
-	$(PIP) --no-deps -e .
+$(BIN)/messaging-api: .venv/made requirements.lock requirements-build.lock pyproject.toml $(PAGES)
+	$(PIP) --require-hashes -r requirements.lock -r requirements-build.lock
+	$(PIP) --no-deps --no-build-isolation -e .
 	@touch $@
 
 $(BIN)/pytest: $(BIN)/messaging-api requirements-dev.lock

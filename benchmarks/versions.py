@@ -81,5 +81,6 @@ def _install(root: Path, python: Path) -> None:
     """Install what that commit's lock file names, as `make` does for the current tree."""
     subprocess.run([sys.executable, "-m", "venv", str(root / ".venv")], check=True)
     pip = [str(python), "-m", "pip", "install", "--quiet", "--disable-pip-version-check"]
-    subprocess.run([*pip, "--require-hashes", "-r", "requirements-dev.lock"], cwd=root, check=True)
-    subprocess.run([*pip, "--no-deps", "-e", "."], cwd=root, check=True)
+    for lock in (ROOT / "requirements-build.lock", root / "requirements-dev.lock"):  # 0.1.0 has none for its build
+        subprocess.run([*pip, "--require-hashes", "-r", str(lock)], check=True)
+    subprocess.run([*pip, "--no-deps", "--no-build-isolation", "-e", "."], cwd=root, check=True)

@@ -1,6 +1,10 @@
-"""The syntax of a server's base URL, shared by the settings and the client."""
+"""The syntax of a server's base URL, and of the host in a request, shared by packages that cannot share more."""
 
+import re
+from functools import lru_cache
 from urllib.parse import urlsplit
+
+_AUTHORITY = re.compile(rb"([0-9A-Za-z._-]{1,253}|\[[0-9A-Fa-f:.]{2,45}\])(:[0-9]{1,5})?")
 
 
 def parse_base_url(text: str) -> str:
@@ -19,3 +23,13 @@ def parse_base_url(text: str) -> str:
     if parts.username is not None or not text.isascii() or not text.isprintable() or " " in text:
         raise ValueError("A web address must not contain a user name, spaces, or characters outside ASCII.")
     return text.rstrip("/")
+
+
+def is_authority(text: bytes) -> bool:
+    """Return whether this is a host and perhaps a port, as in Host and in links (RFC 9110, section 7.2)."""
+    return len(text) <= 300 and _is_authority(text)
+
+
+@lru_cache(256)
+def _is_authority(text: bytes) -> bool:
+    return _AUTHORITY.fullmatch(text) is not None

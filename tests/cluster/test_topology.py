@@ -5,12 +5,13 @@ import itertools
 import time
 from collections.abc import Awaitable, Callable
 from pathlib import Path
+from typing import Any
 
 import pytest
 
 from messaging_api.core import record
 from messaging_api.core.store import Entry, Store
-from messaging_api.errors import StoreError, StoreFull
+from messaging_api.errors import OutcomeUnknown, StoreError, StoreFull
 from messaging_api.stores.redis.hash_slot import slot_of
 from tests.integration.test_store_faults import fails_in_time, recovers
 from tests.support.clusters import Cluster, cluster_running, steady_port
@@ -128,7 +129,7 @@ def test_killed_master_fails_only_its_slots(cluster: Cluster) -> None:
             await store.create(stored, receipt())
         failing = asyncio.create_task(asyncio.to_thread(cluster.fail_over, master))
         await asyncio.to_thread(wait_for, lambda: master.process is None or master.process.poll() is not None)
-        await fails_in_time(store.take(lost.locator))
+        await fails_in_time(store.take(lost.locator), StoreError)
         await store.ping()
         await has_one_reader(store, other)
         await failing
@@ -147,7 +148,7 @@ def test_hanging_master_fails_in_time(cluster: Cluster) -> None:
         twice = messages_on(cluster, master, 1, reads=2)[0]
         await store.create(twice, receipt())
         with master.suspended():
-            await fails_in_time(store.take(twice.locator))
+            await fails_in_time(store.take(twice.locator), OutcomeUnknown)
         await recovers(store)
         looked = await store.look(twice.locator)
         assert looked is not None
@@ -228,3 +229,40 @@ def test_stats_add_up_all_nodes(cluster: Cluster) -> None:
         assert stats.used_bytes > max(node.client().info("memory")["used_memory"] for node in cluster.masters())
 
     on_store(cluster.url, work)
+
+
+def test_nodes_that_change_their_addresses_are_followed(tmp_path: Path) -> None:
+    """Every node restarts at another address in turn: the store goes on, and keeps no channel to an old address."""
+    with cluster_running(tmp_path) as cluster:
+        hosts = {cluster.nodes[0].port, cluster.nodes[-1].port}
+        before = {node.port for node in cluster.nodes}
+
+        def move(master: RedisServer) -> None:
+            heirs = [node.client() for node in cluster.replicas_of(master)]
+            master.kill()
+            wait_for(lambda: any(heir.role()[0] == b"master" for heir in heirs), 20)
+            master.port = steady_port()
+            master.start()
+            wait_for(cluster.whole, 30)
+
+        async def work(store: Any) -> None:
+            await store.ping()
+            for master in [*cluster.masters(), *cluster.replicas()]:
+                await asyncio.to_thread(move, master)
+                await succeeds_soon(lambda: store.create(message(), receipt()))
+            now = {node.port for node in cluster.nodes}
+            assert now & before == set()
+
+            async def only_new_addresses() -> None:
+                await store._router._topology.refresh()
+                known = {endpoint.port for endpoint in store._router._topology._shards}
+                if not known <= now | hosts:
+                    raise StoreError
+
+            await succeeds_soon(only_new_addresses)
+            for _ in range(30):
+                stored = message(reads=1)
+                await store.create(stored, receipt())
+                await has_one_reader(store, stored)
+
+        on_store(cluster.url, work)

@@ -54,10 +54,18 @@ def env(tmp_path: Path) -> dict[str, str]:
     return home(tmp_path / "home")
 
 
-def run(env: dict[str, str], *arguments: str, stdin: bytes = b"", stdout: Any = subprocess.PIPE) -> Done:
-    """Run the command without any terminal."""
+def run(
+    env: dict[str, str],
+    *arguments: str,
+    stdin: bytes = b"",
+    stdout: Any = subprocess.PIPE,
+    wrapper: tuple[str, ...] = (),
+    cwd: Path | None = None,
+) -> Done:
+    """Run the command without any terminal; `wrapper` is a program that runs it."""
     ran = subprocess.run(
-        [COMMAND, *arguments],
+        [*wrapper, COMMAND, *arguments],
+        cwd=cwd,
         input=stdin,
         stdout=stdout,
         stderr=subprocess.PIPE,
@@ -257,6 +265,63 @@ def test_message_is_saved_if_the_disk_is_full(env: dict[str, str], service: Runn
     assert done.code == 1
     assert "No space left" in done.err
     assert run(env, "read", sent["link"], "--envelope", str(recovery_files(env)[0])).out == b"hello"
+
+
+def failing(call: str, path: Path) -> tuple[str, ...]:
+    """Return the beginning of a command line for a program in which one system call on a file fails as over a quota."""
+    where = ("-o", "/dev/null", "-P", str(path), "-e", f"trace={call}")
+    return require("strace"), "-f", "--seccomp-bpf", "-qq", *where, "-e", f"inject={call}:error=EDQUOT"
+
+
+@pytest.mark.parametrize("call", ["write", "fsync", "close"])
+def test_message_is_saved_if_its_file_may_be_short(
+    env: dict[str, str], service: Running, tmp_path: Path, call: str
+) -> None:
+    """An error that appears only when the file is flushed or closed, as with a quota on NFS, is not overlooked."""
+    sent = send(env, service, "hello", "--reads", "1")
+    output = tmp_path / "message.txt"
+    done = run(env, "read", sent["link"], "--output", str(output), wrapper=failing(call, output))
+    assert (done.code, "quota exceeded" in done.err) == (1, True), done.err
+    assert not output.exists()
+    assert run(env, "read", sent["link"], "--envelope", str(recovery_files(env)[0])).out == b"hello"
+
+
+def test_message_is_saved_if_standard_output_may_be_short(
+    env: dict[str, str], service: Running, tmp_path: Path
+) -> None:
+    """The same if standard output is a file. A link that `send` may not have written is an error too."""
+    sent = send(env, service, "hello", "--reads", "1")
+    for arguments in (["read", sent["link"]], ["send", "--to", service.url]):
+        output = tmp_path / arguments[0]
+        with output.open("wb") as stdout:
+            done = run(env, *arguments, stdin=b"x", stdout=stdout, wrapper=failing("fsync", output))
+        assert (done.code, "quota exceeded" in done.err) == (1, True), done.err
+    assert run(env, "read", sent["link"], "--envelope", str(recovery_files(env)[0])).out == b"hello"
+
+
+@pytest.mark.parametrize("call", ["write", "fsync", "close"])
+def test_message_is_saved_elsewhere_if_the_recovery_file_may_be_short(
+    env: dict[str, str], service: Running, tmp_path: Path, call: str
+) -> None:
+    """The state folder is over its quota too: no short file is left there, and the current folder gets the message."""
+    sent = send(env, service, "hello", "--reads", "1")
+    folder = Path(env["HOME"], ".local/state/messaging_api")
+    folder.mkdir(parents=True)
+    here = tmp_path / "here"
+    here.mkdir()
+    short = tmp_path / "sitecustomize"
+    short.mkdir()
+    # strace names files by their paths, so the random part of the name has to be known before.
+    (short / "sitecustomize.py").write_text("import tempfile\ntempfile._get_candidate_names = lambda: iter('x' * 9)\n")
+    wrapper = failing(call, folder / "message-x.envelope")
+    with Path("/dev/full").open("wb") as full:
+        fault = {**env, "PYTHONPATH": str(short)}
+        done = run(fault, "read", sent["link"], stdout=full, wrapper=wrapper, cwd=here)
+    assert done.code == 1
+    assert recovery_files(env) == []
+    (saved,) = here.iterdir()
+    assert f"--envelope {saved}" in done.err
+    assert run(env, "read", sent["link"], "--envelope", str(saved)).out == b"hello"
 
 
 @pytest.mark.parametrize("closed", ["<&-", ">&-"])

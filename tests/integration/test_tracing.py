@@ -1,5 +1,6 @@
 """Traces as a collector receives them, over OTLP/HTTP from the real service."""
 
+import asyncio
 import contextlib
 import subprocess
 import sys
@@ -7,16 +8,25 @@ import threading
 from collections.abc import Iterator
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
+from types import SimpleNamespace
 from typing import Any
 
 import httpx
 import pytest
 from opentelemetry.proto.collector.trace.v1.trace_service_pb2 import ExportTraceServiceRequest
 from opentelemetry.proto.trace.v1.trace_pb2 import Span, Status
+from opentelemetry.sdk.trace import TracerProvider
+from opentelemetry.sdk.trace.export import SimpleSpanProcessor
+from opentelemetry.sdk.trace.export.in_memory_span_exporter import InMemorySpanExporter
+from opentelemetry.trace import StatusCode
 
 from messaging_api import __version__
+from messaging_api.observability.tracing import TracedApp
+from messaging_api.web.responses import Response
+from messaging_api.web.types import Request
 from tests.integration.test_secrets import KEY, TEXT, forms, run
 from tests.support.redis_server import redis_running
+from tests.support.requests import request_to
 from tests.support.service import Running, ask_at_once, serving
 
 PARENT, TRACE = "00f067aa0ba902b7", "4bf92f3577b34da6a3ce929d0e0e4736"  # of the example in W3C Trace Context
@@ -175,3 +185,28 @@ def test_missing_tracing_extra_prevents_the_start(tmp_path: Path) -> None:
         serving(tmp_path, f"sqlite://{tmp_path}/m.db", "--traces-to", url, COLUMNS="200", PYTHONPATH=str(tmp_path)),
     ):
         pass
+
+
+class FailingApp:
+    """An application that fails, which the real one does on no request that is known."""
+
+    router = SimpleNamespace(find=lambda _path: (SimpleNamespace(label="/msg"), "x"))
+
+    async def __call__(self, _request: Request) -> Response:
+        raise ZeroDivisionError(TEXT)
+
+
+def test_no_text_of_an_exception_is_exported() -> None:
+    """The span of a request that fails unexpectedly is an error, without the exception's text, class or place."""
+    exporter, provider = InMemorySpanExporter(), TracerProvider()
+    provider.add_span_processor(SimpleSpanProcessor(exporter))
+    app = TracedApp(FailingApp(), provider.get_tracer("test"))  # type: ignore[arg-type]
+
+    async def serve() -> None:
+        with pytest.raises(ZeroDivisionError):
+            await app(request_to("/msg/x"))
+
+    asyncio.run(serve())
+    (span,) = exporter.get_finished_spans()
+    assert (span.status.status_code, span.status.description, span.events) == (StatusCode.ERROR, None, ())
+    assert TEXT not in span.to_json()

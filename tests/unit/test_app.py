@@ -29,7 +29,6 @@ from messaging_api.observability.metrics import METHODS, STATUSES, ProcessMetric
 from messaging_api.observability.timestamps import format_milliseconds, format_time
 from messaging_api.web.admission import Admission
 from messaging_api.web.app import App
-from messaging_api.web.client_address import ClientAddresses
 from messaging_api.web.cors import Cors
 from messaging_api.web.handlers import Handlers
 from messaging_api.web.http_errors import BodyTooLong
@@ -40,6 +39,7 @@ from messaging_api.web.responses import Response
 from messaging_api.web.routes import LABELS
 from messaging_api.web.timestamps import parse_time
 from messaging_api.web.tokens import Tokens
+from messaging_api.web.trusted_proxies import TrustedProxies
 from tests.support.requests import FakeCounters, header_fields, request_to
 
 NO_LIMITS = RateLimits()
@@ -103,7 +103,7 @@ def app_over(
     app = App(
         handlers=Handlers(BrokenService(find), Pages(MessageLimits()), admission, ""),  # type: ignore[arg-type]
         admission=admission,
-        clients=ClientAddresses(),
+        proxies=TrustedProxies(),
         cors=cors,
         audit=AuditLog(logger, row),
         logger=logger,

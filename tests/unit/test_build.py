@@ -2,18 +2,21 @@
 
 import json
 from collections.abc import Iterator
+from dataclasses import fields
 from typing import Any
 
 import jsonschema
 import msgspec
 import pytest
 
+from messaging_api.settings.server import Settings
 from messaging_api.web import schemas
 from messaging_api.web.pages.assets import generated
 from scripts.api_docs import api_docs
 from scripts.contract import contract, contract_json
 
 SCHEMAS = contract()["components"]["schemas"]
+LIMITS = ("max_message_bytes", "max_ttl")
 
 
 def test_generated_files_are_current() -> None:
@@ -47,6 +50,24 @@ def test_query_parameters_are_the_options_of_a_form() -> None:
     assert {each["name"]: each["schema"] for each in parameters} == {
         name: schema for name, schema in SCHEMAS["Form"]["properties"].items() if name != "message"
     }
+
+
+def test_no_limit_of_the_contract_contradicts_a_setting() -> None:
+    """Each service has limits of its own and all serve one contract: it accepts what any setting can allow.
+
+    The limits of a service are in its response to GET /, which the contract refers to.
+    """
+    most = {
+        spec.name: int(spec.metadata["shape"].rpartition(" to ")[2]) for spec in fields(Settings) if spec.name in LIMITS
+    }
+    draft = {"message": "x" * most["max_message_bytes"], "ttl": most["max_ttl"]}
+    (query,) = (each for each in contract()["paths"]["/"]["post"]["parameters"] if each["name"] == "ttl")
+    for schema, value in ((SCHEMAS["Draft"], draft), (SCHEMAS["Form"], draft), (query["schema"], draft["ttl"])):
+        jsonschema.Draft202012Validator(schema).validate(value)
+    for field, limit in (("message", "max_message_bytes"), ("ttl", "max_ttl")):
+        assert limit in SCHEMAS["ServiceLimits"]["properties"]
+        for schema in (SCHEMAS["Draft"], SCHEMAS["Form"]):
+            assert f"{limit} of GET /" in json.dumps(schema["properties"][field])
 
 
 def test_references_resolve() -> None:

@@ -1,4 +1,4 @@
-"""The edge's own addresses and problems, against those of the service."""
+"""The edge's own addresses and problems, and what the proxies forward, against the service."""
 
 import json
 import re
@@ -6,13 +6,18 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+import yaml
 
+from messaging_api.settings.server import ENV_PREFIX, Settings
+from messaging_api.web.forwarded import FORWARDING_HEADERS
 from messaging_api.web.problems import TABLE
 from messaging_api.web.responses import HSTS, SECURITY
 from messaging_api.web.routes import ADDRESSES, LABELS, OTHER
 from scripts.contract import contract
 
-EDGE = Path(__file__).parents[2] / "deploy" / "edge"
+ROOT = Path(__file__).parents[2]
+DEPLOY = ROOT / "deploy"
+EDGE = DEPLOY / "edge"
 
 
 def table(file: str, variable: str) -> list[tuple[str, str]]:
@@ -104,3 +109,39 @@ def test_firewall_knows_the_fields_of_a_message() -> None:
     assert set(names[1].split("|")) == fields.keys() - {"message"}
     exempt = re.findall(r"ctl:ruleRemoveTargetByTag=OWASP_CRS;ARGS:([\w.]+)", rules)
     assert sorted(exempt) == sorted([*texts, *(f"json.{name}" for name in texts)])
+
+
+SETTING = f"{ENV_PREFIX}FORWARDED_HEADER"
+KNOWN = {name.decode() for headers in FORWARDING_HEADERS.values() for name in headers.names}
+
+
+def test_edge_forwards_nothing_of_what_a_client_says_about_itself() -> None:
+    """It sets or removes every header that the service can believe; the client's address is in the configured one."""
+    fields = re.findall(r"^ *proxy_set_header (\S+) (.*);$", (EDGE / "nginx.conf").read_text(), re.MULTILINE)
+    sent = {name.lower(): value.strip('"') for name, value in fields}
+    compose = yaml.safe_load((ROOT / "docker-compose.yml").read_text())
+    header = compose["services"]["messaging_api"]["environment"][SETTING]
+    assert {name: sent[name] for name in KNOWN} == {
+        **dict.fromkeys(KNOWN, ""),
+        "x-forwarded-proto": "https",
+        header: "$remote_addr",
+    }
+
+
+def test_haproxy_forwards_nothing_of_what_a_client_says_about_itself() -> None:
+    """It sets or removes every header that the service can believe; the address is in the service's default one."""
+    config = (DEPLOY / "haproxy" / "haproxy.cfg").read_text()
+    rules = re.findall(r"^ *http-request (set|del)-header (\S+) ?(\S*)(.*)$", config, re.MULTILINE)
+    always = {name.lower() for _, name, _, condition in rules if not condition}
+    assert {name.lower() for _, name, _, _ in rules} >= KNOWN
+    schemes = [(value, condition.strip()) for _, name, value, condition in rules if name == "X-Forwarded-Proto"]
+    assert schemes == [("https", "if { ssl_fc }"), ("http", "unless { ssl_fc }")]
+    assert always == KNOWN - {"x-forwarded-proto"}
+    written = {name.lower(): value for action, name, value, _ in rules if action == "set"}
+    assert written[Settings().forwarded_header] == "%[src]"
+
+
+def test_kubernetes_names_the_header_that_its_ingress_writes() -> None:
+    """ingress-nginx writes X-Forwarded-For, -Proto and -Host, and passes on `Forwarded` as the client sent it."""
+    (settings,) = yaml.safe_load_all((DEPLOY / "kubernetes" / "settings.yaml").read_text())
+    assert settings["data"][SETTING] == "x-forwarded-for"

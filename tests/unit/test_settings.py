@@ -113,6 +113,8 @@ def test_well_formed_values() -> None:
         "redis://",
         "redis://h/x",
         "redis://h:99999",
+        "redis://a..b",
+        f"redis://{64 * 'a'}",
         "redis://h?unknown=1",
         "redis://h?ca=/x",
         "rediss://h?ca=/nowhere",

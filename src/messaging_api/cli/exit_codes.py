@@ -8,6 +8,7 @@ from typing import ParamSpec, Self
 
 import rich_click as click
 
+from messaging_api.cli.output import flush
 from messaging_api.cli.terminal import printable
 from messaging_api.client import errors
 from messaging_api.errors import SettingsError
@@ -65,6 +66,7 @@ def handle_errors(command: Callable[P, None]) -> Callable[P, None]:
             raise click.UsageError("Standard input and output must be open. Use /dev/null if you do not need them.")
         try:
             command(*args, **kwargs)
+            flush(sys.stdout.buffer)
         except (KeyboardInterrupt, click.Abort):
             click.echo("Stopped.", err=True)
             sys.exit(ExitCode.STOPPED)

@@ -1,10 +1,21 @@
 """Where a message is written to."""
 
 import os
+import stat
 import sys
 from contextlib import suppress
 from pathlib import Path
-from typing import Self
+from typing import BinaryIO, Self
+
+
+def flush(file: BinaryIO) -> None:
+    """Write what is buffered; to the disk if that is a file. Raise OSError if the file may be short.
+
+    A quota, or a server of files, may report only here that there was no room.
+    """
+    file.flush()
+    if stat.S_ISREG(os.fstat(file.fileno()).st_mode):
+        os.fsync(file.fileno())
 
 
 class Output:
@@ -15,7 +26,7 @@ class Output:
 
     def __init__(self, path: Path | None) -> None:
         self._path = path
-        self._file = sys.stdout.buffer
+        self._file: BinaryIO = sys.stdout.buffer
 
     @property
     def on_terminal(self) -> bool:
@@ -23,9 +34,11 @@ class Output:
         return self._path is None and sys.stdout.isatty()
 
     def write(self, text: str) -> None:
-        """Write all of `text`. Raise OSError if that fails."""
+        """Write `text`, which is the whole output. Raise OSError if that fails."""
         self._file.write(text.encode())
-        self._file.flush()
+        flush(self._file)
+        if self._path is not None:
+            self._file.close()
 
     def __enter__(self) -> Self:
         if self._path is not None:
@@ -34,9 +47,8 @@ class Output:
         return self
 
     def __exit__(self, kind: object, *_: object) -> None:
-        if self._path is None:
+        if self._path is None or kind is None:
             return
-        with suppress(OSError):
+        with suppress(OSError):  # the block has failed already
             self._file.close()
-        if kind is not None:
-            self._path.unlink(missing_ok=True)
+        self._path.unlink(missing_ok=True)

@@ -5,13 +5,14 @@ import signal
 import sys
 import tempfile
 from collections.abc import Iterator
-from contextlib import contextmanager, suppress
+from contextlib import contextmanager
 from pathlib import Path
 from typing import NoReturn
 
 import platformdirs
 import rich_click as click
 
+from messaging_api.cli.output import flush
 from messaging_api.client import Message
 
 
@@ -40,13 +41,12 @@ def _exit_on_signal(number: int, _frame: object) -> NoReturn:
 
 def _save(text: str) -> None:
     for folder in (platformdirs.user_state_path("messaging_api"), Path.cwd()):
-        with suppress(OSError):
+        try:
             name = _write(folder, text)
-            click.echo(
-                f"The message was saved as fetched. To open it: messaging-api read --envelope {name} LINK",
-                err=True,
-            )
-            return
+        except OSError:
+            continue
+        click.echo(f"The message was saved as fetched. To open it: messaging-api read --envelope {name} LINK", err=True)
+        return
     click.echo(f"The message could not be saved to a file. This is the message as it was fetched:\n{text}", err=True)
 
 
@@ -56,6 +56,7 @@ def _write(folder: Path, text: str) -> str:
     try:
         with os.fdopen(handle, "wb") as file:
             file.write(text.encode())
+            flush(file)
     except OSError:
         Path(name).unlink()
         raise

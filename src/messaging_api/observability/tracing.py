@@ -66,8 +66,19 @@ class TracedApp:
         route = self._app.router.find(request.path)[0].label
         attributes = {"http.request.method": method, "http.route": route, "messaging.request_id": request.request_id}
         parent = _parent(request)
-        with self._tracer.start_as_current_span(f"{method} {route}", parent, SpanKind.SERVER, attributes) as span:
-            response = await self._app(request)
+        with self._tracer.start_as_current_span(
+            f"{method} {route}",
+            parent,
+            SpanKind.SERVER,
+            attributes,
+            record_exception=False,  # its text may quote a client
+            set_status_on_exception=False,  # likewise
+        ) as span:
+            try:
+                response = await self._app(request)
+            except Exception:
+                span.set_status(Status(StatusCode.ERROR))
+                raise
             span.set_attribute("http.response.status_code", response.status)
             if response.status >= 500:
                 span.set_status(Status(StatusCode.ERROR))

@@ -19,11 +19,11 @@ from messaging_api.stores.batching import NO_HOOKS, StoreHooks
 from messaging_api.stores.sqlite.shared_counters import SharedCounters
 from messaging_api.web.admission import Admission
 from messaging_api.web.app import App
-from messaging_api.web.client_address import ClientAddresses
 from messaging_api.web.cors import Cors
 from messaging_api.web.handlers import Handlers
 from messaging_api.web.pages.pages import Pages
 from messaging_api.web.tokens import Tokens
+from messaging_api.web.trusted_proxies import TrustedProxies
 
 HELD_BODIES = 64 * 2**20
 """Bytes that a worker holds of bodies that are not complete; more where messages may be long."""
@@ -53,12 +53,12 @@ def create_app(settings: Settings, store: Store, audit: AuditLog, logger: JsonLo
     limiter = RateLimiter(rates, store, _on_uncounted(audit, metrics))
     admission = Admission(limiter, Tokens(settings.create_tokens))
     handlers = Handlers(Service(store, limits, now_ms), Pages(limits), admission, settings.public_url)
-    clients = ClientAddresses(settings.trusted_proxies)
+    proxies = TrustedProxies(settings.trusted_proxies, settings.forwarded_header)
     cors = Cors(settings.cors_origins) if settings.cors_origins else None
     return App(
         handlers=handlers,
         admission=admission,
-        clients=clients,
+        proxies=proxies,
         cors=cors,
         audit=audit,
         logger=logger,

@@ -1,17 +1,13 @@
 """The meaning of a request's head: RFC 9112, sections 3 and 6, and RFC 9110, section 5.3."""
 
-import re
-from functools import lru_cache
-
 import httptools
 
 from messaging_api.errors import InvalidRequest
+from messaging_api.urls import is_authority
 from messaging_api.web.http_errors import UnsupportedTransferCoding
 
 Headers = dict[bytes, bytes]
 
-_HOST = re.compile(rb"([0-9A-Za-z._-]{1,253}|\[[0-9A-Fa-f:.]{2,45}\])(:[0-9]{1,5})?")
-"""A host and perhaps a port, as in Host and in URLs (RFC 9110, section 7.2)."""
 _SINGLE = frozenset(
     b"authorization content-length content-type expect host idempotency-key if-modified-since if-unmodified-since "
     b"max-forwards origin proxy-authorization range referer traceparent user-agent".split()
@@ -67,18 +63,13 @@ def host_of(headers: Headers, authority: bytes | None, *, required: bool) -> byt
         if required:
             raise InvalidRequest("An HTTP/1.1 request must have a Host header.")
         host = b""
-    elif len(host) > 300 or not _is_host(host):
+    elif not is_authority(host):
         raise InvalidRequest("The Host header is not a name or address.")
     if authority is None:
         return host
-    if len(authority) > 300 or not _is_host(authority):
+    if not is_authority(authority):
         raise InvalidRequest("The host in the request target is not a name or address.")
     return authority
-
-
-@lru_cache(256)
-def _is_host(host: bytes) -> bool:
-    return _HOST.fullmatch(host) is not None
 
 
 def is_modern(version: str) -> bool:

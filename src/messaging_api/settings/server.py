@@ -109,7 +109,12 @@ class Settings:
         shown_default="the address in the request",
     )
     trusted_proxies: tuple[IPv4Network | IPv6Network, ...] = setting(
-        (), comma_separated(_NETWORK), "Proxies whose X-Forwarded-For or Forwarded header identifies the client."
+        (), comma_separated(_NETWORK), "Proxies whose headers are believed: address of the client, scheme, host."
+    )
+    forwarded_header: str = setting(
+        "x-forwarded-for",
+        matching("x-forwarded-for or forwarded", "x-forwarded-for|forwarded"),
+        "Header in which those proxies write the client's address; the other one is ignored.",
     )
     limit_create: int = setting(60, whole(0, _MILLION), "Messages created per client per minute; 0 = unlimited.")
     limit_read: int = setting(600, whole(0, _MILLION), "Look-ups per client per minute; 0 = unlimited.")

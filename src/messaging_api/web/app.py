@@ -13,12 +13,12 @@ from messaging_api.observability.logging import JsonLogger, where
 from messaging_api.observability.metrics import METHODS, ProcessMetrics
 from messaging_api.observability.timestamps import format_milliseconds
 from messaging_api.web.admission import Admission
-from messaging_api.web.client_address import ClientAddresses
 from messaging_api.web.cors import Cors
 from messaging_api.web.handlers import Handlers
 from messaging_api.web.problems import problem_of
 from messaging_api.web.responses import HeaderBlock, Response, lines
 from messaging_api.web.routes import Route, Router
+from messaging_api.web.trusted_proxies import TrustedProxies
 from messaging_api.web.types import Request
 
 
@@ -30,7 +30,7 @@ class App:
         *,
         handlers: Handlers,
         admission: Admission,
-        clients: ClientAddresses,
+        proxies: TrustedProxies,
         cors: Cors | None,
         audit: AuditLog,
         logger: JsonLogger,
@@ -39,7 +39,7 @@ class App:
         self.router = Router(handlers)
         self._handlers = handlers
         self._admission = admission
-        self._clients = clients
+        self._proxies = proxies
         self._cors = cors
         self._audit = audit
         self._logger = logger
@@ -48,7 +48,7 @@ class App:
     async def __call__(self, request: Request) -> Response:
         """Serve one request."""
         begin = time.perf_counter()
-        request.client = self._clients.of(request.peer, request.headers)
+        self._proxies.resolve(request)
         route, name = self.router.find(request.path)
         try:
             if request.method == "OPTIONS" and (options := self._options(request, route)) is not None:

@@ -2,16 +2,14 @@
 
 The service decodes and encodes by these types, and the build derives the schemas of the OpenAPI contract from them. A
 constraint in `_json_schema` is shown to clients and not checked on decoding: the service checks it later, against its
-settings and with an error text of its own. The numbers in the contract are those of the default settings.
+settings and with an error text of its own. The contract has no numbers that depend on settings; GET / returns them.
 """
 
 from typing import Annotated, Literal
 
 from msgspec import UNSET, Meta, Struct, UnsetType
 
-from messaging_api.core.message import MAX_READS, MIN_TTL, MessageLimits
-
-_DEFAULTS = MessageLimits()
+from messaging_api.core.message import MAX_READS, MIN_TTL
 
 
 def _json_schema(description: str | None = None, **keywords: object) -> Meta:
@@ -23,7 +21,8 @@ Status = Annotated[Literal[200], Meta(description="The HTTP status, repeated.")]
 Id = Annotated[str, _json_schema(format="uuid")]
 Url = Annotated[str, _json_schema(format="uri")]
 Time = Annotated[str, _json_schema(format="date-time")]
-Ttl = Annotated[int, _json_schema("Lifetime in whole seconds.", minimum=MIN_TTL, maximum=_DEFAULTS.max_ttl)]
+Text = Annotated[str, _json_schema("At most max_message_bytes of GET /, as UTF-8.", minLength=1)]
+Ttl = Annotated[int, _json_schema("Lifetime in whole seconds, at most max_ttl of GET /.", minimum=MIN_TTL)]
 Reads = Annotated[
     int,
     _json_schema("How often the message can be read; absent: unlimited.", minimum=1, maximum=MAX_READS),
@@ -34,7 +33,7 @@ ReadLimit = Annotated[int, _json_schema(minimum=1, maximum=MAX_READS)]
 class CreateMessageBody(Struct, forbid_unknown_fields=True):
     """The JSON body of POST /."""
 
-    message: Annotated[str, _json_schema(f"At most {_DEFAULTS.max_bytes} bytes of UTF-8 by default.", minLength=1)]
+    message: Text
     ttl: Ttl | None = None
     expires_at: Annotated[Time | None, Meta(description="When the message expires (RFC 3339).")] = None
     reads: Reads | None = None
@@ -43,7 +42,7 @@ class CreateMessageBody(Struct, forbid_unknown_fields=True):
 class CreateMessageForm(Struct, forbid_unknown_fields=True):
     """The fields of a form sent to POST /."""
 
-    message: Annotated[str, _json_schema(f"At most {_DEFAULTS.max_bytes} bytes of UTF-8 by default.", minLength=1)]
+    message: Text
     ttl: Ttl | UnsetType = UNSET
     expires_at: Annotated[Time, Meta(description="When the message expires (RFC 3339).")] | UnsetType = UNSET
     reads: Reads | UnsetType = UNSET

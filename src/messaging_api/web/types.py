@@ -31,9 +31,10 @@ class Request:
     """One request.
 
     `headers` has names in lower case; repeated list headers are joined with commas (RFC 9110, section 5.3). `host` is
-    the validated authority that the client asked for, b"" for HTTP/1.0 without one. `peer` is the address of the other
-    end of the connection, "" without one; `client` is set from it once it is known whom the peer speaks for. `check`
-    is the rate limit check of the request, if it has one.
+    the validated authority that the client asked for, b"" for HTTP/1.0 without one; `secure` says whether by https.
+    `peer` is the address of the other end of the connection, "" without one. Once it is known whom the peer speaks for,
+    `client` is set, and `host` and `secure` are those of the client's own request. `check` is the rate limit check of
+    the request, if it has one.
     """
 
     __slots__ = (

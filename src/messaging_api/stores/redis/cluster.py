@@ -18,6 +18,7 @@ from messaging_api.stores.redis.connection import Command, Reply
 from messaging_api.stores.redis.hash_slot import slot_of, tag_of
 from messaging_api.stores.redis.node import Node, connect
 from messaging_api.stores.redis.replication import ReplicatedChannel
+from messaging_api.stores.redis.replies import written_value
 from messaging_api.stores.redis.router import ClusterRouter
 from messaging_api.stores.redis.scripts import Script
 from messaging_api.stores.redis.stats import parse_info, total
@@ -48,9 +49,8 @@ class ClusterStore(RedisStore):
         if failure is None and idempotency_record is not None:
             key = self._prefix + idempotency_record.locator
             try:
-                earlier = await self._writes.submit(
-                    IDEMPOTENCY.call(1, key, idempotency_record.value, str(idempotency_record.ttl))
-                )
+                call = IDEMPOTENCY.call(1, key, idempotency_record.value, str(idempotency_record.ttl))
+                earlier = written_value(await self._writes.submit(call))
             except NotExecuted as error:  # if it is unknown whether the record was stored, its message must stay
                 failure = error
         if failure is not None or earlier is not None:
@@ -62,16 +62,15 @@ class ClusterStore(RedisStore):
     async def ping(self) -> None:
         """Ping every master. Raises NotExecuted unless more than half of them answer."""
         replies = await self._query_masters(("PING",))
-        if 2 * sum(not isinstance(reply, StoreError) for reply in replies) <= len(replies):
+        if 2 * sum(not isinstance(reply, BaseException) for reply in replies) <= len(replies):
             self._topology.refresh()
             raise NotExecuted("Most of the cluster is out of reach.")
 
     async def stats(self) -> Stats:
         replies = await self._query_masters(("INFO",))
-        infos = [reply for reply in replies if isinstance(reply, bytes)]
-        if not infos or len(infos) < len(replies):
+        if not replies or any(isinstance(reply, BaseException) for reply in replies):
             raise NotExecuted("Some of the cluster is out of reach.")
-        return total([parse_info(info, 0) for info in infos])
+        return total([parse_info(info, 0) for info in replies])
 
     def _resume_prefix(self, message_key: bytes) -> bytes:
         """Put the resume records of a message into its slot, since no script may touch two."""

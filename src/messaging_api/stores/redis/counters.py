@@ -9,6 +9,7 @@ from messaging_api.errors import NotExecuted, StoreError
 from messaging_api.stores.coalescing import CountGroup, resolve_group
 from messaging_api.stores.redis.connection import Command
 from messaging_api.stores.redis.node import CommandChannel
+from messaging_api.stores.redis.replies import UnexpectedReply
 from messaging_api.stores.redis.scripts import Script
 
 LIMIT = Script("limit.lua")
@@ -45,4 +46,14 @@ def _resolve(group: CountGroup, reply: Pending[list[int]]) -> None:
     elif isinstance(numbers, BaseException):
         resolve_group(group, NotExecuted("Redis gave no reply."))
     else:
-        resolve_group(group, WindowCounts(*numbers) if group[0].request[1] else WindowCounts(0, 0, *numbers))
+        resolve_group(group, _counts(numbers, *group[0].request[1:]))
+
+
+def _counts(numbers: list[int], add: Kind | None, look: Kind | None) -> WindowCounts | StoreError:
+    try:
+        sum(numbers)  # raises TypeError unless all of them are numbers
+        if len(numbers) == (4 if add and look else 2):
+            return WindowCounts(*numbers) if add else WindowCounts(0, 0, *numbers)
+    except TypeError:
+        pass
+    return UnexpectedReply()

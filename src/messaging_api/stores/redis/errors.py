@@ -3,13 +3,16 @@
 Only the code of a reply is kept: the rest may quote the command.
 """
 
+import contextlib
+
 import hiredis
 
 from messaging_api.errors import NotExecuted, OutcomeUnknown, StoreError, StoreFull
+from messaging_api.stores.redis.url import Endpoint
 
 
 class MovedRedirect(NotExecuted):
-    """A slot that belongs to another node of the cluster, at `host` (empty: the node that was asked) and `port`."""
+    """A slot that belongs to another node of the cluster, at `host` ("?": the host of the node that was asked)."""
 
     def __init__(self, host: str, port: int) -> None:
         super().__init__("Redis answered MOVED.")
@@ -27,6 +30,7 @@ class NotMaster(NotExecuted):
 _REJECTIONS: dict[str, type[NotExecuted]] = {
     "READONLY": NotMaster,
     "MASTERDOWN": NotMaster,
+    **dict.fromkeys(("MOVED", "ASK"), NotExecuted),  # to an address that cannot be used
     **dict.fromkeys(("LOADING", "CLUSTERDOWN", "TRYAGAIN", "NOREPLICAS", "MISCONF", "BUSY"), NotExecuted),
     **dict.fromkeys(("NOAUTH", "NOPERM", "WRONGPASS", "NOSCRIPT", "CROSSSLOT"), NotExecuted),
 }
@@ -47,7 +51,9 @@ def store_error(command: tuple[bytes | str, ...], reply: hiredis.ReplyError) -> 
     if code == "OOM" or (code == "MISCONF" and "No space left" in text):
         return StoreFull("Redis is full.")
     if code in ("MOVED", "ASK"):
-        host, _, port = rest.rpartition(" ")[2].rpartition(":")
-        return (MovedRedirect if code == "MOVED" else AskRedirect)(host, int(port))
+        host, colon, port = rest.rpartition(" ")[2].rpartition(":")
+        with contextlib.suppress(ValueError):
+            host = host or ("?" if colon else "")
+            return (MovedRedirect if code == "MOVED" else AskRedirect)(*Endpoint.parse(host, port))
     detail = f"Redis answered {code}."
     return _REJECTIONS[code](detail) if code in _REJECTIONS else without_reply(command, detail)

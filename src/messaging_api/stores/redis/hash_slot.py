@@ -2,10 +2,12 @@
 
 import itertools
 from binascii import crc_hqx
-from collections.abc import Iterator, Sequence
+from collections.abc import Sequence
 from functools import cache
+from itertools import pairwise
 
 from messaging_api.stores.redis.connection import Command, Reply
+from messaging_api.stores.redis.replies import UnexpectedReply
 from messaging_api.stores.redis.url import Endpoint
 
 SLOTS = 16384
@@ -34,10 +36,28 @@ def tag_of(slot: int) -> bytes:
     return b"{%b}" % _tags()[slot]
 
 
-def masters(reply: Reply, queried: Endpoint) -> Iterator[tuple[range, Endpoint]]:
-    """Yield each range of slots and its master from the reply to CLUSTER_SLOTS of the node `queried`."""
-    for first, last, (host, port, *_), *_ in reply:
-        yield range(first, last + 1), node_endpoint((host or b"").decode(), port, queried)
+def masters(reply: Reply, queried: Endpoint) -> list[tuple[range, Endpoint]]:
+    """Return each range of slots and its master from the reply to CLUSTER_SLOTS of the node `queried`.
+
+    Raises UnexpectedReply, also if a slot occurs twice.
+    """
+    if not isinstance(reply, list):
+        raise UnexpectedReply
+    found = sorted((_master(each, queried) for each in reply), key=lambda served: served[0].start)
+    if any(before.stop > after.start for (before, _), (after, _) in pairwise(found)):
+        raise UnexpectedReply
+    return found
+
+
+def _master(reply: Reply, queried: Endpoint) -> tuple[range, Endpoint]:
+    match reply:
+        case [int(first), int(last), [bytes() | None as host, int(port), *_], *_] if 0 <= first <= last < SLOTS:
+            try:
+                named = Endpoint.parse((host or b"?").decode(), str(port))
+            except ValueError:
+                raise UnexpectedReply from None
+            return range(first, last + 1), node_endpoint(*named, queried)
+    raise UnexpectedReply
 
 
 def node_endpoint(host: str, port: int, queried: Endpoint) -> Endpoint:

@@ -70,7 +70,7 @@ class ReplicatedChannel:
         except StoreError:
             self._node.drop()
             return False
-        return bool(confirmed >= self._replicas)
+        return isinstance(confirmed, int) and confirmed >= self._replicas
 
     async def _write(self, batch: list[PendingCommand]) -> None:
         replies = [self._node.submit(pending.operation) for pending in batch]

@@ -10,9 +10,10 @@ from typing import NamedTuple
 
 from messaging_api.errors import NotExecuted, StoreError
 from messaging_api.stores.batching import StoreHooks
-from messaging_api.stores.redis.connection import Connection, ConnectionHandlers
+from messaging_api.stores.redis.connection import Connection, ConnectionHandlers, Reply
 from messaging_api.stores.redis.node import Node, connect
 from messaging_api.stores.redis.replication import ReplicatedChannel
+from messaging_api.stores.redis.replies import UnexpectedReply, is_master
 from messaging_api.stores.redis.store import RedisStore
 from messaging_api.stores.redis.url import Endpoint, RedisUrl
 
@@ -63,13 +64,13 @@ class SentinelStore(RedisStore):
         """Open a connection to the master, which confirms its role. Raises OSError, StoreError."""
         self._master = await find_master(self._address, self._timeout)
         connection = await connect(self._master, self._address.login, self._address.tls, self._timeout, handlers)
-        role = None
+        confirmed = False
         try:
-            role, *_ = await connection.call(("ROLE",))
+            confirmed = is_master(await connection.call(("ROLE",)))
         finally:
-            if role != b"master":
+            if not confirmed:
                 connection.close()
-        if role != b"master":
+        if not confirmed:
             raise NotExecuted("The sentinels name a server that is no master.")
         return connection
 
@@ -91,14 +92,27 @@ async def find_master(address: RedisUrl, store_timeout: float) -> Endpoint:
 
 
 async def _query(sentinel: Endpoint, address: RedisUrl, reply_timeout: float) -> ReportedMaster | None:
-    """Return the master that one sentinel reports; None if it knows none or does not reply."""
+    """Return the master that one sentinel reports; None if it knows none, or does not reply as a sentinel does."""
     try:
         connection = await connect(sentinel, address.sentinel_login, address.tls, reply_timeout, ConnectionHandlers())
         try:
             facts = await connection.call(("SENTINEL", "MASTER", address.name))
-            host, port = await connection.call(("SENTINEL", "GET-MASTER-ADDR-BY-NAME", address.name))
+            endpoint = await connection.call(("SENTINEL", "GET-MASTER-ADDR-BY-NAME", address.name))
         finally:
             connection.close()
+        return _report(facts, endpoint)
     except (OSError, StoreError):
         return None
-    return ReportedMaster(int(facts[facts.index(b"config-epoch") + 1]), Endpoint(host.decode(), int(port)))
+
+
+def _report(facts: Reply, endpoint: Reply) -> ReportedMaster:
+    """Return the report of a sentinel: its replies with the facts of the master and its address.
+
+    Raises UnexpectedReply.
+    """
+    try:
+        epoch = int(dict(zip(facts[::2], facts[1::2], strict=True))[b"config-epoch"])
+        host, port = (text.decode() for text in endpoint)
+        return ReportedMaster(epoch, Endpoint.parse(host, port))
+    except (AttributeError, KeyError, TypeError, ValueError):
+        raise UnexpectedReply from None

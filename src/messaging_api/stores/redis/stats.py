@@ -3,10 +3,22 @@
 from collections.abc import Sequence
 
 from messaging_api.core.store import Stats
+from messaging_api.stores.redis.connection import Reply
+from messaging_api.stores.redis.replies import UnexpectedReply
 
 
-def parse_info(info: bytes, db: int) -> Stats:
-    """Return the stats of one server. Without `maxmemory` its capacity is the memory of its machine."""
+def parse_info(info: Reply, db: int) -> Stats:
+    """Return the stats of one server. Without `maxmemory` its capacity is the memory of its machine.
+
+    Raises UnexpectedReply if a number is missing or malformed.
+    """
+    try:
+        return _stats(info, db)
+    except (AttributeError, KeyError, TypeError, ValueError):
+        raise UnexpectedReply from None
+
+
+def _stats(info: bytes, db: int) -> Stats:
     fields = dict(line.split(":", 1) for line in info.decode(errors="replace").splitlines() if ":" in line)
     used = int(fields["used_memory"])
     capacity = int(fields.get("maxmemory", 0)) or int(fields.get("total_system_memory", 0))

@@ -10,6 +10,7 @@ from messaging_api.core.store import Entry, Stats
 from messaging_api.stores.coalescing import CountBatcher
 from messaging_api.stores.redis.counters import RedisCounters
 from messaging_api.stores.redis.node import CommandChannel
+from messaging_api.stores.redis.replies import value, written_value
 from messaging_api.stores.redis.scripts import Script
 from messaging_api.stores.redis.stats import parse_info
 
@@ -38,31 +39,31 @@ class RedisStore:
         entries = (message, receipt) if idempotency_record is None else (message, receipt, idempotency_record)
         keys = [self._prefix + entry.locator for entry in entries]
         values = [part for entry in entries for part in (entry.value, str(entry.ttl))]
-        earlier: bytes | None = await self._writes.submit(CREATE.call(len(keys), *keys, *values))
-        return earlier
+        return written_value(await self._writes.submit(CREATE.call(len(keys), *keys, *values)))
 
     async def look(self, locator: bytes) -> StoredMessage | None:
-        return parse(await self._reads.submit(("GET", self._prefix + locator)))
+        return parse(value(await self._reads.submit(("GET", self._prefix + locator))))
 
     async def take(self, locator: bytes, resume_record: Entry | None = None) -> StoredMessage | None:
         key = self._prefix + locator
         if resume_record is None:
-            return parse(await self._writes.submit(TAKE.call(1, key, _EXTRA)))
+            return parse(written_value(await self._writes.submit(TAKE.call(1, key, _EXTRA))))
         prefix = self._resume_prefix(key)
         keys = (key, prefix + resume_record.locator, prefix + locator)
         arguments = (_EXTRA, resume_record.value, str(resume_record.ttl))
-        return parse(await self._writes.submit(TAKE.call(3, *keys, *arguments)))
+        return parse(written_value(await self._writes.submit(TAKE.call(3, *keys, *arguments))))
 
     async def resume(self, message: bytes, locator: bytes) -> StoredMessage | None:
-        return parse(await self._reads.submit(("GET", self._resume_prefix(self._prefix + message) + locator)))
+        return parse(value(await self._reads.submit(("GET", self._resume_prefix(self._prefix + message) + locator))))
 
     async def burn(self, locator: bytes) -> StoredMessage | None:
         key = self._prefix + locator
-        return parse(await self._writes.submit(BURN.call(2, key, self._resume_prefix(key) + locator, _EXTRA)))
+        return parse(
+            written_value(await self._writes.submit(BURN.call(2, key, self._resume_prefix(key) + locator, _EXTRA)))
+        )
 
     async def receipt(self, locator: bytes) -> bytes | None:
-        value: bytes | None = await self._reads.submit(("GET", self._prefix + locator))
-        return value
+        return value(await self._reads.submit(("GET", self._prefix + locator)))
 
     async def ping(self) -> None:
         await self._reads.submit(("PING",))

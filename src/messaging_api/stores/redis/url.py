@@ -27,6 +27,7 @@ _SHAPES = {
     "cluster": "redis+cluster://[user:password@]host[:port],…",
 }
 _HOST = re.compile(r"(\[[0-9A-Fa-f:.]+\]|[^\[\]:/@,\s]+)(?::([0-9]{1,5}))?")
+_NAME = re.compile(r"[^\[\]/@,\s\x00-\x1f\x7f]+")
 
 
 class Endpoint(NamedTuple):
@@ -34,6 +35,17 @@ class Endpoint(NamedTuple):
 
     host: str
     port: int
+
+    @classmethod
+    def parse(cls, host: str, port: str) -> "Endpoint":
+        """Return the endpoint of a host, which may be an IPv6 address without brackets, and the digits of a port.
+
+        Raises ValueError for what no connection can be opened to.
+        """
+        host.encode("idna")  # as when the name is looked up; a UnicodeError is a ValueError
+        if not _NAME.fullmatch(host) or not re.fullmatch("[0-9]{1,5}", port, re.ASCII) or not 1 <= int(port) <= 65535:
+            raise ValueError
+        return cls(host, int(port))
 
 
 class Credentials(NamedTuple):
@@ -101,11 +113,11 @@ def _path(kind: str, path: str) -> tuple[str, str]:
 
 
 def _endpoint(text: str, default_port: int) -> Endpoint:
-    found = _HOST.fullmatch(text)
-    port = int(found[2] or default_port) if found else 0
-    if found is None or not 1 <= port <= 65535:
-        raise SettingsError("store: each server is host or host:port, with a port from 1 to 65535.")
-    return Endpoint(found[1].strip("[]"), port)
+    host, port = found.groups() if (found := _HOST.fullmatch(text)) else ("", None)
+    try:
+        return Endpoint.parse(host.strip("[]"), port or str(default_port))
+    except ValueError:
+        raise SettingsError("store: each server is host or host:port, with a port from 1 to 65535.") from None
 
 
 def _sentinel_login(options: dict[str, str]) -> Credentials:
