@@ -6,6 +6,7 @@ import multiprocessing
 import os
 import time
 import warnings
+from collections.abc import Callable
 from pathlib import Path
 
 import pytest
@@ -116,6 +117,41 @@ def test_failed_writes_are_counted_and_reported_once(tmp_path: Path, capfd: pyte
     (tmp_path / "file").unlink()
     logger.event("two")
     assert "two" in (tmp_path / "file" / "logs" / NAME).read_text()
+
+
+@pytest.mark.parametrize(
+    "gone", [Path.unlink, lambda path: path.rename(path.with_name("moved"))], ids=["deleted", "moved"]
+)
+def test_file_that_is_gone_is_opened_again_within_a_second(tmp_path: Path, gone: Callable[[Path], object]) -> None:
+    """It is looked for once a second, also when the clock is set back; nothing that was written is moved or lost."""
+    file = DailyFile(str(tmp_path), 400)
+    for n, now in enumerate((MIDNIGHT + 10, MIDNIGHT + 11, MIDNIGHT + 5)):
+        file.write(b"before\n", now)
+        gone(tmp_path / NAME)
+        file.write(b"within\n", now + 0.5)
+        assert not (tmp_path / NAME).exists()
+        file.write(b"%d\n" % n, now + 1)
+        assert (tmp_path / NAME).read_bytes() == b"%d\n" % n
+    file.close()
+    assert names(tmp_path) <= {NAME, "moved"}
+
+
+def test_one_check_for_many_lines(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Lines within a second cost no look at the file system."""
+    file = DailyFile(str(tmp_path), 400)
+    file.write(b"first\n", MIDNIGHT)
+    looks: list[None] = []
+    stat = Path.stat
+
+    def counted(path: Path, **options: bool) -> os.stat_result:
+        looks.append(None)
+        return stat(path, **options)
+
+    monkeypatch.setattr(Path, "stat", counted)
+    for n in range(300):
+        file.write(b"line\n", MIDNIGHT + n / 100)
+    file.close()
+    assert len(looks) == 2
 
 
 def test_library_records_become_events(tmp_path: Path) -> None:
