@@ -22,7 +22,7 @@ from messaging_api.server import listener as listener_module
 from messaging_api.server import rejected, tls
 from messaging_api.server.certificates import CertificateFiles, issue, make_authority
 from messaging_api.server.http1 import Application
-from messaging_api.server.listener import HttpServer, Listener
+from messaging_api.server.listener import HttpServer, Listener, ServerHandlers
 from messaging_api.server.load import WorkerLoad
 from messaging_api.server.sockets import bind
 from messaging_api.server.timeouts import Phase, every
@@ -83,7 +83,7 @@ async def serving(
     alive, parent = os.pipe()
     served = Served(listening.getsockname()[1], load, metrics, parent)
     times = {Phase.HEAD: 10.0, **timeouts}
-    server = HttpServer([Listener(listening, application, certificate)], load, times, served.on_event)
+    server = HttpServer([Listener(listening, application, certificate)], load, times, ServerHandlers(served.on_event))
     running = asyncio.create_task(server.run(alive))
     await asyncio.sleep(0)
     try:

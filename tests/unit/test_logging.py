@@ -154,6 +154,17 @@ def test_one_check_for_many_lines(tmp_path: Path, monkeypatch: pytest.MonkeyPatc
     assert len(looks) == 2
 
 
+def test_reopened_file_has_the_next_line(tmp_path: Path) -> None:
+    """After `reopen` the next line goes to the file of that name, at once."""
+    logger = JsonLogger(DailyFile(str(tmp_path), 400), console=-1)
+    logger.event("one")
+    (tmp_path / NAME).rename(tmp_path / "moved")
+    logger.reopen()
+    logger.event("two")
+    assert '"two"' in (tmp_path / NAME).read_text()
+    assert '"two"' not in (tmp_path / "moved").read_text()
+
+
 def test_library_records_become_events(tmp_path: Path) -> None:
     """Warnings and errors of libraries become events; of an exception its class and place, not its text."""
     logger = JsonLogger(DailyFile(str(tmp_path), 400), console=-1)

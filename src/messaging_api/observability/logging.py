@@ -15,6 +15,7 @@ from collections.abc import Callable
 
 import msgspec
 
+from messaging_api.errors import MessagingError
 from messaging_api.observability.rotating_file import DailyFile
 from messaging_api.observability.timestamps import format_time
 
@@ -69,6 +70,11 @@ class JsonLogger:
             except RuntimeError:  # without a loop, nothing would flush later
                 self.flush()
 
+    def reopen(self) -> None:
+        """Close the file; the next line opens it again by its name."""
+        if self._file is not None:
+            self._file.close()
+
     def flush(self) -> None:
         """Write the lines of this turn."""
         lines, self._lines = "".join(self._lines).encode(), []
@@ -122,6 +128,11 @@ def where(error: BaseException) -> dict[str, Field]:
     frames = traceback.extract_tb(error.__traceback__)[-5:]
     place = " < ".join(f"{os.path.basename(frame.filename)}:{frame.lineno}" for frame in reversed(frames))  # noqa: PTH119
     return {"error": type(error).__name__, "at": place}
+
+
+def reason(error: BaseException) -> dict[str, Field]:
+    """Return the loggable fields of the error that ended something: as `where`, and the text of an error of our own."""
+    return {**where(error), **({"detail": str(error)} if isinstance(error, MessagingError) else {})}
 
 
 def _write_console(descriptor: int, lines: bytes) -> None:
