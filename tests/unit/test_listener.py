@@ -277,6 +277,25 @@ async def test_certificate_is_renewed(folder: Path) -> None:
         assert served.events.pop() == ("tls_kept", {"reason": "No such file or directory"})
 
 
+def test_certificate_is_loaded_before_the_first_connection(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """A restarted process, which has the certificate of its parent's start, shows nobody that old one."""
+    monkeypatch.setattr(listener_module, "_CHECK", 1000.0)
+    certificate, _ = certificate_in(tmp_path)
+    context = trusting(tmp_path)
+    renewed = issue(AUTHORITY, ["localhost"], NOW, 1)
+    certificate_in(tmp_path, renewed)
+
+    async def main() -> None:
+        async with serving(certificate=certificate) as served:
+            _, writer = await served.connect(context)
+            shown = writer.get_extra_info("peercert")
+            writer.close()
+            assert int(shown["serialNumber"], 16) == renewed.certificate.serial_number
+            assert served.events[0][0] == "tls_renewed"
+
+    uvloop.run(main())
+
+
 def test_invalid_certificate_prevents_the_start(tmp_path: Path) -> None:
     """The service does not start without a valid certificate."""
     with pytest.raises(SettingsError, match="No such file"):

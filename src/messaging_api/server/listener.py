@@ -67,6 +67,7 @@ class HttpServer:
         self._load.on_connection_lost = self._connection_lost
         timeouts = Timeouts(self._timeouts, loop.time)
         check = partial(self._check, timeouts)
+        check()  # before anybody connects: the certificate is the parent's, which may have expired since
         checking = start_endless_task("timeouts", every(_CHECK, check), self._handlers.on_failure)
         servers = [await self._open(listener) for listener in self._listeners]
         await self._stopping.wait()
