@@ -1,5 +1,6 @@
 """The processes of a real service: what ends them, what they log when they end, and what must not stop them."""
 
+import contextlib
 import fcntl
 import json
 import os
@@ -9,6 +10,8 @@ import signal
 import subprocess
 import sys
 import termios
+import threading
+from collections.abc import Iterator
 from functools import partial
 from pathlib import Path
 from typing import Any
@@ -133,6 +136,61 @@ def test_log_file_that_is_gone_is_replaced(tmp_path: Path, how: Any) -> None:
         wait_for(lambda: answers(service.url) and service.log.exists())
         assert answers(service.url)
         assert lines(service, "request")
+
+
+def read_all(descriptor: int, into: bytearray) -> None:
+    """Read until the other end is closed."""
+    with contextlib.suppress(OSError):  # a terminal whose other end was closed
+        while data := os.read(descriptor, 65_536):
+            into += data
+
+
+@contextlib.contextmanager
+def pipe() -> Iterator[tuple[int, int]]:
+    """Yield a pipe, as container engines give to a service."""
+    yield os.pipe()
+
+
+@contextlib.contextmanager
+def stopped_terminal() -> Iterator[tuple[int, int]]:
+    """Yield a terminal after Ctrl-S; reading it means Ctrl-Q."""
+    master, slave = pty.openpty()
+    termios.tcflow(slave, termios.TCOOFF)
+    yield master, slave
+
+
+@pytest.mark.parametrize("kind", [pipe, stopped_terminal])
+def test_console_that_nobody_reads_stops_nothing(tmp_path: Path, kind: Any) -> None:
+    """All requests are served and in the log file; the console drops lines, counts them, and works again once read."""
+    requests, told = 3000, bytearray()
+    with kind() as (reader, writer), serving(tmp_path, sqlite(tmp_path), "--workers", "2", stderr=writer) as service:
+
+        def ask() -> None:
+            with httpx.Client(timeout=20) as client:
+                for _ in range(requests // 4):
+                    assert client.get(service.url).status_code == 200
+
+        threads = [threading.Thread(target=ask) for _ in range(4)]
+        for thread in threads:
+            thread.start()
+        for thread in threads:
+            thread.join()
+        assert httpx.get(f"{service.ops_url}/live").status_code == 200
+        wait_for(lambda: len(lines(service, "request")) == requests)
+        dropped = sample(service.ops_url, "messaging_console_dropped_total")
+        assert dropped is not None
+        assert dropped > 100
+        os.kill(service.workers()[0], signal.SIGKILL)  # the supervisor writes to this console, too
+        wait_for(lambda: lines(service, "process_ended"))
+        if kind is stopped_terminal:
+            termios.tcflow(writer, termios.TCOON)
+        reading = threading.Thread(target=read_all, args=(reader, told))
+        reading.start()
+        wait_for(lambda: answers(service.url) and b'"event":"console_dropped"' in told)
+        assert service.stop() == 0
+        os.close(writer)
+        reading.join()
+        os.close(reader)
 
 
 @pytest.mark.parametrize("ignored", [False, True])

@@ -6,7 +6,6 @@ key or a message. JSON escapes control characters, so a client cannot forge a li
 """
 
 import asyncio
-import contextlib
 import logging
 import os
 import time
@@ -16,6 +15,7 @@ from collections.abc import Callable
 import msgspec
 
 from messaging_api.errors import MessagingError
+from messaging_api.observability.console import Console
 from messaging_api.observability.rotating_file import DailyFile
 from messaging_api.observability.timestamps import format_time
 
@@ -28,7 +28,8 @@ class JsonLogger:
     """A logger of events.
 
     `file` is None for the console only; `console` is a file descriptor. `clock` returns seconds since the epoch.
-    `on_failure` is called for each write that failed.
+    `on_failure` is called for each write to the file that failed, `on_dropped` with the number of lines that the
+    console did not take at once.
     """
 
     def __init__(
@@ -37,9 +38,10 @@ class JsonLogger:
         console: int = 2,
         clock: Callable[[], float] = time.time,
         on_failure: Callable[[], None] = lambda: None,
+        on_dropped: Callable[[int], None] = lambda _: None,
     ) -> None:
         self._file = file
-        self._console = console
+        self._console = Console(console, self._describe_dropped, on_dropped)
         self._clock = clock
         self._on_failure = on_failure
         self._lines: list[str] = []
@@ -80,7 +82,7 @@ class JsonLogger:
         lines, self._lines = "".join(self._lines).encode(), []
         if not lines:
             return
-        _write_console(self._console, lines)
+        self._console.write(lines)
         if self._file is not None:
             self._write_file(self._file, lines)
 
@@ -90,11 +92,17 @@ class JsonLogger:
         except OSError as error:
             self._on_failure()
             if not self._failing:
-                line = {"time": format_time(int(self._clock() * 1000)), "level": "error", "event": "log_file_failed"}
-                _write_console(self._console, _encode({**line, "reason": error.strerror}) + b"\n")
+                self._console.write(self._encode_line("log_file_failed", "error", {"reason": error.strerror}))
             self._failing = True
         else:
             self._failing = False
+
+    def _describe_dropped(self, number: int) -> bytes:
+        return self._encode_line("console_dropped", "warning", {"count": number})
+
+    def _encode_line(self, event: str, level: str, fields: dict[str, Field]) -> bytes:
+        now = format_time(int(self._clock() * 1000))
+        return _encode({"time": now, "level": level, "event": event, "request_id": None, **fields}) + b"\n"
 
 
 class LibraryLogHandler(logging.Handler):
@@ -133,8 +141,3 @@ def where(error: BaseException) -> dict[str, Field]:
 def reason(error: BaseException) -> dict[str, Field]:
     """Return the loggable fields of the error that ended something: as `where`, and the text of an error of our own."""
     return {**where(error), **({"detail": str(error)} if isinstance(error, MessagingError) else {})}
-
-
-def _write_console(descriptor: int, lines: bytes) -> None:
-    with contextlib.suppress(OSError):  # a closed terminal must not stop the service
-        os.write(descriptor, lines)

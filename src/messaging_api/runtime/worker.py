@@ -59,7 +59,8 @@ class Inherited(NamedTuple):
         """Return a logger for one process."""
         folder = self.settings.log_dir
         file = DailyFile(folder, self.settings.log_keep_days) if folder != "-" else None
-        return JsonLogger(file, on_failure=partial(metrics.count, "messaging_log_failures"))
+        on_failure = partial(metrics.count, "messaging_log_failures")
+        return JsonLogger(file, on_failure=on_failure, on_dropped=metrics.console_dropped)
 
 
 def run_worker(inherited: Inherited, metrics: ProcessMetrics, alive: int) -> None:
