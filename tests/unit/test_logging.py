@@ -1,17 +1,15 @@
 """Logs: rotation at midnight, retention, forged lines and failed writes, with a clock that tests set."""
 
 import json
-import logging
 import multiprocessing
 import os
 import time
-import warnings
 from collections.abc import Callable
 from pathlib import Path
 
 import pytest
 
-from messaging_api.observability.logging import JsonLogger, LibraryLogHandler, capture_logging
+from messaging_api.observability.logging import JsonLogger
 from messaging_api.observability.rotating_file import NAME, DailyFile
 
 MIDNIGHT = 1_893_456_000.0  # 2030-01-01T00:00:00Z
@@ -163,27 +161,3 @@ def test_reopened_file_has_the_next_line(tmp_path: Path) -> None:
     logger.event("two")
     assert '"two"' in (tmp_path / NAME).read_text()
     assert '"two"' not in (tmp_path / "moved").read_text()
-
-
-def test_library_records_become_events(tmp_path: Path) -> None:
-    """Warnings and errors of libraries become events; of an exception its class and place, not its text."""
-    logger = JsonLogger(DailyFile(str(tmp_path), 400), console=-1)
-    before = logging.root.handlers[:]
-    capture_logging(logger)
-    try:
-        logging.getLogger("asyncio").info("not worth it")
-        try:
-            {"other": 1}["secret"]
-        except KeyError:
-            logging.getLogger("asyncio").exception("failed")
-        with warnings.catch_warnings():
-            warnings.simplefilter("always")
-            warnings.warn("old", DeprecationWarning, stacklevel=1)
-    finally:
-        logging.captureWarnings(capture=False)
-        logging.root.handlers[:] = before
-    lines = [json.loads(line) for line in (tmp_path / NAME).read_text().splitlines()]
-    assert [line["level"] for line in lines] == ["error", "warning"]
-    assert lines[0]["error"] == "KeyError"
-    assert "secret" not in str(lines)
-    assert LibraryLogHandler(logger).level == logging.WARNING

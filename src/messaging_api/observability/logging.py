@@ -6,7 +6,6 @@ key or a message. JSON escapes control characters, so a client cannot forge a li
 """
 
 import asyncio
-import logging
 import os
 import time
 import traceback
@@ -103,32 +102,6 @@ class JsonLogger:
     def _encode_line(self, event: str, level: str, fields: dict[str, Field]) -> bytes:
         now = format_time(int(self._clock() * 1000))
         return _encode({"time": now, "level": level, "event": event, "request_id": None, **fields}) + b"\n"
-
-
-class LibraryLogHandler(logging.Handler):
-    """A handler that passes the records of libraries to `logger`; of an exception the class and place, not the text."""
-
-    def __init__(self, logger: JsonLogger) -> None:
-        super().__init__(logging.WARNING)
-        self._logger = logger
-
-    def emit(self, record: logging.LogRecord) -> None:
-        """Log a record; see `logging.Handler`."""
-        error = record.exc_info[1] if record.exc_info else None
-        fields = where(error) if error is not None else {}
-        self._logger.event(
-            "library", record.levelname.lower(), logger=record.name, detail=record.getMessage(), **fields
-        )
-
-
-def capture_logging(logger: JsonLogger) -> None:
-    """Send the log records of all libraries to `logger` only.
-
-    Those of python_multipart are dropped: they quote bytes of the body, and its exceptions say all that is needed.
-    """
-    logging.root.handlers[:] = [LibraryLogHandler(logger)]
-    logging.getLogger("python_multipart").setLevel(logging.CRITICAL + 1)
-    logging.captureWarnings(capture=True)
 
 
 def where(error: BaseException) -> dict[str, Field]:

@@ -13,7 +13,8 @@ import uvloop
 
 from messaging_api.core.background import OnFailure, start_endless_task
 from messaging_api.observability.audit import AuditLog
-from messaging_api.observability.logging import JsonLogger, capture_logging
+from messaging_api.observability.libraries import capture_libraries
+from messaging_api.observability.logging import JsonLogger
 from messaging_api.observability.metrics import ProcessMetrics, SharedMetrics
 from messaging_api.observability.rotating_file import DailyFile
 from messaging_api.runtime.application import create_app, open_settings_store, timeouts, worker_load
@@ -86,7 +87,7 @@ def _run(serving: Coroutine[Any, Any, None], logger: JsonLogger) -> None:
 
 async def _serve(inherited: Inherited, metrics: ProcessMetrics, logger: JsonLogger, alive: int) -> None:
     settings, audit, on_failure = inherited.settings, AuditLog(logger, metrics), partial(end_process, logger)
-    _observe(logger, on_failure)
+    _observe(logger, audit, on_failure)
     tracing = inherited.start_tracing()
     hooks = StoreHooks(partial(tracing.batcher, observe=metrics.batch), metrics.expired_unread, on_failure)
     store = open_settings_store(settings, hooks, inherited.counters)
@@ -110,11 +111,12 @@ def _listeners(inherited: Inherited, app: Application, audit: AuditLog) -> Itera
 
 async def _serve_ops(inherited: Inherited, logger: JsonLogger, alive: int) -> None:
     settings, metrics, on_failure = inherited.settings, inherited.metrics, partial(end_process, logger)
-    _observe(logger, on_failure)
+    audit = AuditLog(logger, metrics.ops)
+    _observe(logger, audit, on_failure)
     hooks = StoreHooks(expired_unread=metrics.ops.expired_unread, on_failure=on_failure)
     store = open_settings_store(settings, hooks, inherited.counters)
     exporter = PrometheusExporter(metrics, store, urlsplit(settings.store).scheme, time.monotonic)
-    load = worker_load(settings, AuditLog(logger, metrics.ops))
+    load = worker_load(settings, audit)
     listener = Listener(inherited.sockets.ops, OpsApp(metrics, store, exporter))
     heartbeat = start_endless_task("heartbeat", beat(metrics.ops, None), on_failure)
     await HttpServer([listener], load, timeouts(settings), ServerHandlers(logger.event, on_failure)).run(alive)
@@ -122,8 +124,8 @@ async def _serve_ops(inherited: Inherited, logger: JsonLogger, alive: int) -> No
     await store.aclose()
 
 
-def _observe(logger: JsonLogger, on_failure: OnFailure) -> None:
+def _observe(logger: JsonLogger, audit: AuditLog, on_failure: OnFailure) -> None:
     """Set up what concerns the whole process: records of libraries, threads that fail, and SIGHUP."""
-    capture_logging(logger)
+    capture_libraries(audit)
     watch_threads(on_failure)
     asyncio.get_running_loop().add_signal_handler(signal.SIGHUP, logger.reopen)
