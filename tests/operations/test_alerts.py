@@ -170,12 +170,32 @@ def test_fault_fires_its_alerts_only(
 
 
 def test_unwritable_log_fires_its_alert(tmp_path: Path) -> None:
-    """A process that may not create its files any more reports lost log lines."""
-    with redis_running(tmp_path) as redis, serving(tmp_path, redis.url, "--workers", "1") as service:
+    """A process that may not write files any more reports lost log lines; its console is no file."""
+    with (
+        Path("/dev/null").open("w") as console,
+        redis_running(tmp_path) as redis,
+        serving(tmp_path, redis.url, "--workers", "1", stderr=console.fileno()) as service,
+    ):
         calm = scrape(service.ops_url)
         resource.prlimit(worker(service), resource.RLIMIT_FSIZE, (1, 1))
         traffic(service, redis)
         assert firing(calm, scrape(service.ops_url), tmp_path) == {"MessagingLogLost"}
+
+
+def test_stalled_console_fires_its_alert(tmp_path: Path) -> None:
+    """A console that nobody reads, and a service that goes on."""
+    reader, writer = os.pipe()
+    with (
+        redis_running(tmp_path) as redis,
+        serving(tmp_path, redis.url, "--workers", "1", stderr=writer) as service,
+    ):
+        calm = scrape(service.ops_url)
+        with httpx.Client() as client:
+            for _ in range(1000):
+                client.get(service.url)
+        assert firing(calm, scrape(service.ops_url), tmp_path) == {"MessagingConsoleStalled"}
+    os.close(reader)
+    os.close(writer)
 
 
 def test_busy_workers_fire_their_alert(tmp_path: Path) -> None:

@@ -8,7 +8,7 @@ import socket
 import subprocess
 import sys
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from urllib.parse import urlsplit
@@ -95,19 +95,31 @@ def ask_at_once(service: Running, request: bytes, count: int) -> list[bytes]:
 
 
 @contextlib.contextmanager
-def serving(folder: Path, store: str | None, *options: str, ready: bool = True, **environ: str) -> Iterator[Running]:
+def serving(
+    folder: Path,
+    store: str | None,
+    *options: str,
+    ready: bool = True,
+    program: Sequence[str] = (COMMAND,),
+    stderr: int | None = None,
+    **environ: str,
+) -> Iterator[Running]:
     """Run the service on free ports, with its files in `folder`, and stop all its processes at the end of the block.
 
-    Without `store` only the ports are set; `environ` has to set everything else.
+    Without `store` only the ports are set; `environ` has to set everything else. `program` runs the command, and
+    `stderr` is a descriptor for its console instead of the file.
     """
     folder.mkdir(parents=True, exist_ok=True)
     console, logs = folder / "console.txt", folder / "logs"
-    command = [COMMAND, "serve", "--port", "0", "--ops-port", "0", *options]
-    if store is not None:
-        command[6:6] = ["--store", store, "--log-dir", str(logs), *NO_LIMITS]
+    stored = () if store is None else ("--store", store, "--log-dir", str(logs), *NO_LIMITS)
+    command = [*program, "serve", "--port", "0", "--ops-port", "0", *stored, *options]
     with console.open("a") as errors:
         process = subprocess.Popen(
-            command, stdout=subprocess.PIPE, stderr=errors, text=True, env={**os.environ, **environ}
+            command,
+            stdout=subprocess.PIPE,
+            stderr=errors if stderr is None else stderr,
+            text=True,
+            env={**os.environ, **environ},
         )
     assert process.stdout is not None
     line = process.stdout.readline()

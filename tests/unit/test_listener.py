@@ -22,7 +22,7 @@ from messaging_api.server import listener as listener_module
 from messaging_api.server import rejected, tls
 from messaging_api.server.certificates import CertificateFiles, issue, make_authority
 from messaging_api.server.http1 import Application
-from messaging_api.server.listener import HttpServer, Listener
+from messaging_api.server.listener import HttpServer, Listener, ServerHandlers
 from messaging_api.server.load import WorkerLoad
 from messaging_api.server.sockets import bind
 from messaging_api.server.timeouts import Phase, every
@@ -83,7 +83,7 @@ async def serving(
     alive, parent = os.pipe()
     served = Served(listening.getsockname()[1], load, metrics, parent)
     times = {Phase.HEAD: 10.0, **timeouts}
-    server = HttpServer([Listener(listening, application, certificate)], load, times, served.on_event)
+    server = HttpServer([Listener(listening, application, certificate)], load, times, ServerHandlers(served.on_event))
     running = asyncio.create_task(server.run(alive))
     await asyncio.sleep(0)
     try:
@@ -275,6 +275,25 @@ async def test_certificate_is_renewed(folder: Path) -> None:
         path.unlink()
         await until(lambda: served.events)
         assert served.events.pop() == ("tls_kept", {"reason": "No such file or directory"})
+
+
+def test_certificate_is_loaded_before_the_first_connection(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """A restarted process, which has the certificate of its parent's start, shows nobody that old one."""
+    monkeypatch.setattr(listener_module, "_CHECK", 1000.0)
+    certificate, _ = certificate_in(tmp_path)
+    context = trusting(tmp_path)
+    renewed = issue(AUTHORITY, ["localhost"], NOW, 1)
+    certificate_in(tmp_path, renewed)
+
+    async def main() -> None:
+        async with serving(certificate=certificate) as served:
+            _, writer = await served.connect(context)
+            shown = writer.get_extra_info("peercert")
+            writer.close()
+            assert int(shown["serialNumber"], 16) == renewed.certificate.serial_number
+            assert served.events[0][0] == "tls_renewed"
+
+    uvloop.run(main())
 
 
 def test_invalid_certificate_prevents_the_start(tmp_path: Path) -> None:

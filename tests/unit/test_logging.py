@@ -1,16 +1,15 @@
 """Logs: rotation at midnight, retention, forged lines and failed writes, with a clock that tests set."""
 
 import json
-import logging
 import multiprocessing
 import os
 import time
-import warnings
+from collections.abc import Callable
 from pathlib import Path
 
 import pytest
 
-from messaging_api.observability.logging import JsonLogger, LibraryLogHandler, capture_logging
+from messaging_api.observability.logging import JsonLogger
 from messaging_api.observability.rotating_file import NAME, DailyFile
 
 MIDNIGHT = 1_893_456_000.0  # 2030-01-01T00:00:00Z
@@ -118,25 +117,47 @@ def test_failed_writes_are_counted_and_reported_once(tmp_path: Path, capfd: pyte
     assert "two" in (tmp_path / "file" / "logs" / NAME).read_text()
 
 
-def test_library_records_become_events(tmp_path: Path) -> None:
-    """Warnings and errors of libraries become events; of an exception its class and place, not its text."""
+@pytest.mark.parametrize(
+    "gone", [Path.unlink, lambda path: path.rename(path.with_name("moved"))], ids=["deleted", "moved"]
+)
+def test_file_that_is_gone_is_opened_again_within_a_second(tmp_path: Path, gone: Callable[[Path], object]) -> None:
+    """It is looked for once a second, also when the clock is set back; nothing that was written is moved or lost."""
+    file = DailyFile(str(tmp_path), 400)
+    for n, now in enumerate((MIDNIGHT + 10, MIDNIGHT + 11, MIDNIGHT + 5)):
+        file.write(b"before\n", now)
+        gone(tmp_path / NAME)
+        file.write(b"within\n", now + 0.5)
+        assert not (tmp_path / NAME).exists()
+        file.write(b"%d\n" % n, now + 1)
+        assert (tmp_path / NAME).read_bytes() == b"%d\n" % n
+    file.close()
+    assert names(tmp_path) <= {NAME, "moved"}
+
+
+def test_one_check_for_many_lines(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Lines within a second cost no look at the file system."""
+    file = DailyFile(str(tmp_path), 400)
+    file.write(b"first\n", MIDNIGHT)
+    looks: list[None] = []
+    stat = Path.stat
+
+    def counted(path: Path, **options: bool) -> os.stat_result:
+        looks.append(None)
+        return stat(path, **options)
+
+    monkeypatch.setattr(Path, "stat", counted)
+    for n in range(300):
+        file.write(b"line\n", MIDNIGHT + n / 100)
+    file.close()
+    assert len(looks) == 2
+
+
+def test_reopened_file_has_the_next_line(tmp_path: Path) -> None:
+    """After `reopen` the next line goes to the file of that name, at once."""
     logger = JsonLogger(DailyFile(str(tmp_path), 400), console=-1)
-    before = logging.root.handlers[:]
-    capture_logging(logger)
-    try:
-        logging.getLogger("asyncio").info("not worth it")
-        try:
-            {"other": 1}["secret"]
-        except KeyError:
-            logging.getLogger("asyncio").exception("failed")
-        with warnings.catch_warnings():
-            warnings.simplefilter("always")
-            warnings.warn("old", DeprecationWarning, stacklevel=1)
-    finally:
-        logging.captureWarnings(capture=False)
-        logging.root.handlers[:] = before
-    lines = [json.loads(line) for line in (tmp_path / NAME).read_text().splitlines()]
-    assert [line["level"] for line in lines] == ["error", "warning"]
-    assert lines[0]["error"] == "KeyError"
-    assert "secret" not in str(lines)
-    assert LibraryLogHandler(logger).level == logging.WARNING
+    logger.event("one")
+    (tmp_path / NAME).rename(tmp_path / "moved")
+    logger.reopen()
+    logger.event("two")
+    assert '"two"' in (tmp_path / NAME).read_text()
+    assert '"two"' not in (tmp_path / "moved").read_text()

@@ -10,6 +10,7 @@ from typing import Any
 
 import pytest
 
+from messaging_api.core.background import raise_failure
 from messaging_api.core.pending import Pending
 from messaging_api.errors import NotExecuted
 from messaging_api.stores.redis.connection import Command
@@ -87,7 +88,7 @@ class FakeCluster:
 @contextlib.asynccontextmanager
 async def topology_of(cluster: FakeCluster, *hosts: Endpoint) -> AsyncIterator[ClusterTopology]:
     """Follow a cluster for a block; after it no channel is open."""
-    topology = ClusterTopology(hosts, TIMEOUT, cluster.open_shard)
+    topology = ClusterTopology(hosts, TIMEOUT, cluster.open_shard, raise_failure)
     yield topology
     cluster.gone = refuses
     for reply in [reply for _, node in cluster.nodes for reply in node.due]:

@@ -43,6 +43,10 @@ class AuditLog:
         """Log a failure of the service itself during a request of `client`."""
         self._add((event, reason, client), "error", fields)
 
+    def library(self, statement: str, level: str, **fields: Field) -> None:
+        """Log what a library logged at a statement."""
+        self._add(("library", statement, ""), level, fields)
+
     def report(self) -> None:
         """Log the events that were aggregated since the last report."""
         aggregates, self._aggregates = self._aggregates, {}

@@ -6,8 +6,6 @@ key or a message. JSON escapes control characters, so a client cannot forge a li
 """
 
 import asyncio
-import contextlib
-import logging
 import os
 import time
 import traceback
@@ -15,6 +13,8 @@ from collections.abc import Callable
 
 import msgspec
 
+from messaging_api.errors import MessagingError
+from messaging_api.observability.console import Console
 from messaging_api.observability.rotating_file import DailyFile
 from messaging_api.observability.timestamps import format_time
 
@@ -27,7 +27,8 @@ class JsonLogger:
     """A logger of events.
 
     `file` is None for the console only; `console` is a file descriptor. `clock` returns seconds since the epoch.
-    `on_failure` is called for each write that failed.
+    `on_failure` is called for each write to the file that failed, `on_dropped` with the number of lines that the
+    console did not take at once.
     """
 
     def __init__(
@@ -36,9 +37,10 @@ class JsonLogger:
         console: int = 2,
         clock: Callable[[], float] = time.time,
         on_failure: Callable[[], None] = lambda: None,
+        on_dropped: Callable[[int], None] = lambda _: None,
     ) -> None:
         self._file = file
-        self._console = console
+        self._console = Console(console, self._describe_dropped, on_dropped)
         self._clock = clock
         self._on_failure = on_failure
         self._lines: list[str] = []
@@ -69,12 +71,17 @@ class JsonLogger:
             except RuntimeError:  # without a loop, nothing would flush later
                 self.flush()
 
+    def reopen(self) -> None:
+        """Close the file; the next line opens it again by its name."""
+        if self._file is not None:
+            self._file.close()
+
     def flush(self) -> None:
         """Write the lines of this turn."""
         lines, self._lines = "".join(self._lines).encode(), []
         if not lines:
             return
-        _write_console(self._console, lines)
+        self._console.write(lines)
         if self._file is not None:
             self._write_file(self._file, lines)
 
@@ -84,37 +91,17 @@ class JsonLogger:
         except OSError as error:
             self._on_failure()
             if not self._failing:
-                line = {"time": format_time(int(self._clock() * 1000)), "level": "error", "event": "log_file_failed"}
-                _write_console(self._console, _encode({**line, "reason": error.strerror}) + b"\n")
+                self._console.write(self._encode_line("log_file_failed", "error", {"reason": error.strerror}))
             self._failing = True
         else:
             self._failing = False
 
+    def _describe_dropped(self, number: int) -> bytes:
+        return self._encode_line("console_dropped", "warning", {"count": number})
 
-class LibraryLogHandler(logging.Handler):
-    """A handler that passes the records of libraries to `logger`; of an exception the class and place, not the text."""
-
-    def __init__(self, logger: JsonLogger) -> None:
-        super().__init__(logging.WARNING)
-        self._logger = logger
-
-    def emit(self, record: logging.LogRecord) -> None:
-        """Log a record; see `logging.Handler`."""
-        error = record.exc_info[1] if record.exc_info else None
-        fields = where(error) if error is not None else {}
-        self._logger.event(
-            "library", record.levelname.lower(), logger=record.name, detail=record.getMessage(), **fields
-        )
-
-
-def capture_logging(logger: JsonLogger) -> None:
-    """Send the log records of all libraries to `logger` only.
-
-    Those of python_multipart are dropped: they quote bytes of the body, and its exceptions say all that is needed.
-    """
-    logging.root.handlers[:] = [LibraryLogHandler(logger)]
-    logging.getLogger("python_multipart").setLevel(logging.CRITICAL + 1)
-    logging.captureWarnings(capture=True)
+    def _encode_line(self, event: str, level: str, fields: dict[str, Field]) -> bytes:
+        now = format_time(int(self._clock() * 1000))
+        return _encode({"time": now, "level": level, "event": event, "request_id": None, **fields}) + b"\n"
 
 
 def where(error: BaseException) -> dict[str, Field]:
@@ -124,6 +111,6 @@ def where(error: BaseException) -> dict[str, Field]:
     return {"error": type(error).__name__, "at": place}
 
 
-def _write_console(descriptor: int, lines: bytes) -> None:
-    with contextlib.suppress(OSError):  # a closed terminal must not stop the service
-        os.write(descriptor, lines)
+def reason(error: BaseException) -> dict[str, Field]:
+    """Return the loggable fields of the error that ended something: as `where`, and the text of an error of our own."""
+    return {**where(error), **({"detail": str(error)} if isinstance(error, MessagingError) else {})}

@@ -56,6 +56,7 @@ def counters(routes: Sequence[str]) -> tuple[Counter, ...]:
         Counter("messaging_refusals", "Rejected requests and connections.", {"reason": REJECTION_REASONS}),
         Counter("messaging_uncounted", "Requests admitted without a count, because the counters did not answer.", {}),
         Counter("messaging_log_failures", "Writes to the log file that failed.", {}),
+        Counter("messaging_console_dropped", "Log lines that the console did not take at once.", {}),
         Counter("messaging_process_restarts", "Processes that died and were started again.", {}),
     )
 
@@ -80,6 +81,7 @@ class Layout:
         }
         """The slots of a response: of its counter, and of the first bucket of its route's durations."""
         self.batch = self.slots["batch", "0"]
+        self.console_dropped = self.slots["messaging_console_dropped",]
         self.expired_unread = self.slots["messaging_messages", "expired_unread"]
 
 
@@ -114,6 +116,10 @@ class ProcessMetrics:
     def count(self, *key: str) -> None:
         """Add one to a counter; `key` is its name and its label values in order."""
         self._numbers[self._layout.slots[key]] += 1
+
+    def console_dropped(self, lines: int) -> None:
+        """Count log lines that the console did not take."""
+        self._numbers[self._layout.console_dropped] += lines
 
     def answered(self, route: str, method: str, status: int, seconds: float) -> None:
         """Count a response and its duration, which is summed up in µs."""

@@ -9,13 +9,16 @@ from pathlib import Path
 
 NAME = "messaging_api.log"
 _DAY = 86_400
+_CHECK_INTERVAL = 1.0
+"""Seconds between two checks whether the file was moved."""
 
 
 class DailyFile:
     """The file `messaging_api.log` in `folder`; files older than `keep_days` are deleted when a day ends.
 
     Each process notices the end of a day at its first write after it. The first process renames the file, under a lock;
-    the others find it renamed and open the new one. All methods raise OSError.
+    the others find it renamed and open the new one. A file that somebody else moved or deleted is noticed within a
+    second, and a new one is opened. All methods raise OSError.
     """
 
     def __init__(self, folder: str, keep_days: int) -> None:
@@ -24,12 +27,13 @@ class DailyFile:
         self._keep_days = keep_days
         self._descriptor: int | None = None
         self._day_end = 0.0
+        self._checked_at = 0.0
 
     def write(self, lines: bytes, now: float) -> None:
         """Append whole lines; `now` is in seconds since the epoch."""
-        if self._descriptor is None or now >= self._day_end:
-            self._rotate(now)
-        assert self._descriptor is not None  # noqa: S101 _rotate opened it
+        if not 0 <= now - self._checked_at < _CHECK_INTERVAL or self._descriptor is None:
+            self._check(now)
+        assert self._descriptor is not None  # noqa: S101 _check opened it
         while lines:
             lines = lines[os.write(self._descriptor, lines) :]
 
@@ -38,6 +42,18 @@ class DailyFile:
         if self._descriptor is not None:
             os.close(self._descriptor)
             self._descriptor = None
+
+    def _check(self, now: float) -> None:
+        """Open the file of this day, unless it is open."""
+        if self._descriptor is None or now >= self._day_end or not self._is_current(self._descriptor):
+            self._rotate(now)
+        self._checked_at = min(now, self._day_end - _CHECK_INTERVAL)
+
+    def _is_current(self, descriptor: int) -> bool:
+        try:
+            return os.path.samestat(os.fstat(descriptor), self._path.stat())
+        except FileNotFoundError:
+            return False
 
     def _rotate(self, now: float) -> None:
         self._folder.mkdir(mode=0o750, parents=True, exist_ok=True)
@@ -61,7 +77,8 @@ class DailyFile:
             return None
         if self._descriptor is None:
             return found.st_mtime if found.st_mtime // _DAY < now // _DAY else None
-        return self._day_end - 1 if os.path.samestat(os.fstat(self._descriptor), found) else None
+        ended = now >= self._day_end and os.path.samestat(os.fstat(self._descriptor), found)
+        return self._day_end - 1 if ended else None
 
     def _archive(self, archive: Path) -> None:
         if not archive.exists():

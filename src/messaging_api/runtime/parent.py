@@ -2,13 +2,16 @@
 
 import asyncio
 import gc
+from collections.abc import Iterator
 from functools import partial
 from socket import socket
 
 from messaging_api.observability.logging import Field, JsonLogger
-from messaging_api.observability.metrics import SharedMetrics
+from messaging_api.observability.metrics import ProcessMetrics, SharedMetrics
 from messaging_api.runtime.application import open_settings_store
-from messaging_api.runtime.supervisor import Child, DrainPhase, Supervisor
+from messaging_api.runtime.failure import log_failure
+from messaging_api.runtime.supervisor import Child, DrainPhase, Supervisor, SupervisorHandlers
+from messaging_api.runtime.terminal import ControllingTerminal
 from messaging_api.runtime.tracing_hooks import tracing
 from messaging_api.runtime.worker import Inherited, Sockets, run_ops, run_worker
 from messaging_api.server.sockets import bind, raise_descriptors
@@ -58,18 +61,24 @@ class ParentProcess:
         wanted = self._settings.max_connections + SPARE_DESCRIPTORS
         if self._descriptors < wanted:
             logger.event("few_descriptors", "warning", allowed=self._descriptors, wanted=wanted)
-        workers = [
-            Child(f"worker-{n}", partial(run_worker, self._inherited, metrics))
-            for n, metrics in enumerate(self._metrics.workers)
-        ]
-        children = [*workers, Child("ops", partial(run_ops, self._inherited))]
         drain = DrainPhase(self._settings.drain_seconds, partial(self._begin_draining, logger))
-        Supervisor(children, partial(self._on_death, logger), drain, self._close_sockets).run()
+        Supervisor([*self._children()], drain, self._handlers(logger)).run()
         logger.event("stopped")
 
-    def _on_death(self, logger: JsonLogger, event: str, **fields: Field) -> None:
-        self._metrics.supervisor.count("messaging_process_restarts")
-        logger.event(event, "warning", **fields)
+    def _children(self) -> Iterator[Child]:
+        for n, metrics in enumerate(self._metrics.workers):
+            yield Child(f"worker-{n}", partial(run_worker, self._inherited, metrics), partial(_heartbeat, metrics))
+        yield Child("ops", partial(run_ops, self._inherited), partial(_heartbeat, self._metrics.ops))
+
+    def _handlers(self, logger: JsonLogger) -> SupervisorHandlers:
+        return SupervisorHandlers(
+            on_restart=partial(self._metrics.supervisor.count, "messaging_process_restarts"),
+            on_event=partial(_warn, logger),
+            on_failure=partial(log_failure, logger),
+            on_reopen=logger.reopen,
+            terminal_lost=ControllingTerminal().lost,
+            on_stop=self._close_sockets,
+        )
 
     def _begin_draining(self, logger: JsonLogger) -> None:
         self._metrics.supervisor.put("draining", 1)
@@ -78,6 +87,14 @@ class ParentProcess:
     def _close_sockets(self) -> None:
         self._sockets.close_public()
         self._sockets.ops.close()
+
+
+def _heartbeat(metrics: ProcessMetrics) -> int:
+    return metrics.get("heartbeat")
+
+
+def _warn(logger: JsonLogger, event: str, **fields: Field) -> None:
+    logger.event(event, "warning", **fields)
 
 
 async def _try_store(settings: Settings) -> None:

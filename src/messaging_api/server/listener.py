@@ -9,6 +9,7 @@ from email.utils import formatdate
 from functools import partial
 from typing import NamedTuple
 
+from messaging_api.core.background import OnFailure, raise_failure, start_endless_task
 from messaging_api.server.http1 import Application, HttpConnection
 from messaging_api.server.load import WorkerLoad
 from messaging_api.server.sockets import BACKLOG
@@ -29,11 +30,18 @@ class Listener(NamedTuple):
     certificate: ReloadingCertificate | None = None
 
 
+class ServerHandlers(NamedTuple):
+    """`on_event` gets the name and the fields of an event for the log; see `core/background.py` for `on_failure`."""
+
+    on_event: Callable[..., None]
+    on_failure: OnFailure = raise_failure
+
+
 class HttpServer:
     """A server of `listeners` that runs until SIGTERM, or until `alive`, the end of a pipe, is closed.
 
     The supervisor alone holds the other end of the pipe: if it dies, however it dies, its children stop. `timeouts` are
-    in seconds; `on_event` gets the name and the fields of an event for the log.
+    in seconds.
     """
 
     def __init__(
@@ -41,12 +49,12 @@ class HttpServer:
         listeners: Sequence[Listener],
         load: WorkerLoad,
         timeouts: Mapping[Phase, float],
-        on_event: Callable[..., None],
+        handlers: ServerHandlers,
     ) -> None:
         self._listeners = listeners
         self._load = load
         self._timeouts = timeouts
-        self._on_event = on_event
+        self._handlers = handlers
         self._stopping = asyncio.Event()
         self._ended = asyncio.Event()
         self._set_date()
@@ -58,15 +66,16 @@ class HttpServer:
         loop.add_reader(alive, self._orphaned, alive)
         self._load.on_connection_lost = self._connection_lost
         timeouts = Timeouts(self._timeouts, loop.time)
-        async with asyncio.TaskGroup() as group:  # a worker that checks no timeouts any more must not go on
-            checking = group.create_task(every(_CHECK, partial(self._check, timeouts)))
-            servers = [await self._open(listener) for listener in self._listeners]
-            await self._stopping.wait()
-            for listener, server in zip(self._listeners, servers, strict=True):
-                await (server.accept_all() if isinstance(server, TlsServer) else self._accept_all(listener))
-                server.close()
-            await self._finish()
-            checking.cancel()
+        check = partial(self._check, timeouts)
+        check()  # before anybody connects: the certificate is the parent's, which may have expired since
+        checking = start_endless_task("timeouts", every(_CHECK, check), self._handlers.on_failure)
+        servers = [await self._open(listener) for listener in self._listeners]
+        await self._stopping.wait()
+        for listener, server in zip(self._listeners, servers, strict=True):
+            await (server.accept_all() if isinstance(server, TlsServer) else self._accept_all(listener))
+            server.close()
+        await self._finish()
+        checking.cancel()
         self._load.audit.report()
 
     async def _open(self, listener: Listener) -> "asyncio.AbstractServer | TlsServer":
@@ -103,7 +112,7 @@ class HttpServer:
         self._load.audit.report()
         for listener in self._listeners:
             if listener.certificate is not None:
-                listener.certificate.refresh(self._on_event)
+                listener.certificate.refresh(self._handlers.on_event)
 
     def _set_date(self) -> None:
         self._load.date = f"date: {formatdate(usegmt=True)}\r\n".encode()

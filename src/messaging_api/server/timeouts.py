@@ -6,7 +6,7 @@ A request costs nothing. A connection ends within two checks of its timeout, nev
 import asyncio
 from collections.abc import Callable, Iterable, Mapping
 from enum import Enum
-from typing import NamedTuple, Protocol
+from typing import NamedTuple, NoReturn, Protocol
 
 
 class Phase(Enum):
@@ -70,7 +70,7 @@ class Timeouts:
                 connection.expire(state[0])
 
 
-async def every(seconds: float, act: Callable[[], None]) -> None:
+async def every(seconds: float, act: Callable[[], None]) -> NoReturn:
     """Call `act` periodically, with a pause of `seconds` before each call."""
     while True:
         await asyncio.sleep(seconds)

@@ -63,7 +63,9 @@ def _open_redis(address: RedisUrl, options: StoreOptions, hooks: StoreHooks) -> 
         return SentinelStore(address, timeout, hooks, replicas)
     connect_ = partial(connect, address.hosts[0], address.login, address.tls, timeout)
     reads = Node(connect_, timeout, hooks)
-    writes = ReplicatedChannel(Node(connect_, timeout, hooks), replicas, timeout) if replicas else reads
+    if not replicas:
+        return RedisStore(reads, reads, address.prefix, address.login.db)
+    writes = ReplicatedChannel(Node(connect_, timeout, hooks), replicas, timeout, hooks.on_failure)
     return RedisStore(reads, writes, address.prefix, address.login.db)
 
 

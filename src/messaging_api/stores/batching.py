@@ -8,6 +8,7 @@ import asyncio
 from collections.abc import Callable
 from typing import Any, Generic, NamedTuple, TypeVar
 
+from messaging_api.core.background import OnFailure, raise_failure
 from messaging_api.core.pending import UNRESOLVED, Pending
 
 Item = TypeVar("Item")
@@ -97,11 +98,12 @@ class StoreHooks(NamedTuple):
     """Hooks to observe a store.
 
     `batcher` makes its batchers. `expired_unread` is called with the number of messages with limited reads that expired
-    without a single read.
+    without a single read. `on_failure` is called when a task or thread of the store ends by itself.
     """
 
     batcher: Callable[..., Batcher[Any, Any]] = Batcher
     expired_unread: Callable[[int], None] = lambda _: None
+    on_failure: OnFailure = raise_failure
 
 
 NO_HOOKS = StoreHooks()

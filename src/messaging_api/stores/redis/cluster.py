@@ -37,7 +37,7 @@ class ClusterStore(RedisStore):
 
     def __init__(self, address: RedisUrl, timeout: float, hooks: StoreHooks, replicas: int) -> None:
         open_shard = partial(_shard, address, timeout * _ATTEMPT_SHARE, hooks, replicas)
-        self._topology = ClusterTopology(address.hosts, timeout * _REFRESH_SHARE, open_shard)
+        self._topology = ClusterTopology(address.hosts, timeout * _REFRESH_SHARE, open_shard, hooks.on_failure)
         self._retry_timeout = timeout * _RETRY_SHARE
         self._router = ClusterRouter(self._topology, lambda shard: shard.writes, self._retry_timeout)
         reads = ClusterRouter(self._topology, lambda shard: shard.reads, self._retry_timeout)
@@ -118,4 +118,4 @@ def _shard(address: RedisUrl, timeout: float, hooks: StoreHooks, replicas: int, 
         return Node(partial(connect, endpoint, address.login, address.tls, timeout), timeout, hooks)
 
     reads = node()
-    return Shard(endpoint, reads, ReplicatedChannel(node(), replicas, timeout) if replicas else reads)
+    return Shard(endpoint, reads, ReplicatedChannel(node(), replicas, timeout, hooks.on_failure) if replicas else reads)

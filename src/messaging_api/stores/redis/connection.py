@@ -114,7 +114,7 @@ class Connection(asyncio.Protocol):
             while (reply := reader.gets()) is not False:
                 since, command = pending.popleft()
                 on_reply(self, command, reply, since)
-        except (hiredis.ProtocolError, IndexError):  # not a Redis: no later reply can be trusted
+        except (hiredis.ProtocolError, IndexError, TypeError):  # not a Redis: no later reply can be trusted
             self._abort()
         if not pending:
             if self._retired:

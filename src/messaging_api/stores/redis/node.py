@@ -8,6 +8,7 @@ from typing import Any, Protocol
 
 import hiredis
 
+from messaging_api.core.background import start_task
 from messaging_api.core.pending import Pending
 from messaging_api.errors import NotExecuted, StoreError
 from messaging_api.stores.batching import NO_HOOKS, Batcher, StoreHooks, drop_abandoned
@@ -64,6 +65,7 @@ class Node:
     ) -> None:
         self._connect = connect
         self._timeout = timeout
+        self._on_failure = hooks.on_failure
         self._batcher: Batcher[Command, Any] = hooks.batcher(self._run)
         self._connection: Connection | None = None
         self._unsent: list[PendingCommand] = []
@@ -97,7 +99,7 @@ class Node:
         if self._connection is None or not self._connection.usable:
             self._unsent += batch
             if self._connecting is None:
-                self._connecting = asyncio.create_task(self._reconnect())
+                self._connecting = start_task("reconnection", self._reconnect(), self._on_failure)
         elif self._connection.busy:
             self._queued_since = self._queued_since if self._queued else now
             self._queued += batch

@@ -8,6 +8,7 @@ by itself: nothing is written to a master without enough replicas, so no read is
 
 import asyncio
 
+from messaging_api.core.background import OnFailure, start_task
 from messaging_api.core.pending import Pending
 from messaging_api.errors import NotExecuted, OutcomeUnknown, StoreError
 from messaging_api.stores.batching import PendingOperation, drop_abandoned
@@ -20,11 +21,15 @@ show that they are connected. The latter is short, because a WAIT does not notic
 
 
 class ReplicatedChannel:
-    """A CommandChannel for writes to `node`, which nothing else may use. `timeout` is in seconds."""
+    """A CommandChannel for writes to `node`, which nothing else may use. `timeout` is in seconds.
 
-    def __init__(self, node: Node, replicas: int, timeout: float) -> None:
+    `on_failure` is called if its task ends with an error.
+    """
+
+    def __init__(self, node: Node, replicas: int, timeout: float, on_failure: OnFailure) -> None:
         self._node = node
         self._replicas = replicas
+        self._on_failure = on_failure
         self._wait, self._probe = (
             ("WAIT", str(replicas), str(int(timeout * share * 1000))) for share in (_CONFIRM_SHARE, _PROBE_SHARE)
         )
@@ -37,7 +42,7 @@ class ReplicatedChannel:
         pending: PendingCommand = PendingOperation(command)
         self._queued.append(pending)
         if self._task is None:
-            self._task = asyncio.create_task(self._run())
+            self._task = start_task("replication", self._run(), self._on_failure)
         return pending
 
     async def aclose(self) -> None:

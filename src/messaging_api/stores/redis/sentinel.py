@@ -6,8 +6,9 @@ not learned of a failover still names the old master, which may be back, empty, 
 
 import asyncio
 import contextlib
-from typing import NamedTuple
+from typing import NamedTuple, NoReturn
 
+from messaging_api.core.background import start_endless_task
 from messaging_api.errors import NotExecuted, StoreError
 from messaging_api.stores.batching import StoreHooks
 from messaging_api.stores.redis.connection import Connection, ConnectionHandlers, Reply
@@ -40,9 +41,12 @@ class SentinelStore(RedisStore):
         reads = Node(self._connect, timeout, hooks)
         writes = Node(self._connect, timeout, hooks) if replicas else reads
         self._nodes = {reads, writes}
-        self._watching = asyncio.create_task(self._watch())
+        self._watching = start_endless_task("sentinel watch", self._watch(), hooks.on_failure)
         super().__init__(
-            reads, ReplicatedChannel(writes, replicas, timeout) if replicas else reads, address.prefix, address.login.db
+            reads,
+            ReplicatedChannel(writes, replicas, timeout, hooks.on_failure) if replicas else reads,
+            address.prefix,
+            address.login.db,
         )
 
     async def aclose(self) -> None:
@@ -51,7 +55,7 @@ class SentinelStore(RedisStore):
             await self._watching
         await super().aclose()
 
-    async def _watch(self) -> None:
+    async def _watch(self) -> NoReturn:
         """Disconnect from a server that is no longer the master, though it may not know or be cut off."""
         while True:
             await asyncio.sleep(_CHECK_INTERVAL)

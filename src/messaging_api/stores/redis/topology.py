@@ -11,6 +11,7 @@ from collections.abc import Callable, Collection, Iterator, Sequence
 from itertools import chain, groupby, islice, zip_longest
 from typing import NamedTuple
 
+from messaging_api.core.background import OnFailure, start_task
 from messaging_api.errors import StoreError
 from messaging_api.stores.redis.hash_slot import CLUSTER_SLOTS, SLOTS, count_slots, masters
 from messaging_api.stores.redis.node import CommandChannel
@@ -36,14 +37,21 @@ class ClusterTopology:
     """The slots of a cluster and the shards that serve them.
 
     `by_slot[slot]` is the shard of a slot, None while unknown. `open_shard` returns the shard at an endpoint. `timeout`
-    is in seconds, for one refresh.
+    is in seconds, for one refresh. `on_failure` is called if a refresh ends with an error.
     """
 
-    def __init__(self, hosts: Sequence[Endpoint], timeout: float, open_shard: Callable[[Endpoint], Shard]) -> None:
+    def __init__(
+        self,
+        hosts: Sequence[Endpoint],
+        timeout: float,
+        open_shard: Callable[[Endpoint], Shard],
+        on_failure: OnFailure,
+    ) -> None:
         self.by_slot: list[Shard | None] = [None] * SLOTS
         self._hosts = hosts
         self._timeout = timeout
         self._open_shard = open_shard
+        self._on_failure = on_failure
         self._shards: dict[Endpoint, Shard] = {}
         self._closing: set[asyncio.Task[None]] = set()
         self._refreshing: asyncio.Task[None] | None = None
@@ -67,7 +75,7 @@ class ClusterTopology:
     def refresh(self) -> "asyncio.Task[None]":
         """Refresh the slots in the background; callers during a refresh share its task."""
         if self._refreshing is None or self._refreshing.done():
-            self._refreshing = asyncio.create_task(self._refresh())
+            self._refreshing = start_task("cluster refresh", self._refresh(), self._on_failure)
         return self._refreshing
 
     async def aclose(self) -> None:
