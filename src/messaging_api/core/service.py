@@ -119,8 +119,10 @@ class Service:
             if not confirmed:
                 raise FormatRequired
             if consume:
-                stored = self._readable(await self._store.take(locator))
-                left = (stored.reads_left or 0) - 1
+                taken = await self._store.take(locator)
+                if taken is None:
+                    raise MessageNotFound
+                stored, left = taken, (taken.reads_left or 0) - 1
         return OpenedMessage(_open(key, stored), stored.expires_at, left, locator[:4].hex())
 
     async def find_receipt(self, receipt_id: str) -> FoundReceipt:
@@ -143,8 +145,8 @@ class Service:
 
     async def burn(self, receipt: FoundReceipt) -> ReceiptStatus:
         """Make a message unreadable now, if it still is readable. Raises StoreError."""
-        before = self._status(await self._store.burn(receipt.locator), receipt)
-        return before._replace(state="burned") if before.state == "available" else before
+        before = await self._store.burn(receipt.locator)
+        return self._status(before and before._replace(box=b""), receipt)
 
     def _readable(self, stored: StoredMessage | None) -> StoredMessage:
         if stored is None or not stored.box or stored.expires_at <= self._clock():

@@ -3,7 +3,9 @@
 Redis must not evict (`maxmemory-policy noeviction`): a message is kept until it expires, or is rejected at once.
 """
 
-from messaging_api.core.message import RECEIPT_EXTRA_MS
+from collections.abc import Callable
+
+from messaging_api.core.message import TOMBSTONE_EXTRA_MS
 from messaging_api.core.ratelimit import PendingCount
 from messaging_api.core.record import StoredMessage, parse
 from messaging_api.core.store import Entry, Stats
@@ -15,18 +17,22 @@ from messaging_api.stores.redis.stats import parse_info
 
 CREATE, TAKE, BURN = Script("create.lua"), Script("take.lua"), Script("burn.lua")
 
-_EXTRA = str(RECEIPT_EXTRA_MS)
+_EXTRA = str(TOMBSTONE_EXTRA_MS)
 
 
 class RedisStore:
     """A Store on one Redis; see `core/store.py`.
 
-    `writes` is a channel of its own if writes wait for replicas, else the same as `reads`.
+    `writes` is a channel of its own if writes wait for replicas, else the same as `reads`. `clock` returns ms since
+    the epoch.
     """
 
-    def __init__(self, reads: CommandChannel, writes: CommandChannel, prefix: bytes, db: int = 0) -> None:
+    def __init__(
+        self, reads: CommandChannel, writes: CommandChannel, clock: Callable[[], int], prefix: bytes, db: int = 0
+    ) -> None:
         self._reads = reads
         self._writes = writes
+        self._clock = clock
         self._prefix = prefix
         self._db = db
         self._counts = CountBatcher(RedisCounters(prefix, reads).run)
@@ -45,10 +51,10 @@ class RedisStore:
         return parse(await self._reads.submit(("GET", self._prefix + locator)))
 
     async def take(self, locator: bytes) -> StoredMessage | None:
-        return parse(await self._writes.submit(TAKE.call(1, self._prefix + locator, _EXTRA)))
+        return parse(await self._writes.submit(TAKE.call(1, self._prefix + locator, _EXTRA, str(self._clock()))))
 
     async def burn(self, locator: bytes) -> StoredMessage | None:
-        return parse(await self._writes.submit(BURN.call(1, self._prefix + locator, _EXTRA)))
+        return parse(await self._writes.submit(BURN.call(1, self._prefix + locator, _EXTRA, str(self._clock()))))
 
     async def receipt(self, locator: bytes) -> bytes | None:
         value: bytes | None = await self._reads.submit(("GET", self._prefix + locator))

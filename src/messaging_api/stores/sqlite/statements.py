@@ -6,9 +6,9 @@ A record is removed by the first sweep after `gone_at`. The functions run inside
 """
 
 import sqlite3
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 
-from messaging_api.core.message import RECEIPT_EXTRA_MS
+from messaging_api.core.message import TOMBSTONE_EXTRA_MS
 from messaging_api.core.record import HEAD, after_read, tombstone, unpack
 from messaging_api.core.store import Entry
 
@@ -54,23 +54,28 @@ def create(
     return None
 
 
-def take(locator: bytes, database: sqlite3.Connection) -> bytes | None:
-    """Count one read; return the value as it was before, None if absent or a tombstone."""
+def take(clock: Callable[[], int], locator: bytes, database: sqlite3.Connection) -> bytes | None:
+    """Count one read; return the value as it was before, None if absent, expired or a tombstone."""
     value = _value(database, locator)
     if value is None:
         return None
     message = unpack(value)
-    if not message.box:
+    if not message.box or message.expires_at <= clock():
         return None
     if message.reads is not None:
         _update(database, locator, after_read(value), last=message.reads_left == 1)
     return value
 
 
-def burn(locator: bytes, database: sqlite3.Connection) -> bytes | None:
-    """Remove the text; return the value as it was before, None if absent."""
+def burn(clock: Callable[[], int], locator: bytes, database: sqlite3.Connection) -> bytes | None:
+    """Remove the text; return the value as it was before, None if absent or expired."""
     value = _value(database, locator)
-    if value is not None and unpack(value).box:
+    if value is None:
+        return None
+    message = unpack(value)
+    if message.box:
+        if message.expires_at <= clock():
+            return None
         _update(database, locator, tombstone(value), last=True)
     return value
 
@@ -97,5 +102,5 @@ def _value(database: sqlite3.Connection, locator: bytes) -> bytes | None:
 
 def _update(database: sqlite3.Connection, locator: bytes, value: bytes, *, last: bool) -> None:
     """Replace a value; after the last read, its tombstone outlives the message."""
-    extra = RECEIPT_EXTRA_MS if last else 0
+    extra = TOMBSTONE_EXTRA_MS if last else 0
     database.execute("UPDATE records SET value = ?, gone_at = gone_at + ? WHERE locator = ?", (value, extra, locator))

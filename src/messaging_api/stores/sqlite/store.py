@@ -71,10 +71,10 @@ class SqliteStore:
         return parse(await self._looks.submit(locator))
 
     async def take(self, locator: bytes) -> StoredMessage | None:
-        return parse(await self._writes.submit(partial(statements.take, locator)))
+        return parse(await self._writes.submit(partial(statements.take, self._clock, locator)))
 
     async def burn(self, locator: bytes) -> StoredMessage | None:
-        return parse(await self._writes.submit(partial(statements.burn, locator)))
+        return parse(await self._writes.submit(partial(statements.burn, self._clock, locator)))
 
     async def receipt(self, locator: bytes) -> bytes | None:
         return await self._looks.submit(locator)

@@ -1,10 +1,12 @@
 #!lua flags=allow-oom
--- Remove the text and return the value as it was before. ARGV[1]: ms by which the tombstone outlives the message.
+-- Remove the text and return the value as it was before; of an expired message nothing. core/record.py describes the
+-- layout of a value. ARGV: ms by which the tombstone outlives the message, and the time in ms since the epoch.
 -- A tombstone is written again, so that a WAIT after this script waits for the burn that left it.
 local value = redis.call('GET', KEYS[1])
 if value then
   local ttl = redis.call('PTTL', KEYS[1])
   if #value > 12 then
+    if struct.unpack('>I8', value, 5) <= tonumber(ARGV[2]) then return false end
     redis.call('SET', KEYS[1], string.sub(value, 1, 12), 'PX', ttl + ARGV[1])
   else
     redis.call('PEXPIRE', KEYS[1], ttl)

@@ -1,9 +1,10 @@
 #!lua flags=allow-oom
 -- Count one read and return the value as it was before. core/record.py describes the layout of a value.
--- ARGV[1]: ms by which the tombstone of a message that was read out outlives it.
+-- ARGV: ms by which the tombstone of a message that was read out outlives it, and the time in ms since the epoch.
 local value = redis.call('GET', KEYS[1])
 if not value or #value <= 12 then return false end
-local reads, left = struct.unpack('>I2I2', value)
+local reads, left, expires_at = struct.unpack('>I2I2I8', value)
+if expires_at <= tonumber(ARGV[2]) then return false end
 if reads == 0 then return value end
 local head = struct.pack('>I2I2', reads, left - 1)
 if left > 1 then
