@@ -64,7 +64,7 @@ class Life:
             self._delivered += 1
         elif step == "burn":
             receipt = await self._service.find_receipt(created.receipt_id)
-            self.note(await self._service.burn(receipt))
+            self.note((await self._service.burn(receipt))[0])
         elif step == "status":
             receipt = await self._service.find_receipt(created.receipt_id)
             self.note(await self._service.status(receipt))

@@ -23,6 +23,7 @@ class CreatedMessage(NamedTuple):
     """A new message, for its sender.
 
     `expires_at` is in ms since the epoch. `tag` names the message in logs: the first 8 hex digits of its locator.
+    `repeated` says that an earlier request created it.
     """
 
     message_id: str
@@ -30,6 +31,7 @@ class CreatedMessage(NamedTuple):
     expires_at: int
     reads: int | None
     tag: str
+    repeated: bool = False
 
 
 class OpenedMessage(NamedTuple):
@@ -143,10 +145,14 @@ class Service:
         """Return the status of a message. Raises StoreError."""
         return self._status(await self._store.look(receipt.locator), receipt)
 
-    async def burn(self, receipt: FoundReceipt) -> ReceiptStatus:
-        """Make a message unreadable now, if it still is readable. Raises StoreError."""
+    async def burn(self, receipt: FoundReceipt) -> tuple[ReceiptStatus, bool]:
+        """Make a message unreadable now, if it still is readable.
+
+        Return its status, and whether this call burned it: of several calls, one does. Raises StoreError.
+        """
         before = await self._store.burn(receipt.locator)
-        return self._status(before and before._replace(box=b""), receipt)
+        burned = before is not None and before.box != b""
+        return self._status(before and before._replace(box=b""), receipt), burned
 
     def _readable(self, stored: StoredMessage | None) -> StoredMessage:
         if stored is None or not stored.box or stored.expires_at <= self._clock():
@@ -195,4 +201,5 @@ def _earlier_result(draft: Draft, idempotency_key: bytes, box: bytes) -> Created
     except DecryptionError:
         raise IdempotencyConflict from None
     message_id, receipt_id, reads, expires_at = _idempotency_record.unpack(plain)
-    return _created(message_id, receipt_id, reads or None, expires_at, derive(message_id, MESSAGE))
+    created = _created(message_id, receipt_id, reads or None, expires_at, derive(message_id, MESSAGE))
+    return created._replace(repeated=True)

@@ -87,8 +87,10 @@ class Handlers:
 
     async def burn(self, request: Request, receipt_id: str) -> Response:
         """Serve DELETE /receipt/{receipt_id}."""
-        response = _receipt(request, await self._service.burn(await self._find_receipt(request, receipt_id)))
-        response.event = "burned"
+        status, burned = await self._service.burn(await self._find_receipt(request, receipt_id))
+        response = _receipt(request, status)
+        if burned:
+            response.event = "burned"
         return response
 
     async def contract(self, _request: Request, _name: str) -> Response:
@@ -134,7 +136,9 @@ class Handlers:
         else:
             body = CreatedMessageBody(200, created.message_id, url, expires_at, created.reads, receipt)
             response = Response(200, _JSON, _encode(body))
-        response.lines, response.tag, response.event = location, created.tag, "created"
+        response.lines, response.tag = location, created.tag
+        if not created.repeated:
+            response.event = "created"
         return response
 
 
