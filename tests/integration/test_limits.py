@@ -5,6 +5,7 @@ import os
 import re
 import signal
 import threading
+import uuid
 from collections import Counter
 from collections.abc import Iterator
 from contextlib import ExitStack, contextmanager
@@ -12,14 +13,16 @@ from pathlib import Path
 from typing import Any
 
 import httpx
+import pytest
 from prometheus_client.parser import text_string_to_metric_families
 
 from tests.support.redis_server import RedisServer, redis_running
-from tests.support.service import Running, serving, wait_for
+from tests.support.service import Running, ask_at_once, serving, wait_for
 
 JSON = {"accept": "application/json"}
 NOBODY = "6f9619ff-8b86-4d11-b42d-00c04fc964ff"
 MOST = 50
+MISSES = 30
 CONNECTIONS = 16
 
 
@@ -109,6 +112,27 @@ def test_miss_limit_blocks_all_look_ups_exactly(tmp_path: Path, store_url: str) 
         assert at_once(clients, "GET", *guesses) == {404: MOST, 429: 4 * len(clients) - MOST}
         for method, link in (("GET", posted["url"]), ("GET", posted["receipt"]), ("DELETE", posted["receipt"])):
             assert httpx.request(method, link, headers=JSON).status_code == 429
+
+
+@pytest.mark.parametrize("read", [0, 1000])
+@pytest.mark.parametrize("workers", [1, 2])
+def test_miss_limit_holds_within_a_burst(tmp_path: Path, store_url: str, workers: int, read: int) -> None:
+    """Of look-ups that arrive at once, those behind the misses of the limit get 429, even of existing messages.
+
+    All are looked up in the same round trip, before a miss is counted.
+    """
+    options = ("--workers", str(workers), *limited(read=read, miss=MISSES))
+    with serving(tmp_path, store_url, *options) as service:
+        posted = [post(service.url, reads=1) for _ in range(6)]
+        there = [httpx.URL(one[link]).path for one in posted for link in ("url", "receipt")]
+        guesses = [f"/{kind}/{uuid.uuid4()}" for _ in range(100) for kind in ("msg", "receipt")]
+        asked = [
+            b"GET %b HTTP/1.1\r\nhost: x\r\naccept: text/plain\r\n\r\n" % path.encode() for path in guesses + there
+        ]
+        statuses = [int(answer.split()[1]) for answer in ask_at_once(service, asked)]
+        assert Counter(statuses[: len(guesses)]) == {404: MISSES, 429: len(guesses) - MISSES}
+        assert Counter(statuses[len(guesses) :]) == {429: len(there)}
+        assert samples(service, "messaging_messages_total")["read"] == 0
 
 
 def test_responses_state_the_remaining_quota(tmp_path: Path, store_url: str) -> None:

@@ -33,7 +33,7 @@ def test_requests_of_one_turn_share_a_round_trip(tmp_path: Path) -> None:
     """20 requests that wait when a process wakes up need fewer round trips to the store, and all are counted."""
     with redis_running(tmp_path) as redis, serving(tmp_path, redis.url, "--workers", "1") as service:
         before, trips_before, _ = batches(service)
-        answers = ask_at_once(service, b"GET /msg/x HTTP/1.1\r\nhost: x\r\naccept: text/plain\r\n\r\n", 20)
+        answers = ask_at_once(service, [b"GET /msg/x HTTP/1.1\r\nhost: x\r\naccept: text/plain\r\n\r\n"] * 20)
         assert all(answer.startswith(b"HTTP/1.1 404") for answer in answers)
         after, trips, alone = batches(service)
     assert 20 <= after - before <= 23  # with those of two scrapes
