@@ -74,8 +74,12 @@ def test_documented_permissions_are_sufficient(guarded: GuardedRedis, tmp_path: 
         serving(tmp_path, guarded.address("ca", "cert", "key"), *limited) as service,
         httpx.Client(headers=json) as client,
     ):
-        posted = client.post(service.url, json={"message": "x", "reads": 2}, headers={"idempotency-key": "k"}).json()
-        again = client.post(service.url, json={"message": "x", "reads": 2}, headers={"idempotency-key": "k"}).json()
+        posted = client.post(
+            service.url, json={"message": "x", "reads": 2}, headers={"idempotency-key": "k" * 22}
+        ).json()
+        again = client.post(
+            service.url, json={"message": "x", "reads": 2}, headers={"idempotency-key": "k" * 22}
+        ).json()
         assert again == posted
         assert [client.get(posted["url"]).status_code for _ in range(3)] == [200, 200, 404]
         assert client.get(posted["receipt"]).json()["state"] == "read"

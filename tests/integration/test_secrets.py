@@ -13,7 +13,7 @@ from tests.support.redis_server import RedisServer, redis_running
 from tests.support.service import Running, answers, serving, wait_for
 
 TEXT = "the canary sings"
-KEY = "idempotency-canary"
+KEY = "idempotency-key-canary"
 
 
 def dump_redis(server: RedisServer) -> bytes:

@@ -125,7 +125,7 @@ class Load:
 
     def _write(self, client: Client) -> None:
         kind: Kind = random.choice(("once", "once", "once", "many", "burnt"))
-        text = f"{random.getrandbits(64):x}"
+        text = f"{random.getrandbits(128):032x}"
         draft = {"message": text, "reads": 1} if kind == "once" else {"message": text}
         keyed = {"idempotency-key": text} if random.random() < 0.3 else {}
         answer = client.ask("POST", "/", draft, **keyed)

@@ -1,6 +1,5 @@
 """One method for each operation of the contract: a Request in, a Response out; errors are raised."""
 
-import re
 from functools import cache, lru_cache
 from typing import Literal
 
@@ -13,6 +12,7 @@ from messaging_api.errors import InvalidRequest, MessageNotFound
 from messaging_api.observability.timestamps import format_time
 from messaging_api.web.admission import Admission
 from messaging_api.web.http_errors import UnknownAddress
+from messaging_api.web.idempotency import idempotency_key
 from messaging_api.web.negotiation import accepted_format
 from messaging_api.web.pages.assets import generated
 from messaging_api.web.pages.pages import Pages
@@ -22,7 +22,6 @@ from messaging_api.web.responses import HeaderBlock, Response, lines
 from messaging_api.web.schemas import CreatedMessageBody, DescriptionBody, OpenedMessageBody, ReceiptBody, ServiceLimits
 from messaging_api.web.types import Request
 
-_KEY = re.compile(rb"[!-~]{1,255}")
 _JSON = HeaderBlock((b"content-type", b"application/json"))
 _TEXT = HeaderBlock((b"content-type", b"text/plain; charset=utf-8"))
 
@@ -52,9 +51,7 @@ class Handlers:
         """Serve POST /."""
         await self._admission.admit_create(request)  # first, so that a rejected request stores nothing
         base = self._public_url or _origin(request.secure, request.host)
-        key = request.headers.get(b"idempotency-key")
-        if key is not None and not _KEY.fullmatch(key):
-            raise InvalidRequest("Idempotency-Key must be 1 to 255 printable ASCII characters without spaces.")
+        key = idempotency_key(request)
         draft = await read_draft(request, self._service.limits.max_bytes)
         return self._created(request, base, await self._service.post(draft, key))
 
