@@ -6,9 +6,10 @@ from typing import Literal
 import msgspec
 
 from messaging_api import __version__
-from messaging_api.core.message import MAX_READS
+from messaging_api.core.idempotency import IdempotencyKey
+from messaging_api.core.message import MAX_READS, Draft
 from messaging_api.core.service import CreatedMessage, FoundReceipt, OpenedMessage, ReceiptStatus, Service
-from messaging_api.errors import InvalidRequest, MessageNotFound
+from messaging_api.errors import InvalidRequest, MessageNotFound, MessageTooLarge
 from messaging_api.observability.timestamps import format_time
 from messaging_api.web.admission import Admission
 from messaging_api.web.http_errors import UnknownAddress
@@ -49,10 +50,14 @@ class Handlers:
 
     async def create(self, request: Request, _name: str) -> Response:
         """Serve POST /."""
-        await self._admission.admit_create(request)  # first, so that a rejected request stores nothing
+        client = await self._admission.admit_create(request)  # first, so that a rejected request stores nothing
         base = self._public_url or _origin(request.secure, request.host)
-        key = idempotency_key(request)
-        draft = await read_draft(request, self._service.limits.max_bytes)
+        value = idempotency_key(request)
+        key = None if value is None else IdempotencyKey(value, client)
+        try:
+            draft = await read_draft(request, self._service.limits.max_bytes)
+        except MessageTooLarge as error:
+            draft = await self._read_repeat(request, key, error)
         return self._created(request, base, await self._service.post(draft, key))
 
     async def read(self, request: Request, message_id: str) -> Response:
@@ -110,6 +115,13 @@ class Handlers:
         if _format(request) == "html":
             return self._pages.problem(problem, request.path, request.headers)
         return as_json(problem)
+
+    async def _read_repeat(self, request: Request, key: IdempotencyKey | None, error: MessageTooLarge) -> Draft:
+        """Return a message that is too long but for a repeat: that may be as long as what was posted with its key."""
+        size = 0 if key is None else await self._service.earlier_size(key)
+        if size <= self._service.limits.max_bytes:
+            raise error
+        return await read_draft(request, size)
 
     async def _find_receipt(self, request: Request, receipt_id: str) -> FoundReceipt:
         check = self._admission.begin_lookup(request)
