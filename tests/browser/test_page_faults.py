@@ -125,6 +125,7 @@ def test_lost_response_creates_no_second_message(person: Person, relay: Relay) -
     page.get_by_role("button", name="Create link").click()
     expect(page.get_by_role("heading", name="Your link is ready")).to_be_visible()
     assert keys[0] == keys[1]
+    assert re.fullmatch(r"[\w-]{22}", keys[0])  # 128 bits in base64url
     assert {page.get_by_label("Link", exact=True).input_value().partition("#")[0]} == set(links)
 
 

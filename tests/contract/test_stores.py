@@ -151,6 +151,26 @@ def test_burn_leaves_a_tombstone(store_url: str, reads: int | None) -> None:
     on_store(store_url, work)
 
 
+@pytest.mark.parametrize("reads", [None, 1, 2])
+def test_expired_messages_are_not_changed(store_url: str, reads: int | None) -> None:
+    """From the millisecond of its expiry a message is neither taken nor burned, though it may still be in the store."""
+    stored = message(reads=reads)
+    expires_at = record.unpack(stored.value).expires_at
+    now = expires_at
+
+    async def work(store: Store) -> None:
+        nonlocal now
+        await store.create(stored, receipt())
+        assert await store.take(stored.locator) is None
+        assert await store.burn(stored.locator) is None
+        assert await store.look(stored.locator) == record.unpack(stored.value)
+        now = expires_at - 1
+        assert await store.take(stored.locator) == head(stored.value)
+        assert await store.burn(stored.locator) is not None
+
+    on_store(store_url, work, lambda: now)
+
+
 def test_an_idempotency_record_is_stored_once(store_url: str) -> None:
     """Of many simultaneous creates under one idempotency key, one stores its entries; the others get its record."""
     shared = locator()
@@ -207,6 +227,42 @@ def test_exactly_n_readers_from_several_processes(store_url: str) -> None:
 
 class TestExpiry:
     """Expiry: SQLite follows the clock of the test; Redis has its own, so the tests read its TTLs instead."""
+
+    def test_sqlite_keeps_a_tombstone_longer_than_its_receipt(self, tmp_path: Path) -> None:
+        """When the receipt is removed, the tombstone is still there: no receipt ever forgets what it told."""
+        read, burned = message(reads=1, ttl=10_000), message(ttl=10_000)
+        frozen = record.unpack(read.value).expires_at - 10_000
+
+        async def work(store: Store) -> None:
+            nonlocal frozen
+            receipts = [receipt(ttl=10_000) for _ in range(2)]
+            for entries in zip((read, burned), receipts, strict=True):
+                await store.create(*entries)
+            await store.take(read.locator)
+            await store.burn(burned.locator)
+            frozen += 10_000 + RECEIPT_EXTRA_MS
+            assert await store.sweep() == 2  # type: ignore[attr-defined]
+            assert [await store.receipt(entry.locator) for entry in receipts] == [None, None]
+            assert [(await store.look(one.locator)).state for one in (read, burned)] == ["read", "burned"]  # type: ignore[union-attr]
+
+        on_store(f"sqlite://{tmp_path}/m.db", work, lambda: frozen)
+
+    def test_redis_keeps_a_tombstone_longer_than_its_receipt(self, redis_server: RedisServer) -> None:
+        """The TTL of a tombstone is longer than that of its receipt, by far more than Redis needs to store both."""
+        read, burned = message(reads=1, ttl=10_000), message(ttl=10_000)
+        receipts = [receipt(ttl=10_000) for _ in range(2)]
+
+        async def work(store: Store) -> None:
+            for entries in zip((read, burned), receipts, strict=True):
+                await store.create(*entries)
+            await store.take(read.locator)
+            await store.burn(burned.locator)
+
+        on_store(redis_server.url, work)
+        client = redis_server.client()
+        for tombstone, entry in zip((read, burned), receipts, strict=True):
+            ttls = [client.pttl(b"messaging_api:" + one.locator) for one in (tombstone, entry)]
+            assert ttls[0] - ttls[1] > HOUR - 60_000
 
     def test_sqlite_sweep_removes_expired_records(self, tmp_path: Path) -> None:
         """A sweep removes a record at its expiry, and not a millisecond before."""

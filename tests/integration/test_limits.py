@@ -5,6 +5,7 @@ import os
 import re
 import signal
 import threading
+import uuid
 from collections import Counter
 from collections.abc import Iterator
 from contextlib import ExitStack, contextmanager
@@ -12,14 +13,16 @@ from pathlib import Path
 from typing import Any
 
 import httpx
+import pytest
 from prometheus_client.parser import text_string_to_metric_families
 
 from tests.support.redis_server import RedisServer, redis_running
-from tests.support.service import Running, serving, wait_for
+from tests.support.service import Running, ask_at_once, serving, wait_for
 
 JSON = {"accept": "application/json"}
 NOBODY = "6f9619ff-8b86-4d11-b42d-00c04fc964ff"
 MOST = 50
+MISSES = 30
 CONNECTIONS = 16
 
 
@@ -109,6 +112,31 @@ def test_miss_limit_blocks_all_look_ups_exactly(tmp_path: Path, store_url: str) 
         assert at_once(clients, "GET", *guesses) == {404: MOST, 429: 4 * len(clients) - MOST}
         for method, link in (("GET", posted["url"]), ("GET", posted["receipt"]), ("DELETE", posted["receipt"])):
             assert httpx.request(method, link, headers=JSON).status_code == 429
+
+
+@pytest.mark.parametrize("key", [b"", b"idempotency-key: %b\r\n" % (b"k" * 22)])
+@pytest.mark.parametrize(("workers", "read"), [(1, 0), (1, 1000), (2, 1000)])
+def test_miss_limit_holds_within_a_burst(tmp_path: Path, store_url: str, workers: int, read: int, key: bytes) -> None:
+    """Of look-ups that arrive at once, those behind the misses of the limit get 429, even of existing messages.
+
+    All are looked up in the same round trip, before a miss is counted. Several workers together may serve more, up to
+    the limit for each.
+    """
+    options = ("--workers", str(workers), *limited(read=read, miss=MISSES))
+    with serving(tmp_path, store_url, *options) as service:
+        posted = [post(service.url, reads=1) for _ in range(6)]
+        there = [httpx.URL(one[link]).path for one in posted for link in ("url", "receipt")]
+        kinds = ("msg", "msg") if key else ("msg", "receipt")
+        guesses = [f"/{kind}/{uuid.uuid4()}" for _ in range(100) for kind in kinds]
+        asked = [
+            b"GET %b HTTP/1.1\r\nhost: x\r\naccept: text/plain\r\n%b\r\n" % (path.encode(), key)
+            for path in guesses + there
+        ]
+        statuses = [int(answer.split()[1]) for answer in ask_at_once(service, asked)]
+        assert Counter(statuses[: len(guesses)]) == {404: MISSES, 429: len(guesses) - MISSES}
+        served = statuses.count(200)
+        assert statuses.count(429) == len(asked) - MISSES - served
+        assert served + MISSES <= workers * MISSES  # a worker learns of the misses of another after its own reply
 
 
 def test_responses_state_the_remaining_quota(tmp_path: Path, store_url: str) -> None:

@@ -2,7 +2,10 @@
 
 import os
 import signal
+import uuid
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
+from typing import Any
 
 import httpx
 import pytest
@@ -30,7 +33,7 @@ def test_requests_of_one_turn_share_a_round_trip(tmp_path: Path) -> None:
     """20 requests that wait when a process wakes up need fewer round trips to the store, and all are counted."""
     with redis_running(tmp_path) as redis, serving(tmp_path, redis.url, "--workers", "1") as service:
         before, trips_before, _ = batches(service)
-        answers = ask_at_once(service, b"GET /msg/x HTTP/1.1\r\nhost: x\r\naccept: text/plain\r\n\r\n", 20)
+        answers = ask_at_once(service, [b"GET /msg/x HTTP/1.1\r\nhost: x\r\naccept: text/plain\r\n\r\n"] * 20)
         assert all(answer.startswith(b"HTTP/1.1 404") for answer in answers)
         after, trips, alone = batches(service)
     assert 20 <= after - before <= 23  # with those of two scrapes
@@ -115,6 +118,61 @@ def test_sqlite_counts_unread_expired_messages(tmp_path: Path) -> None:
         client.delete(client.post("/", json={"message": "x", "reads": 1, "ttl": 1}).json()["receipt"])
         wait_for(lambda: value(service, "messaging_store_records") == 7 + 2)  # receipts and two traces
         assert value(service, "messaging_messages_total", event="expired_unread") == 3
+
+
+def events(service: Running) -> dict[str, float]:
+    """Return how often each event in the life of messages was counted."""
+    names = ("created", "read", "burned", "expired_unread")
+    return {event: value(service, "messaging_messages_total", event=event) for event in names}
+
+
+def test_events_of_messages_are_counted_once(tmp_path: Path, store_url: str) -> None:
+    """A repeated post or DELETE, and a DELETE of a message that was read, burned or expired, count nothing."""
+    with (
+        serving(tmp_path, store_url, "--workers", "2") as service,
+        httpx.Client(base_url=service.url, headers=JSON) as client,
+    ):
+
+        def post(**fields: Any) -> Any:
+            return client.post("/", json={"message": "x", **fields}).raise_for_status().json()
+
+        def counted() -> tuple[float, ...]:
+            return tuple(events(service).values())[:3]
+
+        key = {"idempotency-key": str(uuid.uuid4())}
+        posted = [client.post("/", json={"message": "x", "reads": 1}, headers=key).json() for _ in range(3)]
+        assert len({answer["message_id"] for answer in posted}) == 1
+        assert client.post("/", json={"message": "y"}, headers=key).status_code == 422
+        assert counted() == (1, 0, 0)
+        assert client.head(posted[0]["url"]).status_code == 200
+        assert client.get(posted[0]["url"], headers={"accept": "*/*"}).status_code == 428
+        assert [client.get(posted[0]["url"]).status_code for _ in range(2)] == [200, 404]
+        assert counted() == (1, 1, 0)
+        assert [client.delete(posted[0]["receipt"]).json()["state"] for _ in range(2)] == ["read"] * 2
+        assert counted() == (1, 1, 0)
+        burned, expired = post()["receipt"], post(ttl=1)["receipt"]
+        assert [client.delete(burned).json()["state"] for _ in range(3)] == ["burned"] * 3
+        wait_for(lambda: client.get(expired).json()["state"] == "expired")
+        assert [client.delete(expired).json()["state"] for _ in range(2)] == ["expired"] * 2
+        assert counted() == (3, 1, 1)
+
+
+def test_simultaneous_events_are_counted_once(tmp_path: Path, store_url: str) -> None:
+    """Of simultaneous posts with one key, and of simultaneous DELETEs of one message, one is counted."""
+    rounds, at_once = 5, 16
+    with serving(tmp_path, store_url, "--workers", "2") as service:
+
+        def send(method: str, url: str, headers: dict[str, str]) -> httpx.Response:
+            return httpx.request(method, url, headers=headers, json={"message": "x"} if method == "POST" else None)
+
+        with ThreadPoolExecutor(at_once) as senders:
+            for _ in range(rounds):
+                key = {"idempotency-key": str(uuid.uuid4())}
+                posts = [senders.submit(send, "POST", service.url, key) for _ in range(at_once)]
+                (receipt,) = {post.result().json()["receipt"] for post in posts}
+                burns = [senders.submit(send, "DELETE", receipt, JSON) for _ in range(at_once)]
+                assert {burn.result().json()["state"] for burn in burns} == {"burned"}
+        assert events(service) == {"created": rounds, "read": 0, "burned": rounds, "expired_unread": 0}
 
 
 def test_redis_counts_expired_records(tmp_path: Path) -> None:

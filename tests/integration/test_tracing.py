@@ -125,7 +125,7 @@ def test_store_spans_have_the_size_of_their_batch(tmp_path: Path) -> None:
         collecting() as collector,
         traced(tmp_path, redis.url, collector) as service,
     ):
-        ask_at_once(service, b"GET /msg/x HTTP/1.1\r\nhost: x\r\naccept: text/plain\r\n\r\n", 20)
+        ask_at_once(service, [b"GET /msg/x HTTP/1.1\r\nhost: x\r\naccept: text/plain\r\n\r\n"] * 20)
         service.stop()
         sizes = [facts(span)["db.operation.batch.size"] for span in collector.spans() if span.name == "store"]
     assert len(sizes) == 20

@@ -74,17 +74,22 @@ def answers(url: str) -> bool:
         return False
 
 
-def ask_at_once(service: Running, request: bytes, count: int) -> list[bytes]:
-    """Send a request on many connections while the workers are stopped; return the first bytes of the responses."""
+def ask_at_once(service: Running, requests: Sequence[bytes]) -> list[bytes]:
+    """Send each request on a connection of its own while the workers are stopped, so that they arrive in one turn.
+
+    They arrive in this order. Return the first bytes of the responses.
+    """
     address = urlsplit(service.url)
-    sockets = [socket.create_connection((address.hostname, address.port)) for _ in range(count)]
-    for each in sockets:  # one answer each: they have been accepted, of which there is one in a turn
+    sockets = [socket.create_connection((address.hostname, address.port)) for _ in requests]
+    # One answer each: they have been accepted, of which there is one in a turn. The worker may not have looked at its
+    # sockets again after the last of them: that one comes first in its next turn, so it gets the first request.
+    for each in reversed(sockets):
         each.sendall(b"HEAD / HTTP/1.1\r\nhost: x\r\n\r\n")
         assert each.recv(4096).startswith(b"HTTP/1.1 200")
     for pid in service.workers():
         os.kill(pid, signal.SIGSTOP)
     wait_for(lambda: all("State:\tT" in Path(f"/proc/{pid}/status").read_text() for pid in service.workers()))
-    for each in sockets:
+    for each, request in zip(sockets, requests, strict=True):
         each.sendall(request)
     for pid in service.workers():
         os.kill(pid, signal.SIGCONT)

@@ -127,7 +127,7 @@ def test_task_of_a_store_that_fails_is_reported(monkeypatch: pytest.MonkeyPatch)
         channel.submit(("PING",))
         monkeypatch.setattr(sentinel, "_CHECK_INTERVAL", 0.0)
         monkeypatch.setattr(sentinel, "find_master", fail)
-        store = sentinel.SentinelStore(RedisUrl.parse("redis+sentinel://x:1/name"), 1.0, hooks, 0)
+        store = sentinel.SentinelStore(RedisUrl.parse("redis+sentinel://x:1/name"), lambda: 0, 1.0, hooks, 0)
         monkeypatch.setattr(store, "_master", Endpoint("x", 1))
         async with asyncio.timeout(10):
             while len(failures) < 4:

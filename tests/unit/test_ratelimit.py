@@ -144,6 +144,68 @@ def test_misses_block_look_ups() -> None:
     run(work())
 
 
+async def resolved(check: RateLimitCheck) -> RateLimitCheck:
+    """Start a check and return it once its counts are there; nobody has compared them with the limits."""
+    check.start()
+    while check.wanted:
+        await asyncio.sleep(0)
+    return check
+
+
+def test_misses_that_are_not_counted_yet_block_look_ups() -> None:
+    """In a burst, misses on their way to the counters count for the look-ups whose counts came before."""
+
+    async def work() -> None:
+        limiter = RateLimiter(RateLimits(read=100, miss=2), FakeCounters())
+        burst = [await resolved(limiter.lookup(ONE)) for _ in range(4)]
+        other = await resolved(limiter.lookup(OTHER))
+        misses = [asyncio.create_task(check.record_miss()) for check in burst[:2]]
+        await asyncio.sleep(0)
+        for check in burst[2:]:
+            with pytest.raises(LimitReached) as caught:
+                await check
+            assert (caught.value.kind, check.quota) == ("miss", ("miss", 0, 60))
+        await other
+        await asyncio.gather(*misses)
+
+    run(work())
+
+
+def test_abandoned_misses_block_nothing() -> None:
+    """A miss whose client disconnects while it is counted is left to the counters."""
+
+    async def work() -> None:
+        counters = FakeCounters()
+        limiter = RateLimiter(RateLimits(read=100, miss=1), counters)
+        first, second = [await resolved(limiter.lookup(ONE)) for _ in range(2)]
+        miss = asyncio.create_task(first.record_miss())
+        await asyncio.sleep(0)
+        miss.cancel()
+        await asyncio.gather(miss, return_exceptions=True)
+        await second
+
+    run(work())
+
+
+def test_last_miss_blocks_look_ups_that_are_under_way() -> None:
+    """Once the last miss is counted, a look-up whose counts came before, and whose look is slow, is rejected too."""
+
+    async def work() -> None:
+        counters = FakeCounters()
+        limiter = RateLimiter(RateLimits(read=100, miss=1), counters)
+        slow = await resolved(limiter.lookup(ONE))
+        with pytest.raises(MessageNotFound):
+            await miss(limiter.lookup(ONE))
+        before = len(counters.requests)
+        with pytest.raises(LimitReached):
+            await slow
+        with pytest.raises(LimitReached):
+            limiter.lookup(ONE).start()
+        assert len(counters.requests) == before
+
+    run(work())
+
+
 @pytest.mark.parametrize(
     ("limits", "expected"),
     [

@@ -6,13 +6,15 @@ from pathlib import Path
 
 import pytest
 
+from messaging_api.core.idempotency import IDEMPOTENCY_TTL_MS, IdempotencyKey
 from messaging_api.core.message import Draft, MessageLimits
-from messaging_api.core.service import IDEMPOTENCY_TTL_MS, OpenedMessage, ReceiptStatus, Service
+from messaging_api.core.service import OpenedMessage, ReceiptStatus, Service
 from messaging_api.core.store import Store
 from messaging_api.errors import FormatRequired, IdempotencyConflict, InvalidRequest, MessageNotFound, MessageTooLarge
 from tests.support.stores import HOUR, Clock, on_store
 
 DAY = 24 * HOUR
+KEY = IdempotencyKey(b"key", b"client")
 VERSION_1, VERSION_4 = "c232ab00-9414-11ec-b3c8-9f6bdeced846", "919108f7-52d1-4320-9bac-f847db4148a8"
 """The examples of RFC 9562, appendix A: one that cannot be a message id, and one that names no message."""
 
@@ -36,7 +38,8 @@ async def status(service: Service, receipt_id: str) -> ReceiptStatus:
 
 
 async def burn(service: Service, receipt_id: str) -> ReceiptStatus:
-    return await service.burn(await service.find_receipt(receipt_id))
+    status, _ = await service.burn(await service.find_receipt(receipt_id))
+    return status
 
 
 Work = Callable[[Service, FrozenClock, Store], Awaitable[None]]
@@ -141,11 +144,11 @@ def test_idempotency_key_repeats_its_result_for_a_day(serve: Callable[[Work], No
     """For 24 h a key repeats its result; later it counts as new."""
 
     async def work(service: Service, clock: FrozenClock, _store: Store) -> None:
-        first = await service.post(Draft(b"x", ttl=60, reads=2), b"key")
+        first = await service.post(Draft(b"x", ttl=60, reads=2), KEY)
         clock.now += IDEMPOTENCY_TTL_MS - 1
-        assert await service.post(Draft(b"x", ttl=60, reads=2), b"key") == first
+        assert await service.post(Draft(b"x", ttl=60, reads=2), KEY) == first._replace(repeated=True)
         clock.now += 1
-        assert await service.post(Draft(b"x", ttl=60, reads=2), b"key") != first
+        assert not (await service.post(Draft(b"x", ttl=60, reads=2), KEY)).repeated
 
     serve(work)
 
@@ -155,9 +158,9 @@ def test_idempotency_key_rejects_another_request(serve: Callable[[Work], None], 
     """Another request with the same key is a conflict."""
 
     async def work(service: Service, _clock: FrozenClock, _store: Store) -> None:
-        await service.post(Draft(b"x"), b"key")
+        await service.post(Draft(b"x"), KEY)
         with pytest.raises(IdempotencyConflict):
-            await service.post(other, b"key")
+            await service.post(other, KEY)
 
     serve(work)
 

@@ -10,7 +10,10 @@ from messaging_api.errors import InvalidRequest, MessageTooLarge
 MAX_READS = 1000
 MIN_TTL = 1
 RECEIPT_EXTRA_MS = 24 * 3600 * 1000
-"""How long, in ms, a receipt outlives its message; so does the tombstone of a message that was read out or burned."""
+"""How long, in ms, a receipt outlives its message."""
+TOMBSTONE_EXTRA_MS = RECEIPT_EXTRA_MS + 3600 * 1000
+"""How long, in ms, the tombstone of a message that was read out or burned outlives the message: longer than its receipt
+does, so that no receipt forgets what it told."""
 
 
 class Draft(NamedTuple):

@@ -8,7 +8,8 @@ them.
 """
 
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from functools import lru_cache
 from ipaddress import IPv6Address, ip_address
 from typing import Literal, NamedTuple, Protocol, get_args
@@ -104,6 +105,7 @@ class RateLimiter:
         self.on_failure = on_failure
         self._clock = clock
         self._rejected: dict[Kind, dict[bytes, float]] = {kind: {} for kind in KINDS}
+        self._uncounted_misses: dict[bytes, int] = {}
 
     def create(self, client: bytes) -> "RateLimitCheck":
         """Return the check of one creation."""
@@ -136,22 +138,43 @@ class RateLimiter:
         """Return the remaining quota of the kind that was counted. Raises LimitReached."""
         client, add, look = request
         added, added_left, looked, looked_left = counts
-        if look is not None and looked >= self._limit_of[look]:
-            raise self._reject(client, look, looked_left)
+        if look is not None:
+            if self._rejected[look]:  # since the request was started
+                self._raise_if_rejected(client, look)
+            if looked >= self._limit_of[look]:
+                raise self._reject(client, look, looked_left)
+            if self._uncounted_misses and looked + self._uncounted_misses.get(client, 0) >= self._limit_of[look]:
+                raise LimitReached(look, self._limit_of[look], _seconds(looked_left or WINDOW_MS))
         if add is None:
             return None
         remaining = self._limit_of[add] - added + behind
         if remaining < 0:
             raise self._reject(client, add, added_left)
+        if remaining == 0 and add == "miss":
+            self._remember(client, add, added_left)
         return add, remaining, (added_left + 999) // 1000
 
+    def begin_miss(self, client: bytes) -> None:
+        """Take a miss into account from now on, until `end_miss`: it is on its way to the counters."""
+        self._uncounted_misses[client] = self._uncounted_misses.get(client, 0) + 1
+
+    def end_miss(self, client: bytes) -> None:
+        """Leave a miss to the counters, which have counted it."""
+        self._uncounted_misses[client] -= 1
+        if not self._uncounted_misses[client]:
+            del self._uncounted_misses[client]
+
     def _reject(self, client: bytes, kind: Kind, left: int) -> LimitReached:
+        self._remember(client, kind, left)
+        return LimitReached(kind, self._limit_of[kind], _seconds(left))
+
+    def _remember(self, client: bytes, kind: Kind, left: int) -> None:
+        """Reject requests of a client for the next `left` ms without a look at the counters."""
         rejected = self._rejected[kind]
         rejected.pop(client, None)
         rejected[client] = self._clock() + left / 1000
         if len(rejected) > MAX_REMEMBERED_REJECTIONS:
             del rejected[next(iter(rejected))]
-        return LimitReached(kind, self._limit_of[kind], _seconds(left))
 
     def _raise_if_rejected(self, client: bytes, kind: Kind) -> None:
         """Raise LimitReached until the window of the last rejection ends."""
@@ -218,14 +241,29 @@ class RateLimitCheck(PendingCount):
         return WindowCounts(), 0
 
     async def record_miss(self) -> None:
-        """Count a miss. Raises LimitReached if it exceeds the limit, so that exactly `miss` misses are reported."""
+        """Count a miss. Raises LimitReached if it exceeds the limit, so that exactly `miss` misses are reported.
+
+        Until the counters reply, this process adds the miss to what they tell, so the other requests of a burst, whose
+        counts came with the same reply, are within the limit as well.
+        """
         await self  # a client over the limit of look-ups is rejected for that, not for the miss
         miss = self._limiter.miss(self.request[0])
+        with self.possible_miss():
+            try:
+                miss.start()
+                await miss
+            finally:
+                self.quota = miss.quota or self.quota
+
+    @contextmanager
+    def possible_miss(self) -> Iterator[None]:
+        """Take a miss of this request into account for a block, after which it is counted, or known to be none."""
+        client = self.request[0]
+        self._limiter.begin_miss(client)
         try:
-            miss.start()
-            await miss
+            yield
         finally:
-            self.quota = miss.quota or self.quota
+            self._limiter.end_miss(client)
 
 
 def _seconds(ms: int) -> int:

@@ -2,14 +2,20 @@
 
 import struct
 from collections.abc import Callable
-from hashlib import blake2b
 from typing import Literal, NamedTuple
 
 from messaging_api.core import record
+from messaging_api.core.idempotency import (
+    IdempotencyKey,
+    PostResult,
+    locator_of,
+    message_size,
+    open_result,
+    seal_result,
+)
 from messaging_api.core.message import RECEIPT_EXTRA_MS, Draft, MessageLimits, format_id, new_id, parse_id
 from messaging_api.core.record import StoredMessage
 from messaging_api.core.sealing import (
-    IDEMPOTENCY,
     MESSAGE,
     RECEIPT,
     RESUME,
@@ -20,21 +26,25 @@ from messaging_api.core.sealing import (
     unseal,
 )
 from messaging_api.core.store import Entry, Store
-from messaging_api.errors import FormatRequired, IdempotencyConflict, MessageNotFound
-
-IDEMPOTENCY_TTL_MS = 24 * 3600 * 1000
-"""How long an idempotency key is remembered, in ms."""
+from messaging_api.errors import (
+    FormatRequired,
+    InvalidRequest,
+    MessageNotFound,
+    MessageTooLarge,
+    MessagingError,
+    StoreFull,
+)
 
 _new = tuple.__new__
 """Makes a named tuple in a third of the time that its class takes."""
 _receipt_record = struct.Struct(">16sHQ")
-_idempotency_record = struct.Struct(">16s16sHQ")
 
 
 class CreatedMessage(NamedTuple):
     """A new message, for its sender.
 
     `expires_at` is in ms since the epoch. `tag` names the message in logs: the first 8 hex digits of its locator.
+    `repeated` says that an earlier request created it.
     """
 
     message_id: str
@@ -42,6 +52,7 @@ class CreatedMessage(NamedTuple):
     expires_at: int
     reads: int | None
     tag: str
+    repeated: bool = False
 
 
 class OpenedMessage(NamedTuple):
@@ -95,13 +106,17 @@ class Service:
         self._store = store
         self._clock = clock
 
-    async def post(self, draft: Draft, idempotency_key: bytes | None = None) -> CreatedMessage:
+    async def post(self, draft: Draft, idempotency_key: IdempotencyKey | None = None) -> CreatedMessage:
         """Store a message, or return the result of the earlier request with this idempotency key.
 
-        Raises InvalidRequest, MessageTooLarge, IdempotencyConflict, StoreError.
+        A repeat is not held to the limits, or to the space in the store, that a new message needs. Raises
+        InvalidRequest, MessageTooLarge, IdempotencyConflict, StoreError.
         """
         now = self._clock()
-        expires_at = self.limits.check(draft, now)
+        try:
+            expires_at = self.limits.check(draft, now)
+        except (InvalidRequest, MessageTooLarge) as error:
+            return await self._earlier(draft, idempotency_key, error)
         message_id, receipt_id = new_id(), new_id()
         message_keys = derive(message_id, MESSAGE)
         receipt_keys = derive(receipt_id, RECEIPT)
@@ -112,13 +127,16 @@ class Service:
         life = expires_at - now
         entry = None
         if idempotency_key is not None:
-            plain = _idempotency_record.pack(message_id, receipt_id, draft.reads or 0, expires_at)
-            entry = _seal_idempotency_record(draft, idempotency_key, plain)
-        known = await self._store.create(
-            Entry(message_keys.locator, record.pack(draft.reads, expires_at, box), life),
-            Entry(receipt_keys.locator, sealed_receipt, life + RECEIPT_EXTRA_MS),
-            entry,
-        )
+            result = PostResult(message_id, receipt_id, draft.reads or 0, expires_at)
+            entry = seal_result(draft, idempotency_key, result)
+        try:
+            known = await self._store.create(
+                Entry(message_keys.locator, record.pack(draft.reads, expires_at, box), life),
+                Entry(receipt_keys.locator, sealed_receipt, life + RECEIPT_EXTRA_MS),
+                entry,
+            )
+        except StoreFull as error:
+            return await self._earlier(draft, idempotency_key, error)
         if known is None or idempotency_key is None:
             return _created(message_id, receipt_id, draft.reads, expires_at, message_keys)
         return _earlier_result(draft, idempotency_key, known)
@@ -140,6 +158,11 @@ class Service:
             raise MessageNotFound
         return _new(FoundMessage, (stored, keys, None))
 
+    async def earlier_size(self, idempotency_key: IdempotencyKey) -> int:
+        """Return the bytes of the message that was posted with this key, 0 if there was none. Raises StoreError."""
+        known = await self._store.receipt(locator_of(idempotency_key))
+        return 0 if known is None else message_size(known)
+
     async def open(self, found: FoundMessage, *, confirmed: bool, consume: bool = True) -> OpenedMessage:
         """Return a message, and count a read if its reads are limited.
 
@@ -149,9 +172,7 @@ class Service:
         """
         stored, (locator, key), resume_keys = found
         if stored is None:
-            if resume_keys is None or not (confirmed and consume):
-                raise MessageNotFound
-            return self._resumed(found, await self._store.resume(locator, resume_keys.locator))
+            raise MessageNotFound
         text = _open(key, stored)  # before the read is counted, so that a damaged record costs none
         left = stored.reads_left
         if left is not None:
@@ -159,11 +180,19 @@ class Service:
                 raise FormatRequired
             if consume:
                 resume_record = None if resume_keys is None else self._resume_record(stored, text, resume_keys)
-                taken = self._unexpired(await self._store.take(locator, resume_record))
+                taken = await self._store.take(locator, resume_record)
+                if taken is None:
+                    raise MessageNotFound
                 if taken.box:
                     return self._resumed(found, taken)
                 left = (taken.reads_left or 0) - 1
         return OpenedMessage(text, stored.expires_at, left, locator[:4].hex())
+
+    async def resume(self, found: FoundMessage, *, confirmed: bool) -> OpenedMessage:
+        """Return a message without reads left to the reader that spent one. Raises MessageNotFound, StoreError."""
+        if found.resume_keys is None or not confirmed:
+            raise MessageNotFound
+        return self._resumed(found, await self._store.resume(found.keys.locator, found.resume_keys.locator))
 
     def _resume_record(self, stored: StoredMessage, text: bytes, keys: Keyring) -> Entry:
         box = seal(keys.key, text, record.associated_data(stored.reads, stored.expires_at))
@@ -172,7 +201,8 @@ class Service:
 
     def _resumed(self, found: FoundMessage, stored: StoredMessage | None) -> OpenedMessage:
         """Return the message of a resume record, as it was returned before."""
-        stored = self._unexpired(stored)
+        if stored is None or stored.expires_at <= self._clock():
+            raise MessageNotFound
         text = _open(found.resume_keys.key if found.resume_keys else b"", stored)
         left = (stored.reads_left or 0) - 1
         return OpenedMessage(text, stored.expires_at, left, found.keys.locator[:4].hex(), resumed=True)
@@ -195,15 +225,21 @@ class Service:
         """Return the status of a message. Raises StoreError."""
         return self._status(await self._store.look(receipt.locator), receipt)
 
-    async def burn(self, receipt: FoundReceipt) -> ReceiptStatus:
-        """Make a message unreadable now, if it still is readable. Raises StoreError."""
-        before = self._status(await self._store.burn(receipt.locator), receipt)
-        return before._replace(state="burned") if before.state == "available" else before
+    async def burn(self, receipt: FoundReceipt) -> tuple[ReceiptStatus, bool]:
+        """Make a message unreadable now, if it still is readable.
 
-    def _unexpired(self, stored: StoredMessage | None) -> StoredMessage:
-        if stored is None or stored.expires_at <= self._clock():
-            raise MessageNotFound
-        return stored
+        Return its status, and whether this call burned it: of several calls, one does. Raises StoreError.
+        """
+        before = await self._store.burn(receipt.locator)
+        burned = before is not None and before.box != b""
+        return self._status(before and before._replace(box=b""), receipt), burned
+
+    async def _earlier(self, draft: Draft, key: IdempotencyKey | None, error: MessagingError) -> CreatedMessage:
+        """Return the result of the earlier request with this key; raise `error` if there was none."""
+        known = None if key is None else await self._store.receipt(locator_of(key))
+        if key is None or known is None:
+            raise error
+        return _earlier_result(draft, key, known)
 
     def _status(self, stored: StoredMessage | None, receipt: FoundReceipt) -> ReceiptStatus:
         locator, reads, expires_at = receipt
@@ -226,25 +262,7 @@ def _created(
     return CreatedMessage(format_id(message_id), format_id(receipt_id), expires_at, reads, keyring.locator[:4].hex())
 
 
-def _idempotency_keyring(draft: Draft, idempotency_key: bytes) -> Keyring:
-    """Derive the locator from the idempotency key alone, and the key from the whole request.
-
-    So an idempotency record opens only for the same request, nothing about the request is stored to compare with, and a
-    guessable idempotency key does not open the record to someone who has the store.
-    """
-    fingerprint = blake2b(repr((idempotency_key, *draft)).encode(), digest_size=32).digest()
-    return Keyring(derive(idempotency_key, IDEMPOTENCY).locator, derive(fingerprint, IDEMPOTENCY).key)
-
-
-def _seal_idempotency_record(draft: Draft, idempotency_key: bytes, plain: bytes) -> Entry:
-    locator, key = _idempotency_keyring(draft, idempotency_key)
-    return Entry(locator, seal(key, plain, b""), IDEMPOTENCY_TTL_MS)
-
-
-def _earlier_result(draft: Draft, idempotency_key: bytes, box: bytes) -> CreatedMessage:
-    try:
-        plain = unseal(_idempotency_keyring(draft, idempotency_key).key, box, b"")
-    except DecryptionError:
-        raise IdempotencyConflict from None
-    message_id, receipt_id, reads, expires_at = _idempotency_record.unpack(plain)
-    return _created(message_id, receipt_id, reads or None, expires_at, derive(message_id, MESSAGE))
+def _earlier_result(draft: Draft, idempotency_key: IdempotencyKey, known: bytes) -> CreatedMessage:
+    message_id, receipt_id, reads, expires_at = open_result(draft, idempotency_key, known)
+    created = _created(message_id, receipt_id, reads or None, expires_at, derive(message_id, MESSAGE))
+    return created._replace(repeated=True)

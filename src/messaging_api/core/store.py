@@ -3,6 +3,9 @@
 A store maps locators (16 bytes) to values (bytes) with a lifetime. It cannot decrypt them and only decides which
 operation comes first. Every operation is atomic where the data is, whatever the number of processes and nodes.
 
+A message that has expired, by the clock that the store was opened with, is never changed again: what its receipt told
+once stays true.
+
 An operation ends within `timeout` seconds in one of three ways: with its result; with NotExecuted, when it certainly
 did not and will not take place; or with OutcomeUnknown, when it may have. Operations that change nothing end with a
 result or NotExecuted. `create` raises StoreFull when there is no space. A create without a result leaves no record that
@@ -55,9 +58,10 @@ class Store(Counters, Protocol):
         """Return a message without counting a read. It may have expired: the caller compares the time."""
 
     async def take(self, locator: bytes, resume_record: Entry | None = None) -> StoredMessage | None:
-        """Count one read and return the message as it was before, without its box; None if it has no read left.
+        """Count one read and return the message as it was before, without its box.
 
-        The last read removes the text in the same step. Unlimited reads are not counted.
+        None if it is absent, expired or without reads left. The last read removes the text in the same step. Unlimited
+        reads are not counted.
 
         `resume_record` is a box for the same reader, to repeat the read with. If there is a record at its locator,
         count nothing and return what `resume` returns; else store it in the same step as the count.
@@ -70,7 +74,10 @@ class Store(Counters, Protocol):
         """
 
     async def burn(self, locator: bytes) -> StoredMessage | None:
-        """Remove the text and all resume records, and return the message as it was before; None if absent."""
+        """Remove the text and all resume records, and return the message as it was before; None if absent or expired.
+
+        A message that was read or burned already is returned without its box, however long ago it expired.
+        """
 
     async def receipt(self, locator: bytes) -> bytes | None:
         """Return the value of a receipt; None if absent."""

@@ -51,22 +51,22 @@ def open_store(
     if scheme == "sqlite":
         return SqliteStore(sqlite_file(url), clock, options.timeout, counters or SharedCounters(), hooks)
     if scheme in REDIS:
-        return _open_redis(RedisUrl.parse(url), options, hooks)
+        return _open_redis(RedisUrl.parse(url), clock, options, hooks)
     raise SettingsError(f"store must be an address that begins with {'://, '.join(SCHEMES)}://.")
 
 
-def _open_redis(address: RedisUrl, options: StoreOptions, hooks: StoreHooks) -> Store:
+def _open_redis(address: RedisUrl, clock: Callable[[], int], options: StoreOptions, hooks: StoreHooks) -> Store:
     timeout, replicas = options
     if address.kind == "cluster":
-        return ClusterStore(address, timeout, hooks, replicas)
+        return ClusterStore(address, clock, timeout, hooks, replicas)
     if address.kind == "sentinel":
-        return SentinelStore(address, timeout, hooks, replicas)
+        return SentinelStore(address, clock, timeout, hooks, replicas)
     connect_ = partial(connect, address.hosts[0], address.login, address.tls, timeout)
     reads = Node(connect_, timeout, hooks)
     if not replicas:
-        return RedisStore(reads, reads, address.prefix, address.login.db)
+        return RedisStore(reads, reads, clock, address.prefix, address.login.db)
     writes = ReplicatedChannel(Node(connect_, timeout, hooks), replicas, timeout, hooks.on_failure)
-    return RedisStore(reads, writes, address.prefix, address.login.db)
+    return RedisStore(reads, writes, clock, address.prefix, address.login.db)
 
 
 def sqlite_file(url: str) -> SqliteFile:

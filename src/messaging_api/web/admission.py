@@ -17,12 +17,16 @@ class Admission:
             "miss": self._lines("miss", "read", "miss"),
         }
 
-    async def admit_create(self, request: Request) -> None:
-        """Check the token and count one creation. Raises Unauthorized, LimitReached."""
-        self._tokens.check(request.headers.get(b"authorization"))
+    async def admit_create(self, request: Request) -> bytes:
+        """Check the token and count one creation. Return what names the client: its token's hash, or its address.
+
+        Raises Unauthorized, LimitReached.
+        """
+        token = self._tokens.check(request.headers.get(b"authorization"))
         check = request.check = self._limiter.create(request.client.key)
         check.start()
         await check
+        return token or request.client.key
 
     def begin_lookup(self, request: Request) -> RateLimitCheck:
         """Start the count of one look-up, batched with the store operations of this turn.

@@ -6,9 +6,10 @@ from typing import Literal
 import msgspec
 
 from messaging_api import __version__
-from messaging_api.core.message import MAX_READS
+from messaging_api.core.idempotency import IdempotencyKey
+from messaging_api.core.message import MAX_READS, Draft
 from messaging_api.core.service import CreatedMessage, FoundReceipt, OpenedMessage, ReceiptStatus, Service
-from messaging_api.errors import InvalidRequest, MessageNotFound
+from messaging_api.errors import InvalidRequest, MessageNotFound, MessageTooLarge
 from messaging_api.observability.timestamps import format_time
 from messaging_api.web.admission import Admission
 from messaging_api.web.http_errors import UnknownAddress
@@ -49,10 +50,14 @@ class Handlers:
 
     async def create(self, request: Request, _name: str) -> Response:
         """Serve POST /."""
-        await self._admission.admit_create(request)  # first, so that a rejected request stores nothing
+        client = await self._admission.admit_create(request)  # first, so that a rejected request stores nothing
         base = self._public_url or _origin(request.secure, request.host)
-        key = idempotency_key(request)
-        draft = await read_draft(request, self._service.limits.max_bytes)
+        value = idempotency_key(request)
+        key = None if value is None else IdempotencyKey(value, client)
+        try:
+            draft = await read_draft(request, self._service.limits.max_bytes)
+        except MessageTooLarge as error:
+            draft = await self._read_repeat(request, key, error)
         return self._created(request, base, await self._service.post(draft, key))
 
     async def read(self, request: Request, message_id: str) -> Response:
@@ -66,7 +71,11 @@ class Handlers:
         try:
             found = await self._service.find(message_id, reader_key)
             await check
-            opened = await self._service.open(found, confirmed=accept.named, consume=not head)
+            if found.stored is not None:
+                opened = await self._service.open(found, confirmed=accept.named, consume=not head)
+            else:
+                with check.possible_miss():
+                    opened = await self._service.resume(found, confirmed=accept.named)
         except MessageNotFound:
             await check.record_miss()
             raise
@@ -85,8 +94,10 @@ class Handlers:
 
     async def burn(self, request: Request, receipt_id: str) -> Response:
         """Serve DELETE /receipt/{receipt_id}."""
-        response = _receipt(request, await self._service.burn(await self._find_receipt(request, receipt_id)))
-        response.event = "burned"
+        status, burned = await self._service.burn(await self._find_receipt(request, receipt_id))
+        response = _receipt(request, status)
+        if burned:
+            response.event = "burned"
         return response
 
     async def contract(self, _request: Request, _name: str) -> Response:
@@ -110,6 +121,13 @@ class Handlers:
             return self._pages.problem(problem, request.path, request.headers)
         return as_json(problem)
 
+    async def _read_repeat(self, request: Request, key: IdempotencyKey | None, error: MessageTooLarge) -> Draft:
+        """Return a message that is too long but for a repeat: that may be as long as what was posted with its key."""
+        size = 0 if key is None else await self._service.earlier_size(key)
+        if size <= self._service.limits.max_bytes:
+            raise error
+        return await read_draft(request, size)
+
     async def _find_receipt(self, request: Request, receipt_id: str) -> FoundReceipt:
         check = self._admission.begin_lookup(request)
         try:
@@ -132,7 +150,9 @@ class Handlers:
         else:
             body = CreatedMessageBody(200, created.message_id, url, expires_at, created.reads, receipt)
             response = Response(200, _JSON, _encode(body))
-        response.lines, response.tag, response.event = location, created.tag, "created"
+        response.lines, response.tag = location, created.tag
+        if not created.repeated:
+            response.event = "created"
         return response
 
 

@@ -27,12 +27,16 @@ class Tokens:
     def __init__(self, hashes: Iterable[str] = ()) -> None:
         self._hashes = [bytes.fromhex(one) for one in hashes]
 
-    def check(self, authorization: bytes | None) -> None:
-        """Check the Authorization header. Raises Unauthorized, after the same time for all invalid tokens."""
+    def check(self, authorization: bytes | None) -> bytes | None:
+        """Return the hash of the token in the Authorization header; None if no token is required.
+
+        Raises Unauthorized, after the same time for all invalid tokens.
+        """
         if not self._hashes:
-            return
+            return None
         found = _BEARER.fullmatch(authorization or b"")
         given = sha256(found[1] if found else b"").digest()
         known = [compare_digest(given, one) for one in self._hashes]
         if found is None or not any(known):
             raise Unauthorized(sent=authorization is not None)
+        return given

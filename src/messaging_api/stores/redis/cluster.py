@@ -7,7 +7,7 @@ are stored. The records of a failed create are sealed and unreachable, and they 
 
 import asyncio
 import contextlib
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable
 from functools import partial
 
 from messaging_api.core.pending import TaskResult
@@ -35,13 +35,15 @@ _REFRESH_SHARE, _ATTEMPT_SHARE, _RETRY_SHARE = 0.25, 0.6, 0.15
 class ClusterStore(RedisStore):
     """A Store on a Redis Cluster; see `core/store.py`. `timeout` is in seconds."""
 
-    def __init__(self, address: RedisUrl, timeout: float, hooks: StoreHooks, replicas: int) -> None:
+    def __init__(
+        self, address: RedisUrl, clock: Callable[[], int], timeout: float, hooks: StoreHooks, replicas: int
+    ) -> None:
         open_shard = partial(_shard, address, timeout * _ATTEMPT_SHARE, hooks, replicas)
         self._topology = ClusterTopology(address.hosts, timeout * _REFRESH_SHARE, open_shard, hooks.on_failure)
         self._retry_timeout = timeout * _RETRY_SHARE
         self._router = ClusterRouter(self._topology, lambda shard: shard.writes, self._retry_timeout)
         reads = ClusterRouter(self._topology, lambda shard: shard.reads, self._retry_timeout)
-        super().__init__(reads, self._router, address.prefix)
+        super().__init__(reads, self._router, clock, address.prefix)
 
     async def create(self, message: Entry, receipt: Entry, idempotency_record: Entry | None = None) -> bytes | None:
         written, failure = await self._write((message, receipt))

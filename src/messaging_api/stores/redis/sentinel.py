@@ -6,6 +6,7 @@ not learned of a failover still names the old master, which may be back, empty, 
 
 import asyncio
 import contextlib
+from collections.abc import Callable
 from typing import NamedTuple, NoReturn
 
 from messaging_api.core.background import start_endless_task
@@ -34,7 +35,9 @@ class ReportedMaster(NamedTuple):
 class SentinelStore(RedisStore):
     """A Store on the master that sentinels watch; see `core/store.py`. `timeout` is in seconds."""
 
-    def __init__(self, address: RedisUrl, timeout: float, hooks: StoreHooks, replicas: int) -> None:
+    def __init__(
+        self, address: RedisUrl, clock: Callable[[], int], timeout: float, hooks: StoreHooks, replicas: int
+    ) -> None:
         self._address = address
         self._timeout = timeout
         self._master: Endpoint | None = None
@@ -42,12 +45,8 @@ class SentinelStore(RedisStore):
         writes = Node(self._connect, timeout, hooks) if replicas else reads
         self._nodes = {reads, writes}
         self._watching = start_endless_task("sentinel watch", self._watch(), hooks.on_failure)
-        super().__init__(
-            reads,
-            ReplicatedChannel(writes, replicas, timeout, hooks.on_failure) if replicas else reads,
-            address.prefix,
-            address.login.db,
-        )
+        confirmed = ReplicatedChannel(writes, replicas, timeout, hooks.on_failure) if replicas else reads
+        super().__init__(reads, confirmed, clock, address.prefix, address.login.db)
 
     async def aclose(self) -> None:
         self._watching.cancel()

@@ -3,7 +3,9 @@
 Redis must not evict (`maxmemory-policy noeviction`): a message is kept until it expires, or is rejected at once.
 """
 
-from messaging_api.core.message import RECEIPT_EXTRA_MS
+from collections.abc import Callable
+
+from messaging_api.core.message import TOMBSTONE_EXTRA_MS
 from messaging_api.core.ratelimit import PendingCount
 from messaging_api.core.record import StoredMessage, parse
 from messaging_api.core.store import Entry, Stats
@@ -16,18 +18,22 @@ from messaging_api.stores.redis.stats import parse_info
 
 CREATE, TAKE, BURN = Script("create.lua"), Script("take.lua"), Script("burn.lua")
 
-_EXTRA = str(RECEIPT_EXTRA_MS)
+_EXTRA = str(TOMBSTONE_EXTRA_MS)
 
 
 class RedisStore:
     """A Store on one Redis; see `core/store.py`.
 
-    `writes` is a channel of its own if writes wait for replicas, else the same as `reads`.
+    `writes` is a channel of its own if writes wait for replicas, else the same as `reads`. `clock` returns ms since
+    the epoch.
     """
 
-    def __init__(self, reads: CommandChannel, writes: CommandChannel, prefix: bytes, db: int = 0) -> None:
+    def __init__(
+        self, reads: CommandChannel, writes: CommandChannel, clock: Callable[[], int], prefix: bytes, db: int = 0
+    ) -> None:
         self._reads = reads
         self._writes = writes
+        self._clock = clock
         self._prefix = prefix
         self._db = db
         self._counts = CountBatcher(RedisCounters(prefix, reads).run)
@@ -45,12 +51,12 @@ class RedisStore:
         return parse(value(await self._reads.submit(("GET", self._prefix + locator))))
 
     async def take(self, locator: bytes, resume_record: Entry | None = None) -> StoredMessage | None:
-        key = self._prefix + locator
+        key, now = self._prefix + locator, str(self._clock())
         if resume_record is None:
-            return parse(written_value(await self._writes.submit(TAKE.call(1, key, _EXTRA))))
+            return parse(written_value(await self._writes.submit(TAKE.call(1, key, _EXTRA, now))))
         prefix = self._resume_prefix(key)
         keys = (key, prefix + resume_record.locator, prefix + locator)
-        arguments = (_EXTRA, resume_record.value, str(resume_record.ttl))
+        arguments = (_EXTRA, now, resume_record.value, str(resume_record.ttl))
         return parse(written_value(await self._writes.submit(TAKE.call(3, *keys, *arguments))))
 
     async def resume(self, message: bytes, locator: bytes) -> StoredMessage | None:
@@ -58,9 +64,8 @@ class RedisStore:
 
     async def burn(self, locator: bytes) -> StoredMessage | None:
         key = self._prefix + locator
-        return parse(
-            written_value(await self._writes.submit(BURN.call(2, key, self._resume_prefix(key) + locator, _EXTRA)))
-        )
+        command = BURN.call(2, key, self._resume_prefix(key) + locator, _EXTRA, str(self._clock()))
+        return parse(written_value(await self._writes.submit(command)))
 
     async def receipt(self, locator: bytes) -> bytes | None:
         return value(await self._reads.submit(("GET", self._prefix + locator)))

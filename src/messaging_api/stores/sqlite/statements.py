@@ -8,9 +8,9 @@
 """
 
 import sqlite3
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 
-from messaging_api.core.message import RECEIPT_EXTRA_MS
+from messaging_api.core.message import TOMBSTONE_EXTRA_MS
 from messaging_api.core.record import HEAD, after_read, resume_record, tombstone, unpack
 from messaging_api.core.store import Entry
 
@@ -63,18 +63,19 @@ def create(
     return None
 
 
-def take(now: int, locator: bytes, resume: Entry | None, database: sqlite3.Connection) -> bytes | None:
-    """Count one read; return the head of the value as it was before, None if absent or a tombstone.
+def take(clock: Callable[[], int], locator: bytes, resume: Entry | None, database: sqlite3.Connection) -> bytes | None:
+    """Count one read; return the head of the value as it was before, None if absent, expired or a tombstone.
 
     If there is an unexpired resume record at the locator of `resume`, return that and count nothing; else store it.
     """
+    now = clock()
     if resume is not None and (earlier := look_up_resume_record(now, locator, resume.locator, database)) is not None:
         return earlier
     value = _value(database, locator)
     if value is None:
         return None
     message = unpack(value)
-    if not message.box:
+    if not message.box or message.expires_at <= now:
         return None
     if message.reads is not None:
         _update(database, locator, after_read(value), last=message.reads_left == 1)
@@ -91,11 +92,16 @@ def look_up_resume_record(now: int, message: bytes, locator: bytes, database: sq
     return row[0] if row else None
 
 
-def burn(locator: bytes, database: sqlite3.Connection) -> bytes | None:
-    """Remove the text and all resume records; return the value as it was before, None if absent."""
+def burn(clock: Callable[[], int], locator: bytes, database: sqlite3.Connection) -> bytes | None:
+    """Remove the text and all resume records; return the value as it was before, None if absent or expired."""
     database.execute("DELETE FROM resume_records WHERE message = ?", (locator,))
     value = _value(database, locator)
-    if value is not None and unpack(value).box:
+    if value is None:
+        return None
+    message = unpack(value)
+    if message.box:
+        if message.expires_at <= clock():
+            return None
         _update(database, locator, tombstone(value), last=True)
     return value
 
@@ -124,5 +130,5 @@ def _value(database: sqlite3.Connection, locator: bytes) -> bytes | None:
 
 def _update(database: sqlite3.Connection, locator: bytes, value: bytes, *, last: bool) -> None:
     """Replace a value; after the last read, its tombstone outlives the message."""
-    extra = RECEIPT_EXTRA_MS if last else 0
+    extra = TOMBSTONE_EXTRA_MS if last else 0
     database.execute("UPDATE records SET value = ?, gone_at = gone_at + ? WHERE locator = ?", (value, extra, locator))

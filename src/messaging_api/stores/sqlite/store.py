@@ -71,7 +71,7 @@ class SqliteStore:
         return parse(await self._looks.submit(locator))
 
     async def take(self, locator: bytes, resume_record: Entry | None = None) -> StoredMessage | None:
-        return parse(await self._writes.submit(partial(statements.take, self._clock(), locator, resume_record)))
+        return parse(await self._writes.submit(partial(statements.take, self._clock, locator, resume_record)))
 
     async def resume(self, message: bytes, locator: bytes) -> StoredMessage | None:
         try:
@@ -80,7 +80,7 @@ class SqliteStore:
             raise store_error(error) from None
 
     async def burn(self, locator: bytes) -> StoredMessage | None:
-        return parse(await self._writes.submit(partial(statements.burn, locator)))
+        return parse(await self._writes.submit(partial(statements.burn, self._clock, locator)))
 
     async def receipt(self, locator: bytes) -> bytes | None:
         return await self._looks.submit(locator)

@@ -1,7 +1,8 @@
 #!lua flags=allow-oom
--- Remove the text and the resume records, and return the value as it was before.
+-- Remove the text and the resume records, and return the value as it was before; of an expired message nothing.
+-- core/record.py describes the layout of a value.
 -- KEYS: message, and the list of the keys of its resume records, which are all as long as that key.
--- ARGV[1]: ms by which the tombstone outlives the message.
+-- ARGV: ms by which the tombstone outlives the message, and the time in ms since the epoch.
 -- A tombstone is written again, so that a WAIT after this script waits for the burn that left it.
 local records = redis.call('GET', KEYS[2]) or ''
 for first = 1, #records, #KEYS[2] do
@@ -12,6 +13,7 @@ local value = redis.call('GET', KEYS[1])
 if value then
   local ttl = redis.call('PTTL', KEYS[1])
   if #value > 12 then
+    if struct.unpack('>I8', value, 5) <= tonumber(ARGV[2]) then return false end
     redis.call('SET', KEYS[1], string.sub(value, 1, 12), 'PX', ttl + ARGV[1])
   else
     redis.call('PEXPIRE', KEYS[1], ttl)

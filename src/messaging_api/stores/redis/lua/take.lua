@@ -1,8 +1,8 @@
 #!lua flags=allow-oom
 -- Count one read and return the head of the value as it was before. core/record.py describes the layout of a value.
 -- KEYS: message; for a resume record also the record, and the list of the keys of all resume records of the message.
--- ARGV: ms by which the tombstone of a message that was read out outlives it; box and lifetime in ms of the
--- resume record.
+-- ARGV: ms by which the tombstone of a message that was read out outlives it, and the time in ms since the epoch; box
+-- and lifetime in ms of the resume record.
 -- If the resume record exists, it is returned and nothing is counted. It is written again, so that a WAIT after this
 -- script waits for it as well.
 if KEYS[2] then
@@ -15,11 +15,12 @@ end
 local value = redis.call('GET', KEYS[1])
 if not value or #value <= 12 then return false end
 local head = string.sub(value, 1, 12)
-local reads, left = struct.unpack('>I2I2', head)
+local reads, left, expires_at = struct.unpack('>I2I2I8', head)
+if expires_at <= tonumber(ARGV[2]) then return false end
 if reads == 0 then return head end
 if KEYS[2] then
-  redis.call('SET', KEYS[2], head .. ARGV[2], 'PX', ARGV[3])
-  redis.call('SET', KEYS[3], (redis.call('GET', KEYS[3]) or '') .. KEYS[2], 'PX', ARGV[3])
+  redis.call('SET', KEYS[2], head .. ARGV[3], 'PX', ARGV[4])
+  redis.call('SET', KEYS[3], (redis.call('GET', KEYS[3]) or '') .. KEYS[2], 'PX', ARGV[4])
 end
 local counted = struct.pack('>I2I2', reads, left - 1)
 if left > 1 then
