@@ -3,7 +3,7 @@
 from pathlib import Path
 
 from tests.support.normal_client import attacking, resident, served
-from tests.support.service import connections, sample, serving, wait_for
+from tests.support.service import sample, serving, wait_for
 
 SLOW = 500
 
@@ -29,3 +29,8 @@ def test_slow_clients_do_not_delay_others(tmp_path: Path, store_url: str) -> Non
         assert late <= early + 4
         assert cut["slow_head"]
         assert cut["slow_body"]
+
+
+def connections(ops_url: str) -> float:
+    """Return the number of open connections."""
+    return sum(sample(ops_url, "messaging_worker_connections", worker=str(n)) or 0 for n in range(2))

@@ -66,12 +66,6 @@ def sample(ops_url: str, name: str, **labels: str) -> float | None:
     return None
 
 
-def connections(ops_url: str) -> float:
-    """Return the number of open connections of all workers."""
-    families = text_string_to_metric_families(httpx.get(f"{ops_url}/metrics").text)
-    return sum(one.value for family in families for one in family.samples if one.name == "messaging_worker_connections")
-
-
 def answers(url: str) -> bool:
     """Tell whether `url` returns 200."""
     try:
