@@ -95,6 +95,7 @@ class RedisServer:
 @contextlib.contextmanager
 def redis_running(folder: Path, *options: str) -> Iterator[RedisServer]:
     """Run a redis-server with its files in `folder`."""
+    folder.mkdir(exist_ok=True)
     server = RedisServer(folder, free_port(), options)
     server.start()
     try:

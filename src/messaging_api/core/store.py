@@ -70,7 +70,8 @@ class Store(Counters, Protocol):
     async def resume(self, message: bytes, locator: bytes) -> StoredMessage | None:
         """Return the resume record of a reader: the message as it was before that read, with the box of the record.
 
-        `message` is the locator of the message, and `locator` that of the record. None if absent.
+        `message` is the locator of the message, and `locator` that of the record. None if absent. A record that a
+        failover may still undo is not returned, as if it were a write.
         """
 
     async def burn(self, locator: bytes) -> StoredMessage | None:

@@ -95,6 +95,7 @@ class Node:
             await self._connection.drain()
 
     def _run(self, batch: list[PendingCommand]) -> None:
+        batch = drop_abandoned(batch)
         now = asyncio.get_running_loop().time()
         if self._connection is None or not self._connection.usable:
             self._unsent += batch

@@ -16,7 +16,7 @@ from messaging_api.stores.redis.replies import value, written_value
 from messaging_api.stores.redis.scripts import Script
 from messaging_api.stores.redis.stats import parse_info
 
-CREATE, TAKE, BURN = Script("create.lua"), Script("take.lua"), Script("burn.lua")
+CREATE, TAKE, RESUME, BURN = map(Script, ("create.lua", "take.lua", "resume.lua", "burn.lua"))
 
 _EXTRA = str(TOMBSTONE_EXTRA_MS)
 
@@ -60,7 +60,9 @@ class RedisStore:
         return parse(written_value(await self._writes.submit(TAKE.call(3, *keys, *arguments))))
 
     async def resume(self, message: bytes, locator: bytes) -> StoredMessage | None:
-        return parse(value(await self._reads.submit(("GET", self._resume_prefix(self._prefix + message) + locator))))
+        # a write: the read that left the record may still wait for replicas, and a failover may undo it
+        key = self._resume_prefix(self._prefix + message) + locator
+        return parse(written_value(await self._writes.submit(RESUME.call(1, key))))
 
     async def burn(self, locator: bytes) -> StoredMessage | None:
         key = self._prefix + locator
