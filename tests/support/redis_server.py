@@ -1,6 +1,7 @@
 """Real servers for the tests: started on free ports, ended by pid."""
 
 import contextlib
+import random
 import signal
 import socket
 import subprocess
@@ -15,10 +16,14 @@ from tests.support.programs import require
 
 
 def free_port() -> int:
-    """Return a free port."""
-    with socket.create_server(("127.0.0.1", 0)) as listener:
-        port: int = listener.getsockname()[1]
-        return port
+    """Return a free port, below those of outgoing connections, one of which could take it meanwhile.
+
+    The bus of a cluster node is at a port 10,000 higher, which is below them too.
+    """
+    while True:
+        with contextlib.suppress(OSError), socket.create_server(("127.0.0.1", random.randrange(10_000, 20_000))) as one:
+            port: int = one.getsockname()[1]
+            return port
 
 
 @dataclass
