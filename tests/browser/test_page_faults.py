@@ -70,6 +70,26 @@ def test_lost_message_is_fetched_again(person: Person, relay: Relay, fault: str)
     assert len(set(keys)) == 1
 
 
+def test_reloading_after_a_lost_response_shows_the_message(person: Person, relay: Relay) -> None:
+    """The read goes on after a reload, although the message is gone for everybody else."""
+    reader = person()
+    page = open_link(reader, write(person(), TEXT).message)
+
+    def lose(route: Route) -> None:
+        request = route.request
+        if request.method != "GET" or "/msg/" not in request.url or request.is_navigation_request():
+            return route.continue_()
+        assert httpx.get(request.url, headers=request.headers).status_code == 200
+        return route.abort()
+
+    page.route("**/*", lose)
+    reveal(page)
+    says(page, "for a short time the same message is still there for you")
+    page.unroute("**/*")
+    page.reload()
+    reads(page, TEXT)
+
+
 def test_reloading_shows_the_message_again(person: Person, relay: Relay) -> None:
     """A message that was just read is shown again in the same tab, and in no other; a burned one is gone."""
     sender, reader = person(), person()

@@ -118,6 +118,24 @@ def test_a_repeated_take_is_not_counted(store_url: str) -> None:
     on_store(store_url, work)
 
 
+def test_burn_removes_records_that_outlive_later_ones(store_url: str) -> None:
+    """A burn finds each resume record, also after a later one with a shorter life has expired."""
+    stored = message(reads=3)
+    long, short = Entry(locator(), b"box", HOUR), Entry(locator(), b"box", 50)
+
+    async def work(store: Store) -> None:
+        await store.create(stored, receipt())
+        for resume in (long, short):
+            assert await store.take(stored.locator, resume) is not None
+        while await store.resume(stored.locator, short.locator) is not None:
+            await asyncio.sleep(0.01)
+        assert await store.resume(stored.locator, long.locator) is not None
+        await store.burn(stored.locator)
+        assert await store.resume(stored.locator, long.locator) is None
+
+    on_store(store_url, work)
+
+
 def test_simultaneous_takes_with_one_resume_record_count_once(store_url: str) -> None:
     """Of many simultaneous takes with one resume record, one counts a read; the others get the record."""
     stored, resume = message(reads=5), Entry(locator(), b"box", HOUR)

@@ -215,6 +215,19 @@ def test_read_that_cannot_be_resumed_in_time_is_not_repeated(service: Running, m
         assert (gone.value.reads_left, unknown.value.reads_left) == (0, None)
 
 
+def test_busy_server_after_an_interrupted_read_is_no_excuse(service: Running, make_client: Any) -> None:
+    """A read that may be spent is not reported as one that was never tried, whatever later attempts get."""
+    for busy in (answer("503 Service Unavailable"), answer("429 Too Many Requests")):
+        with (
+            make_client(service.url) as sender,
+            proxied(service.url, "lose", "pass", busy, busy) as proxy,
+            make_client(policy=RetryPolicy(max_attempts=2, random=lambda: 0.01)) as client,
+        ):
+            sent = sender.send("hello", reads=2)
+            with pytest.raises(ReadInterrupted, match="not known"):
+                client.read(proxy.through(sent.link))
+
+
 @pytest.fixture(scope="module")
 def without_resume(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Running]:
     """Run a service that does not resume reads."""

@@ -125,6 +125,8 @@ def test_well_formed_values() -> None:
         "redis+sentinel://h/",
         "redis+sentinel://h/name/db",
         "redis+sentinel://h,,h/name",
+        "redis+cluster://h?prefix=a{b",
+        "redis+cluster://h?prefix=a{}b",
         "redis+sentinel://h:0/name",
         "redis+cluster://h/1",
         "redis+cluster://h,h:x",

@@ -4,6 +4,7 @@ A flow yields steps: requests to send, pauses, and computations. `Client` and `A
 its outcome back into the flow.
 """
 
+import math
 import time
 import uuid
 from collections.abc import Callable, Generator
@@ -32,8 +33,15 @@ Result = TypeVar("Result")
 
 _UNCHECKED_BYTES = 4096
 """Messages up to this length are sent without asking for the server's limit first."""
+_RESUME_SHARE = 0.8
+"""The share of the time for which a server resumes a read in which the read is repeated: later it may spend another."""
 _MAX_READ_ATTEMPTS = 4
 """Attempts to read a message with unlimited reads while each response breaks."""
+
+
+def _steady_time() -> float:
+    """Return seconds of a clock that is never set and, where there is one, goes on while the machine sleeps."""
+    return time.clock_gettime(time.CLOCK_BOOTTIME) if hasattr(time, "CLOCK_BOOTTIME") else time.monotonic()
 
 
 class Sleep(NamedTuple):
@@ -116,7 +124,7 @@ def fetch(link: str, policy: RetryPolicy) -> Flow[Message]:
     request = protocol.read_request(parsed, str(uuid.uuid4()))
     interrupted = False
     for _ in range(_MAX_READ_ATTEMPTS):
-        begin = time.monotonic()
+        begin = _steady_time()
         outcome = yield from _with_retries(request, policy)
         if _is_interrupted(outcome):
             interrupted = True
@@ -137,18 +145,17 @@ def _is_interrupted(outcome: HttpResponse | TransportFailure) -> bool:
 def _resume(
     request: HttpRequest, server: Server, policy: RetryPolicy, begin: float
 ) -> Flow[HttpResponse | TransportFailure | None]:
-    """Repeat an interrupted read that began at the monotonic time `begin`; None if the server does not resume reads."""
+    """Repeat an interrupted read that began at `begin`, in `_steady_time`; None if the server does not resume reads."""
     try:
         window = (yield from limits(server, policy)).resume_seconds
     except (Unreachable, ServerBusy, UnexpectedResponse):
         raise _unknown() from None
-    left = begin + window - time.monotonic()
-    if left <= 0:
+    end = begin + window * _RESUME_SHARE
+    if _steady_time() >= end:
         return None
-    limited = replace(policy, max_seconds=min(policy.max_seconds, left))
-    outcome = yield from _with_retries(request._replace(repeatable=True), limited)
-    if not isinstance(outcome, HttpResponse) or _is_interrupted(outcome):
-        raise _unknown()
+    outcome = yield from _with_retries(request._replace(repeatable=True), policy, end)
+    if not isinstance(outcome, HttpResponse) or outcome.status not in (200, 404):
+        raise _unknown()  # even if this attempt was rejected, since the first one may have spent a read
     return outcome
 
 
@@ -190,15 +197,21 @@ def _request(request: HttpRequest, policy: RetryPolicy) -> Flow[HttpResponse]:
     return outcome
 
 
-def _with_retries(request: HttpRequest, policy: RetryPolicy) -> Flow[HttpResponse | TransportFailure]:
-    """Send `request` until its outcome is final or the policy's limits are reached."""
+def _with_retries(
+    request: HttpRequest, policy: RetryPolicy, end: float = math.inf
+) -> Flow[HttpResponse | TransportFailure]:
+    """Send `request` until its outcome is final or the policy's limits are reached.
+
+    No attempt begins or waits after `end`, in `_steady_time`.
+    """
     spent, attempts = 0.0, 0
     while True:
-        outcome: HttpResponse | TransportFailure = yield request
+        left = end - _steady_time()
+        outcome: HttpResponse | TransportFailure = yield request._replace(timeout=left if end < math.inf else None)
         attempts += 1
         spent += outcome.seconds if isinstance(outcome, TransportFailure) else 0.0
         delay = policy.delay(attempts, spent, outcome) if is_retryable(request, outcome) else None
-        if delay is None:
+        if delay is None or _steady_time() + delay >= end:
             return outcome
         yield Sleep(delay, outcome.reason if isinstance(outcome, TransportFailure) else "the server is busy")
         spent += delay

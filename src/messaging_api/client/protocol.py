@@ -29,13 +29,17 @@ class Server:
 
 
 class HttpRequest(NamedTuple):
-    """A request. It is `repeatable` if sending it twice has the same effect as sending it once."""
+    """A request. It is `repeatable` if sending it twice has the same effect as sending it once.
+
+    `timeout` limits each of its steps, in seconds, in addition to the timeout of the client.
+    """
 
     method: str
     url: str
     headers: dict[str, str]
     body: bytes = b""
     repeatable: bool = True
+    timeout: float | None = None
 
 
 class HttpResponse(NamedTuple):

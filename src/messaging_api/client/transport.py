@@ -32,15 +32,16 @@ class SyncTransport:
 
     def __init__(self, ca: str | PathLike[str] | None, timeout: float) -> None:
         trust = _ssl_context(ca)
-        self._pooled = httpx.Client(verify=trust, timeout=timeout)
-        self._single_use = httpx.Client(verify=trust, timeout=timeout, limits=_UNPOOLED)
+        self._timeout = timeout
+        self._pooled = httpx.Client(verify=trust)
+        self._single_use = httpx.Client(verify=trust, limits=_UNPOOLED)
         _install_log_filter()
 
     def send(self, request: HttpRequest) -> HttpResponse | TransportFailure:
         """Send a request once and return its outcome."""
         http, begin = self._pooled if request.repeatable else self._single_use, time.monotonic()
         try:
-            with _suppress_logs(), http.stream(**_httpx_arguments(request)) as response:
+            with _suppress_logs(), http.stream(**_httpx_arguments(request, self._timeout)) as response:
                 body = _BodyReader()
                 for chunk in response.iter_raw():
                     body.add(chunk)
@@ -59,8 +60,9 @@ class AsyncTransport:
 
     def __init__(self, ca: str | PathLike[str] | None, timeout: float) -> None:
         trust = _ssl_context(ca)
-        self._pooled = httpx.AsyncClient(verify=trust, timeout=timeout)
-        self._single_use = httpx.AsyncClient(verify=trust, timeout=timeout, limits=_UNPOOLED)
+        self._timeout = timeout
+        self._pooled = httpx.AsyncClient(verify=trust)
+        self._single_use = httpx.AsyncClient(verify=trust, limits=_UNPOOLED)
         _install_log_filter()
 
     async def send(self, request: HttpRequest) -> HttpResponse | TransportFailure:
@@ -68,7 +70,7 @@ class AsyncTransport:
         http, begin = self._pooled if request.repeatable else self._single_use, time.monotonic()
         try:
             with _suppress_logs():
-                async with http.stream(**_httpx_arguments(request)) as response:
+                async with http.stream(**_httpx_arguments(request, self._timeout)) as response:
                     body = _BodyReader()
                     async for chunk in response.aiter_raw():
                         body.add(chunk)
@@ -105,12 +107,13 @@ def _ssl_context(ca: str | PathLike[str] | None) -> ssl.SSLContext:
     return httpx.create_ssl_context() if ca is None else ssl.create_default_context(cafile=ca)
 
 
-def _httpx_arguments(request: HttpRequest) -> dict[str, Any]:
+def _httpx_arguments(request: HttpRequest, timeout: float) -> dict[str, Any]:
     return {
         "method": request.method,
         "url": request.url,
         "headers": request.headers,
         "content": request.body or None,
+        "timeout": timeout if request.timeout is None else min(timeout, request.timeout),
     }
 
 

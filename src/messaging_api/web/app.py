@@ -5,6 +5,7 @@
 It has no sockets: `server/http1.py` passes it requests and sends its responses.
 """
 
+import asyncio
 import time
 
 from messaging_api.errors import MessagingError, OutcomeUnknown, StoreError, StoreFull
@@ -60,7 +61,7 @@ class App:
         except Exception as error:  # noqa: BLE001 the outermost edge: the client gets a response whatever the error is
             self._logger.event("unexpected", "error", request_id=request.request_id, **where(error))
             response = self._handlers.problem(request, problem_of(error))
-        except GeneratorExit:
+        except (GeneratorExit, asyncio.CancelledError):  # the latter where it runs in a task, as for traces
             where_it_was = {"method": _method(request), "route": route.label, "request_id": request.request_id}
             self._audit.rejected("client_gone", request.client.address, **where_it_was)
             raise

@@ -6,7 +6,7 @@ elements to its left may be the client's own.
 """
 
 import re
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from ipaddress import IPv4Address, IPv6Address, ip_address
 from typing import NamedTuple
 
@@ -18,6 +18,8 @@ _ADDRESS = re.compile(r"\[([0-9A-Fa-f:.]+)\](?::[0-9]{1,5})?|([0-9.]+)(?::[0-9]{
 _PAIR = re.compile(
     r'[ \t]*([\w!#$%&\'*+.^`|~-]+)=("(?:[^"\\]|\\.)*"|[\w!#$%&\'*+.^`|~:\[\]-]*)[ \t]*([;,]|$)', re.ASCII
 )
+_EXAMINED = 2048
+"""Characters at the end of a header that are examined: those in front cost nothing, whoever wrote them."""
 _SECURE = {"https": True, "http": False}
 
 
@@ -50,32 +52,55 @@ class Hop(NamedTuple):
 
 
 class ForwardingHeaders(NamedTuple):
-    """The names of headers that belong together, and a function from their values to the hops, the last one last."""
+    """The names of headers that belong together, and a function from their values to the hops, the last one first."""
 
     names: tuple[bytes, ...]
-    hops: Callable[..., list[Hop]]
+    hops: Callable[..., Iterator[Hop]]
 
 
-def _x_forwarded(senders: str, schemes: str, authorities: str) -> list[Hop]:
+def _x_forwarded(senders: str, schemes: str, authorities: str) -> Iterator[Hop]:
     scheme, authority = (texts.rpartition(",")[2] for texts in (schemes, authorities))
-    return [Hop(sender, scheme, authority) for sender in senders.split(",")]
+    for sender in reversed(senders[-_EXAMINED:].split(",")):
+        yield Hop(sender, scheme, authority)
 
 
-def _forwarded(text: str) -> list[Hop]:
-    """Return the hops of `Forwarded`; none if it is malformed."""
-    hops: list[Hop] = []
+def _forwarded(text: str) -> Iterator[Hop]:
+    """Yield the hops of `Forwarded` from the right, until one is malformed.
+
+    An element is the shortest end of the text that is well-formed, so what a client wrote in front of what the proxies
+    added, such as a quote, changes nothing.
+    """
+    rest = text[-_EXAMINED:].rstrip(", \t")
+    while rest:
+        for comma in _commas(rest):
+            hop = _element(rest[comma + 1 :])
+            if hop is not None:
+                yield hop
+                break
+        else:
+            return
+        rest = rest[: max(comma, 0)].rstrip(", \t")
+
+
+def _commas(text: str) -> Iterator[int]:
+    """Yield the index of each comma from the right, and -1."""
+    index = len(text)
+    while index >= 0:
+        index = text.rfind(",", 0, index)
+        yield index
+
+
+def _element(text: str) -> Hop | None:
+    """Parse one element; None if it is malformed or empty."""
     said: dict[str, str] = {}
-    at, end = 0, ""
+    at, end = 0, ";"
     while at < len(text):
         pair = _PAIR.match(text, at)
-        if pair is None or (name := pair[1].lower()) in said:
-            return []
+        if pair is None or pair[3] == "," or (name := pair[1].lower()) in said:
+            return None
         said[name] = re.sub(r"\\(.)", r"\1", pair[2][1:-1]) if pair[2].startswith('"') else pair[2]
         at, end = pair.end(), pair[3]
-        if end != ";":
-            hops.append(Hop(said.get("for", ""), said.get("proto", ""), said.get("host", "")))
-            said = {}
-    return hops if end != ";" else []
+    return Hop(said.get("for", ""), said.get("proto", ""), said.get("host", "")) if said and end != ";" else None
 
 
 FORWARDING_HEADERS: Mapping[str, ForwardingHeaders] = {

@@ -57,7 +57,7 @@ class TrustedProxies:
     def _interpret(self, *values: bytes) -> _Forwarded:
         """Return what the proxy says that received the request from the client, or from the first hop."""
         hop, address = Hop("", "", ""), None
-        for hop in reversed(self._hops(*[value.decode("latin-1") for value in values])):
+        for hop in self._hops(*[value.decode("latin-1") for value in values]):
             address = hop.address
             if address is None or not self._is_trusted(address):
                 break

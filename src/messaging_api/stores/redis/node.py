@@ -123,7 +123,7 @@ class Node:
     def _on_reply(self, connection: Connection, pending: PendingCommand, reply: Reply, since: float) -> None:
         if not isinstance(reply, hiredis.ReplyError):
             pending.resolve(reply)
-        elif str(reply).startswith("NOSCRIPT") and connection.usable:
+        elif str(reply).startswith("NOSCRIPT") and connection.usable and pending.wanted:
             pending.operation = as_eval(pending.operation)
             connection.send([pending], since)
         else:

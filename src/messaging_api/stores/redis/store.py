@@ -3,12 +3,14 @@
 Redis must not evict (`maxmemory-policy noeviction`): a message is kept until it expires, or is rejected at once.
 """
 
+import contextlib
 from collections.abc import Callable
 
 from messaging_api.core.message import TOMBSTONE_EXTRA_MS
 from messaging_api.core.ratelimit import PendingCount
 from messaging_api.core.record import StoredMessage, parse
 from messaging_api.core.store import Entry, Stats
+from messaging_api.errors import NotExecuted, OutcomeUnknown, StoreFull
 from messaging_api.stores.coalescing import CountBatcher
 from messaging_api.stores.redis.counters import RedisCounters
 from messaging_api.stores.redis.node import CommandChannel
@@ -16,7 +18,8 @@ from messaging_api.stores.redis.replies import value, written_value
 from messaging_api.stores.redis.scripts import Script
 from messaging_api.stores.redis.stats import parse_info
 
-CREATE, TAKE, RESUME, BURN = map(Script, ("create.lua", "take.lua", "resume.lua", "burn.lua"))
+CREATE, TAKE, BURN = Script("create.lua"), Script("take.lua"), Script("burn.lua")
+TAKE_RESUMABLE, RESUME = Script("take_resumable.lua"), Script("resume.lua")
 
 _EXTRA = str(TOMBSTONE_EXTRA_MS)
 
@@ -51,18 +54,29 @@ class RedisStore:
         return parse(value(await self._reads.submit(("GET", self._prefix + locator))))
 
     async def take(self, locator: bytes, resume_record: Entry | None = None) -> StoredMessage | None:
-        key, now = self._prefix + locator, str(self._clock())
-        if resume_record is None:
-            return parse(written_value(await self._writes.submit(TAKE.call(1, key, _EXTRA, now))))
+        if resume_record is not None:
+            with contextlib.suppress(StoreFull):
+                return await self._take_resumable(locator, resume_record)
+            repeated = await self.resume(locator, resume_record.locator)
+            if repeated is not None:
+                return repeated  # else reading goes on without a record, for which there is no space
+        command = TAKE.call(1, self._prefix + locator, _EXTRA, str(self._clock()))
+        return parse(written_value(await self._writes.submit(command)))
+
+    async def _take_resumable(self, locator: bytes, resume_record: Entry) -> StoredMessage | None:
+        key = self._prefix + locator
         prefix = self._resume_prefix(key)
         keys = (key, prefix + resume_record.locator, prefix + locator)
-        arguments = (_EXTRA, now, resume_record.value, str(resume_record.ttl))
-        return parse(written_value(await self._writes.submit(TAKE.call(3, *keys, *arguments))))
+        arguments = (_EXTRA, str(self._clock()), resume_record.value, str(resume_record.ttl))
+        return parse(written_value(await self._writes.submit(TAKE_RESUMABLE.call(3, *keys, *arguments))))
 
     async def resume(self, message: bytes, locator: bytes) -> StoredMessage | None:
         # a write: the read that left the record may still wait for replicas, and a failover may undo it
-        key = self._resume_prefix(self._prefix + message) + locator
-        return parse(written_value(await self._writes.submit(RESUME.call(1, key))))
+        prefix = self._resume_prefix(self._prefix + message)
+        try:
+            return parse(written_value(await self._writes.submit(RESUME.call(2, prefix + locator, prefix + message))))
+        except OutcomeUnknown as error:  # whatever became of it, it changes nothing
+            raise NotExecuted(str(error)) from None
 
     async def burn(self, locator: bytes) -> StoredMessage | None:
         key = self._prefix + locator

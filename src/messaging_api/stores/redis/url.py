@@ -26,6 +26,7 @@ _SHAPES = {
     "sentinel": "redis+sentinel://[user:password@]host[:port],…/name[/db]",
     "cluster": "redis+cluster://[user:password@]host[:port],…",
 }
+_HASH_TAG = re.compile(r"[^{]*\{[^}]+\}")
 _HOST = re.compile(r"(\[[0-9A-Fa-f:.]+\]|[^\[\]:/@,\s]+)(?::([0-9]{1,5}))?")
 _NAME = re.compile(r"[^\[\]/@,\s\x00-\x1f\x7f]+")
 
@@ -90,6 +91,8 @@ class RedisUrl:
         credentials, _, hosts = parts.netloc.rpartition("@")
         endpoints = tuple(_endpoint(host, 26379 if kind == "sentinel" else 6379) for host in hosts.split(","))
         too_many_hosts = not kind and len(endpoints) > 1
+        if kind == "cluster" and "{" in prefix and not _HASH_TAG.match(prefix):
+            raise SettingsError("store: a brace in the prefix of a cluster must begin a hash tag, such as {name}.")
         if options or too_many_hosts or not (db.isascii() and db.isdecimal()) or bool(name) != (kind == "sentinel"):
             raise SettingsError(f"store: write {_SHAPES[kind]}[?prefix=…], rediss instead of redis for TLS.")
         user, _, password = (unquote(part) for part in credentials.partition(":"))

@@ -3,12 +3,15 @@
 -- core/record.py describes the layout of a value.
 -- KEYS: message, and the list of the keys of its resume records, which are all as long as that key.
 -- ARGV: ms by which the tombstone outlives the message, and the time in ms since the epoch.
+-- The list becomes a mark, because a record may just be on its way to another node of a cluster.
 -- A tombstone is written again, so that a WAIT after this script waits for the burn that left it.
-local records = redis.call('GET', KEYS[2]) or ''
-for first = 1, #records, #KEYS[2] do
-  redis.call('PEXPIRE', string.sub(records, first, first + #KEYS[2] - 1), 0)
+local list = redis.call('GET', KEYS[2])
+if list then
+  for first = 1, #list - 1, #KEYS[2] do
+    redis.call('PEXPIRE', string.sub(list, first, first + #KEYS[2] - 1), 0)
+  end
+  redis.call('SET', KEYS[2], '-', 'PX', math.max(redis.call('PTTL', KEYS[2]), 1))
 end
-redis.call('PEXPIRE', KEYS[2], 0)
 local value = redis.call('GET', KEYS[1])
 if value then
   local ttl = redis.call('PTTL', KEYS[1])

@@ -14,9 +14,10 @@ export class Failure extends Error {
   }
 }
 
-/** Return a response with status 200. Throws Failure. */
-export async function ask(method, address, headers = {}, body = undefined) {
-  const options = { method, headers: { Accept: "application/json", ...headers }, body, cache: "no-store", redirect: "error" };
+/** Return a response with status 200, within `milliseconds` (0: no limit). Throws Failure. */
+export async function ask(method, address, headers = {}, body = undefined, milliseconds = 0) {
+  const signal = milliseconds ? AbortSignal.timeout(milliseconds) : undefined;
+  const options = { method, headers: { Accept: "application/json", ...headers }, body, signal, cache: "no-store", redirect: "error" };
   const response = await fetch(address, options).catch(() => { throw new Failure("offline"); });
   if (response.ok) return response;
   const problem = await response.json().catch(() => ({}));

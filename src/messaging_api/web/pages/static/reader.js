@@ -124,8 +124,10 @@ $("no-key").hidden = fragment !== "";
 try {
   $("ask-password").hidden = !key(fragment)?.locked;
   if (fragment && !able) throw new Unopened("unable");
-  if (isResumable()) press();
-  else look();
+  if (isResumable()) {
+    $("what").textContent = say("reader.unknown");
+    press();
+  } else look();
 } catch (failure) {
   explain(failure.reason);
 }

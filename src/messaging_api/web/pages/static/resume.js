@@ -28,10 +28,11 @@ function save(read) {
   }
 }
 
-const isValid = () => current !== null && Date.now() - current.begin < valid;
+const remaining = () => (current === null ? 0 : current.begin + valid - Date.now());
+const isValid = () => remaining() > 0;
 
-/** Return whether the message arrived a moment ago, so that it can be shown again without spending a read. */
-export const isResumable = () => isValid() && current.state === "arrived";
+/** Return whether this tab began a read a moment ago, so that its message can be shown without spending another. */
+export const isResumable = isValid;
 
 /** Return whether a read of this tab may have been spent without a response. */
 export const isInterrupted = () => current?.state === "lost";
@@ -42,15 +43,16 @@ export async function takeMessage(onPause) {
   const headers = limits.resume_seconds ? { "Idempotency-Key": current.key } : {};
   for (let attempt = 0; ; attempt++) {
     try {
-      const message = await json(await ask("GET", location.pathname, headers));
+      const message = await json(await ask("GET", location.pathname, headers, undefined, limits.resume_seconds ? remaining() : 0));
       save({ ...current, state: "arrived" });
       return message;
     } catch (failure) {
       const lost = failure.kind === "offline" || failure.kind === "unknown";
       if (lost) save({ ...current, state: "lost" });
-      if (!lost || !limits.resume_seconds || attempt === pauses.length || !isValid()) throw failure;
+      if (!lost || !limits.resume_seconds || attempt === pauses.length) throw failure;
       onPause();
       await new Promise((resolve) => setTimeout(resolve, pauses[attempt]));
+      if (!isValid()) throw failure; // the tab may have been frozen meanwhile
     }
   }
 }
