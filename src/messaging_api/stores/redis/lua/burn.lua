@@ -4,12 +4,11 @@
 -- KEYS: message, and the list of the keys of its resume records, which are all as long as that key.
 -- ARGV: ms by which the tombstone outlives the message, and the time in ms since the epoch.
 -- A tombstone is written again, so that a WAIT after this script waits for the burn that left it.
-local records = redis.call('GET', KEYS[2]) or ''
+local value, records = redis.call('GET', KEYS[1]), redis.call('GET', KEYS[2]) or ''
 for first = 1, #records, #KEYS[2] do
   redis.call('PEXPIRE', string.sub(records, first, first + #KEYS[2] - 1), 0)
 end
 redis.call('PEXPIRE', KEYS[2], 0)
-local value = redis.call('GET', KEYS[1])
 if value then
   local ttl = redis.call('PTTL', KEYS[1])
   if #value > 12 then
