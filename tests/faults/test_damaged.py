@@ -2,6 +2,7 @@
 
 import asyncio
 import contextlib
+import os
 import sqlite3
 import time
 from pathlib import Path
@@ -13,6 +14,7 @@ from hypothesis import strategies as st
 from messaging_api.core import record
 from messaging_api.core.store import Entry, Store
 from messaging_api.errors import NotExecuted
+from messaging_api.stores.batching import StoreHooks
 from tests.faults.test_stores import fails_in_time
 from tests.support.redis_server import RedisServer
 from tests.support.stores import Clock, locator, message, on_store, receipt, taken
@@ -124,6 +126,24 @@ def test_error_in_an_operation_leaves_the_writer_running(tmp_path: Path) -> None
             other.execute("BEGIN IMMEDIATE")
 
     on_store(f"sqlite://{tmp_path}/m.db", work)
+
+
+def test_writer_or_sweeper_that_ends_is_reported(tmp_path: Path) -> None:
+    """A thread or task of the store that ends by itself is passed to the owner of the process, which ends it."""
+    ended: list[tuple[str, str]] = []
+    hooks = StoreHooks(on_failure=lambda name, error: ended.append((name, type(error).__name__)))
+
+    async def work(store: Store) -> None:
+        store._sweeper._prepare = lambda: 1 / 0  # type: ignore[attr-defined]
+        os.close(store._writer._lock._file)  # type: ignore[attr-defined]  # the system rejects to lock it
+        await fails_in_time(store.create(message(), receipt()))
+        deadline = time.monotonic() + 5
+        while len(ended) < 2:
+            assert time.monotonic() < deadline, f"only these were reported: {ended}"
+            await asyncio.sleep(0.01)
+
+    on_store(f"sqlite://{tmp_path}/m.db", work, hooks=hooks)
+    assert sorted(ended) == [("sqlite-writer", "OSError"), ("sweeper", "ZeroDivisionError")]
 
 
 def test_damaged_page_costs_what_lies_on_it(tmp_path: Path) -> None:
