@@ -33,7 +33,7 @@ lint: $(BIN)/pytest ## Check style and types, Dockerfiles and compose files.
 
 test: $(BIN)/pytest ## Run the tests; they install and start the servers that they need. TESTS="…" for some of them.
 	$(BIN)/coverage erase --data-file=.coverage.test
-	$(BIN)/coverage run --data-file=.coverage.test $(PYTEST) $(or $(TESTS),tests/unit tests/contract tests/integration)
+	$(BIN)/coverage run --data-file=.coverage.test $(PYTEST) $(or $(TESTS),tests/unit tests/contract tests/integration tests/faults)
 	$(BIN)/coverage combine --quiet --data-file=.coverage.test
 	$(BIN)/coverage report --data-file=.coverage.test $(if $(TESTS),--fail-under=0) --omit='$(CLUSTER)'
 

@@ -8,7 +8,7 @@ from messaging_api.core.ratelimit import WindowCounts
 from messaging_api.core.store import Entry, Store
 from tests.cluster.test_topology import has_one_reader
 from tests.contract.test_counters import count_once
-from tests.integration.test_store_faults import fails_in_time
+from tests.faults.test_stores import fails_in_time
 from tests.support.clusters import NAME, cluster_running, hosts, trio_running
 from tests.support.programs import require
 from tests.support.redis_server import RedisServer

@@ -8,7 +8,7 @@ from messaging_api.core import record
 from messaging_api.core.store import Entry, Store
 from messaging_api.errors import OutcomeUnknown
 from tests.cluster.test_topology import PREFIX, has_one_reader, messages_on, succeeds_soon
-from tests.integration.test_store_faults import fails_in_time
+from tests.faults.test_stores import fails_in_time
 from tests.support.clusters import Cluster
 from tests.support.redis_server import RedisServer
 from tests.support.service import wait_for

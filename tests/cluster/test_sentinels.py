@@ -9,7 +9,7 @@ import pytest
 from messaging_api.core.store import Store
 from messaging_api.errors import OutcomeUnknown, StoreError
 from tests.cluster.test_topology import has_one_reader, succeeds_soon
-from tests.integration.test_store_faults import fails_in_time
+from tests.faults.test_stores import fails_in_time
 from tests.support.clusters import NAME, Trio, hosts, steady_port
 from tests.support.service import wait_for
 from tests.support.stores import locator, message, on_store, receipt

@@ -13,7 +13,7 @@ from messaging_api.core import record
 from messaging_api.core.store import Entry, Store
 from messaging_api.errors import OutcomeUnknown, StoreError, StoreFull
 from messaging_api.stores.redis.hash_slot import slot_of
-from tests.integration.test_store_faults import fails_in_time, recovers
+from tests.faults.test_stores import fails_in_time, recovers
 from tests.support.clusters import Cluster, cluster_running, steady_port
 from tests.support.redis_server import RedisServer
 from tests.support.service import wait_for

@@ -130,6 +130,6 @@ def test_state_of_a_receipt_moves_forward_only(  # noqa: PLR0913, PLR0917 what h
                 await life.take_step(step, created, ahead)
         return life
 
-    life = on_store(store_url, work, clock)
+    life = on_store(store_url, work, clock, steady_clock=lambda: clock.now)
     assert moves_forward(life.states), life.states
     assert not any(life.spent), "a read was spent that nobody got"

@@ -263,7 +263,7 @@ class TestExpiry:
             assert [await store.receipt(entry.locator) for entry in receipts] == [None, None]
             assert [(await store.look(one.locator)).state for one in (read, burned)] == ["read", "burned"]  # type: ignore[union-attr]
 
-        on_store(f"sqlite://{tmp_path}/m.db", work, lambda: frozen)
+        on_store(f"sqlite://{tmp_path}/m.db", work, lambda: frozen, steady_clock=lambda: frozen)
 
     def test_redis_keeps_a_tombstone_longer_than_its_receipt(self, redis_server: RedisServer) -> None:
         """The TTL of a tombstone is longer than that of its receipt, by far more than Redis needs to store both."""
@@ -300,7 +300,7 @@ class TestExpiry:
             assert await store.look(expired.locator) is None
             assert await store.look(stored.locator) is not None
 
-        on_store(f"sqlite://{tmp_path}/m.db", work, lambda: frozen)
+        on_store(f"sqlite://{tmp_path}/m.db", work, lambda: frozen, steady_clock=lambda: frozen)
 
     def test_sqlite_resume_records_expire_and_are_swept(self, tmp_path: Path) -> None:
         """A resume record is returned until its last millisecond, and its text leaves the file with the next sweep."""
@@ -318,7 +318,7 @@ class TestExpiry:
             assert await store.resume(stored.locator, resume.locator) is None
             await store.sweep()  # type: ignore[attr-defined]
 
-        on_store(f"sqlite://{tmp_path}/m.db", work, lambda: frozen)
+        on_store(f"sqlite://{tmp_path}/m.db", work, lambda: frozen, steady_clock=lambda: frozen)
         assert resume.value not in (tmp_path / "m.db").read_bytes()
 
     def test_redis_records_get_their_ttl(self, redis_server: RedisServer) -> None:

@@ -13,6 +13,8 @@ from messaging_api.core import record
 from messaging_api.core.message import RECEIPT_EXTRA_MS
 from messaging_api.core.store import Entry, Store
 from messaging_api.stores import StoreOptions, open_store
+from messaging_api.stores.batching import NO_HOOKS, StoreHooks
+from messaging_api.stores.sqlite.confirmed_clock import boot_time_ms
 from messaging_api.stores.sqlite.shared_counters import SharedCounters
 
 Result = TypeVar("Result")
@@ -33,22 +35,29 @@ def on_store(
     url: str,
     work: Callable[[Store], Awaitable[Result]],
     clock: Callable[[], int] | None = None,
-    counters: SharedCounters | None = None,
+    **options: Any,
 ) -> Result:
-    """Open the store at `url`, run `work` on it, and return its result."""
+    """Open the store at `url`, run `work` on it, and return its result. See `opened` for `options`."""
 
     async def run() -> Result:
-        async with opened(url, clock, counters) as store:
+        async with opened(url, clock, **options) as store:
             return await work(store)
 
     return asyncio.run(run())
 
 
 @asynccontextmanager
-async def opened(url, clock=None, counters=None):  # type: ignore[no-untyped-def]  # noqa: ANN001, ANN201
+async def opened(
+    url: str,
+    clock: Callable[[], int] | None = None,
+    counters: SharedCounters | None = None,
+    hooks: StoreHooks = NO_HOOKS,
+    steady_clock: Callable[[], int] = boot_time_ms,
+) -> AsyncIterator[Store]:
     """Open the store at `url` for a block; the number after a # is the replicas to wait for."""
     address, _, replicas = url.partition("#")
-    store = open_store(address, clock or Clock(), StoreOptions(replicas=int(replicas or 0)), counters=counters)
+    options = StoreOptions(replicas=int(replicas or 0), steady_clock=steady_clock)
+    store = open_store(address, clock or Clock(), options, hooks, counters)
     try:
         yield store
     finally:
@@ -83,6 +92,11 @@ def locator() -> bytes:
 def message(box: bytes = b"box", reads: int | None = None, ttl: int = HOUR) -> Entry:
     """Return a message as the service would store it."""
     return Entry(locator(), record.pack(reads, time.time_ns() // 1_000_000 + ttl, box), ttl)
+
+
+def taken(entry: Entry) -> record.StoredMessage:
+    """Return what a take of an untouched message returns."""
+    return record.unpack(record.tombstone(entry.value))
 
 
 def receipt(value: bytes = b"ticket", ttl: int = HOUR) -> Entry:

@@ -6,6 +6,7 @@ import signal
 import socket
 import sqlite3
 import threading
+import time
 from collections.abc import Iterator
 from functools import partial
 from pathlib import Path
@@ -170,7 +171,7 @@ def test_sqlite_32_operations_share_one_transaction(tmp_path: Path) -> None:
     statements: list[str] = []
 
     async def work(store: Store) -> None:
-        store._writer._database.set_trace_callback(statements.append)  # type: ignore[attr-defined]
+        store._writer._transactions._database.set_trace_callback(statements.append)  # type: ignore[attr-defined]
         store._reader.set_trace_callback(statements.append)  # type: ignore[attr-defined]
         messages = [message() for _ in range(32)]
         await asyncio.gather(*(store.create(stored, receipt()) for stored in messages))
@@ -197,7 +198,7 @@ def test_sqlite_writes_during_a_commit_share_the_next(tmp_path: Path) -> None:
                 creates.append(asyncio.ensure_future(store.create(message(), receipt())))
                 await asyncio.sleep(0)
             await asyncio.sleep(0)
-            store._writer._database.set_trace_callback(statements.append)  # type: ignore[attr-defined]
+            store._writer._transactions._database.set_trace_callback(statements.append)  # type: ignore[attr-defined]
         await asyncio.gather(blocking, *creates)
         assert statements.count("BEGIN IMMEDIATE") == 1
 
@@ -219,7 +220,7 @@ def test_sqlite_durability_and_permissions(tmp_path: Path) -> None:
     """The file has WAL, synchronous=FULL and secure_delete, and only its owner can read it."""
 
     async def work(store: Store) -> None:
-        database: sqlite3.Connection = store._writer._database  # type: ignore[attr-defined]
+        database: sqlite3.Connection = store._writer._transactions._database  # type: ignore[attr-defined]
         pragmas = ("journal_mode", "synchronous", "secure_delete")
         assert [database.execute(f"PRAGMA {name}").fetchone()[0] for name in pragmas] == ["wal", 2, 1]
         assert (tmp_path / "m.db").stat().st_mode & 0o777 == 0o600
@@ -247,8 +248,25 @@ def test_sqlite_removed_text_is_not_in_the_files(tmp_path: Path) -> None:
     on_store(f"sqlite://{tmp_path}/m.db", work)
 
 
+def test_sqlite_removed_text_leaves_the_log_under_load(tmp_path: Path) -> None:
+    """While posts go on, text that was read out is gone from the file and its log within seconds."""
+    box = b"read-box--" * 500
+
+    async def work(store: Store) -> None:
+        read = message(box, reads=1)
+        await store.create(read, receipt())
+        await store.take(read.locator)
+        deadline = time.monotonic() + 5
+        while any(box[:20] in path.read_bytes() for path in tmp_path.iterdir()):
+            assert time.monotonic() < deadline, "the text is still there"
+            await store.create(message(), receipt())
+            await asyncio.sleep(0.4)  # 2.5 posts a second: the store is never idle for a second
+
+    on_store(f"sqlite://{tmp_path}/m.db", work)
+
+
 def _wait_for_checkpoint(store: Store) -> None:
-    while store._writer._log_in_use:  # type: ignore[attr-defined]
+    while store._writer._checkpoint_at is not None:  # type: ignore[attr-defined]
         pass
 
 
@@ -261,7 +279,7 @@ def test_sqlite_sweeps_in_several_transactions(tmp_path: Path) -> None:
         await store.create(stored, receipt())
         gone = [message(ttl=1) for _ in range(450)]
         await asyncio.gather(*(store.create(one, receipt()) for one in gone))
-        store._writer._database.set_trace_callback(statements.append)  # type: ignore[attr-defined]
+        store._writer._transactions._database.set_trace_callback(statements.append)  # type: ignore[attr-defined]
         while any(await asyncio.gather(*(store.look(one.locator) for one in gone))):
             await store.sweep()  # type: ignore[attr-defined]
         assert sum(text.startswith("DELETE") for text in statements) >= 3

@@ -40,8 +40,11 @@ def now_ms() -> int:
 def open_settings_store(
     settings: Settings, hooks: StoreHooks = NO_HOOKS, counters: SharedCounters | None = None
 ) -> Store:
-    """Open the store that `settings` name. Raises SettingsError, NotExecuted."""
-    options = StoreOptions(settings.store_timeout, settings.replicas_to_wait)
+    """Open the store that `settings` name. Raises SettingsError, NotExecuted.
+
+    A process that has got `counters` is a child: its store exists, and a missing file is an error.
+    """
+    options = StoreOptions(settings.store_timeout, settings.replicas_to_wait, create=counters is None)
     return open_store(settings.store, now_ms, options, hooks, counters)
 
 

@@ -12,6 +12,7 @@ from urllib.parse import urlsplit
 import uvloop
 
 from messaging_api.core.background import OnFailure, start_endless_task
+from messaging_api.errors import StoreError
 from messaging_api.observability.audit import AuditLog
 from messaging_api.observability.libraries import capture_libraries
 from messaging_api.observability.logging import JsonLogger
@@ -88,8 +89,8 @@ def _run(serving: Coroutine[Any, Any, None], logger: JsonLogger) -> None:
 async def _serve(inherited: Inherited, metrics: ProcessMetrics, logger: JsonLogger, alive: int) -> None:
     settings, audit, on_failure = inherited.settings, AuditLog(logger, metrics), partial(end_process, logger)
     _observe(logger, audit, on_failure)
-    tracing = inherited.start_tracing()
-    hooks = StoreHooks(partial(tracing.batcher, observe=metrics.batch), metrics.expired_unread, on_failure)
+    tracing, sweeping = inherited.start_tracing(), partial(_log_sweeping, logger)
+    hooks = StoreHooks(partial(tracing.batcher, observe=metrics.batch), metrics.expired_unread, on_failure, sweeping)
     store = open_settings_store(settings, hooks, inherited.counters)
     app = tracing.wrap(create_app(settings, store, audit, logger, metrics))
     load = worker_load(settings, audit)
@@ -99,6 +100,13 @@ async def _serve(inherited: Inherited, metrics: ProcessMetrics, logger: JsonLogg
     heartbeat.cancel()
     await store.aclose()
     await asyncio.to_thread(tracing.close)
+
+
+def _log_sweeping(logger: JsonLogger, error: StoreError | None) -> None:
+    if error is None:
+        logger.event("sweeping_again")
+    else:
+        logger.event("sweeping_failed", "error", detail=str(error))
 
 
 def _listeners(inherited: Inherited, app: Application, audit: AuditLog) -> Iterator[Listener]:
@@ -113,7 +121,8 @@ async def _serve_ops(inherited: Inherited, logger: JsonLogger, alive: int) -> No
     settings, metrics, on_failure = inherited.settings, inherited.metrics, partial(end_process, logger)
     audit = AuditLog(logger, metrics.ops)
     _observe(logger, audit, on_failure)
-    hooks = StoreHooks(expired_unread=metrics.ops.expired_unread, on_failure=on_failure)
+    sweeping = partial(_log_sweeping, logger)
+    hooks = StoreHooks(expired_unread=metrics.ops.expired_unread, on_failure=on_failure, sweeping=sweeping)
     store = open_settings_store(settings, hooks, inherited.counters)
     exporter = PrometheusExporter(metrics, store, urlsplit(settings.store).scheme, time.monotonic)
     load = worker_load(settings, audit)

@@ -15,6 +15,7 @@ from messaging_api.stores.redis.sentinel import SentinelStore
 from messaging_api.stores.redis.store import RedisStore
 from messaging_api.stores.redis.url import SCHEMES as REDIS
 from messaging_api.stores.redis.url import RedisUrl
+from messaging_api.stores.sqlite.confirmed_clock import ConfirmedClock, boot_time_ms
 from messaging_api.stores.sqlite.database import SqliteFile
 from messaging_api.stores.sqlite.shared_counters import SharedCounters
 from messaging_api.stores.sqlite.store import SqliteStore
@@ -23,10 +24,15 @@ SCHEMES = ("sqlite", *REDIS)
 
 
 class StoreOptions(NamedTuple):
-    """Options of a store: the `timeout` of an operation in seconds, and the `replicas` that must confirm each write."""
+    """Options of a store: the `timeout` of an operation in seconds, and the `replicas` that must confirm each write.
+
+    `create` says whether a missing file is created; `steady_clock` returns ms, and nobody can set it.
+    """
 
     timeout: float = 1.5
     replicas: int = 0
+    create: bool = True
+    steady_clock: Callable[[], int] = boot_time_ms
 
 
 DEFAULT_OPTIONS = StoreOptions()
@@ -49,14 +55,16 @@ def open_store(
     if scheme == "sqlite" and options.replicas:
         raise SettingsError("replicas_to_wait is for a Redis with replicas; SQLite has none.")
     if scheme == "sqlite":
-        return SqliteStore(sqlite_file(url), clock, options.timeout, counters or SharedCounters(), hooks)
+        file = sqlite_file(url)._replace(create=options.create)
+        clocks = ConfirmedClock(clock, options.steady_clock)
+        return SqliteStore(file, clocks, options.timeout, counters or SharedCounters(), hooks)
     if scheme in REDIS:
         return _open_redis(RedisUrl.parse(url), clock, options, hooks)
     raise SettingsError(f"store must be an address that begins with {'://, '.join(SCHEMES)}://.")
 
 
 def _open_redis(address: RedisUrl, clock: Callable[[], int], options: StoreOptions, hooks: StoreHooks) -> Store:
-    timeout, replicas = options
+    timeout, replicas, *_ = options
     if address.kind == "cluster":
         return ClusterStore(address, clock, timeout, hooks, replicas)
     if address.kind == "sentinel":

@@ -10,6 +10,7 @@ from typing import Any, Generic, NamedTuple, TypeVar
 
 from messaging_api.core.background import OnFailure, raise_failure
 from messaging_api.core.pending import UNRESOLVED, Pending
+from messaging_api.errors import StoreError
 
 Item = TypeVar("Item")
 Result = TypeVar("Result")
@@ -98,12 +99,14 @@ class StoreHooks(NamedTuple):
     """Hooks to observe a store.
 
     `batcher` makes its batchers. `expired_unread` is called with the number of messages with limited reads that expired
-    without a single read. `on_failure` is called when a task or thread of the store ends by itself.
+    without a single read. `on_failure` is called when a task or thread of the store ends by itself. `sweeping` is
+    called with the error when the sweeper cannot remove expired records, and with None when it can again.
     """
 
     batcher: Callable[..., Batcher[Any, Any]] = Batcher
     expired_unread: Callable[[int], None] = lambda _: None
     on_failure: OnFailure = raise_failure
+    sweeping: Callable[[StoreError | None], None] = lambda _: None
 
 
 NO_HOOKS = StoreHooks()

@@ -17,7 +17,7 @@ from prometheus_client.core import (
 
 from messaging_api import __version__
 from messaging_api.core.store import Stats, Store
-from messaging_api.errors import StoreError
+from messaging_api.errors import StoreError, StoreFull
 from messaging_api.observability.metrics import BATCH_SIZE_BUCKETS, LATENCY_BUCKETS, SharedMetrics, counters
 from messaging_api.web.routes import LABELS
 
@@ -93,7 +93,8 @@ class PrometheusExporter:
         told: list[Metric] = []
         begin = time.perf_counter()
         with suppress(StoreError):
-            await self._store.ping()
+            with suppress(StoreFull):  # it has answered, and its figures tell that it is full
+                await self._store.ping()
             seconds = time.perf_counter() - begin
             told.append(_gauge("messaging_store_ping_seconds", "How long the store took to answer, just now.", seconds))
             told.extend(_stats(await self._store.stats()))

@@ -33,6 +33,7 @@ _REJECTIONS: dict[str, type[NotExecuted]] = {
     **dict.fromkeys(("MOVED", "ASK"), NotExecuted),  # to an address that cannot be used
     **dict.fromkeys(("LOADING", "CLUSTERDOWN", "TRYAGAIN", "NOREPLICAS", "MISCONF", "BUSY"), NotExecuted),
     **dict.fromkeys(("NOAUTH", "NOPERM", "WRONGPASS", "NOSCRIPT", "CROSSSLOT"), NotExecuted),
+    "WRONGTYPE": NotExecuted,  # a damaged record: our scripts read all values before they write
 }
 """The codes with which Redis rejects a command before it does anything; scripts with a `#!lua` line included."""
 _HARMLESS = frozenset(("GET", "PING", "INFO", "CLUSTER", "ROLE", "SENTINEL"))

@@ -11,7 +11,7 @@ import sqlite3
 from collections.abc import Callable, Sequence
 
 from messaging_api.core.message import TOMBSTONE_EXTRA_MS
-from messaging_api.core.record import HEAD, after_read, resume_record, tombstone, unpack
+from messaging_api.core.record import HEAD, after_read, parse, resume_record, tombstone
 from messaging_api.core.store import Entry
 
 SCHEMA = """
@@ -23,10 +23,14 @@ CREATE TABLE IF NOT EXISTS resume_records (
 );
 CREATE INDEX IF NOT EXISTS resume_records_gone_at ON resume_records (gone_at);
 """
+APPLICATION_ID = 0x6D736761
+"""Names the application of a database file: "msga"."""
 SWEEP_STEP = 50
 """Records removed in one transaction: so few that a sweep never delays a request for long."""
 
-_LOOK = "SELECT locator, value FROM records WHERE locator = ?"
+_VALUE = "CAST(value AS BLOB)"
+"""The value as bytes, also where a damaged record holds something else."""
+_LOOK = f"SELECT locator, {_VALUE} FROM records WHERE locator = ?"  # noqa: S608 constant
 _DUMMY_LOOK = "SELECT zeroblob(16), zeroblob(12)"
 """Takes as long as the look-up of a tombstone, so that the time does not reveal that there is no record."""
 
@@ -48,18 +52,25 @@ def any_expired(database: sqlite3.Connection, now: int) -> bool:
 
 
 def create(
-    now: int, message: Entry, receipt: Entry, idempotency_record: Entry | None, database: sqlite3.Connection
+    note_growth: Callable[[], None],
+    now: int,
+    entries: Sequence[Entry],
+    idempotency_record: Entry | None,
+    database: sqlite3.Connection,
 ) -> bytes | None:
-    """Store the entries and return None; if there is an unexpired idempotency record, return its value instead."""
-    entries = [message, receipt]
+    """Store the entries and return None; if there is an unexpired idempotency record, return its value instead.
+
+    `note_growth` is called when they are stored.
+    """
     if idempotency_record is not None:
-        query = "SELECT value FROM records WHERE locator = ? AND gone_at > ?"
-        earlier: tuple[bytes] | None = database.execute(query, (idempotency_record.locator, now)).fetchone()
+        earlier = database.execute(f"{_LOOK} AND gone_at > ?", (idempotency_record.locator, now)).fetchone()
         if earlier is not None:
-            return earlier[0]
-        entries.append(idempotency_record)
+            value: bytes = earlier[1]
+            return value
+        entries = [*entries, idempotency_record]
     rows = [(entry.locator, now + entry.ttl, entry.value) for entry in entries]
     database.executemany("REPLACE INTO records VALUES (?, ?, ?)", rows)
+    note_growth()
     return None
 
 
@@ -72,10 +83,8 @@ def take(clock: Callable[[], int], locator: bytes, resume: Entry | None, databas
     if resume is not None and (earlier := look_up_resume_record(now, locator, resume.locator, database)) is not None:
         return earlier
     value = _value(database, locator)
-    if value is None:
-        return None
-    message = unpack(value)
-    if not message.box or message.expires_at <= now:
+    message = parse(value)
+    if value is None or message is None or not message.box or message.reads_left == 0 or message.expires_at <= now:
         return None
     if message.reads is not None:
         _update(database, locator, after_read(value), last=message.reads_left == 1)
@@ -87,7 +96,7 @@ def take(clock: Callable[[], int], locator: bytes, resume: Entry | None, databas
 
 def look_up_resume_record(now: int, message: bytes, locator: bytes, database: sqlite3.Connection) -> bytes | None:
     """Return the unexpired resume record at `locator` of a reader of `message`, None if absent."""
-    query = "SELECT value FROM resume_records WHERE message = ? AND locator = ? AND gone_at > ?"
+    query = f"SELECT {_VALUE} FROM resume_records WHERE message = ? AND locator = ? AND gone_at > ?"  # noqa: S608 constant
     row = database.execute(query, (message, locator, now)).fetchone()
     return row[0] if row else None
 
@@ -96,9 +105,9 @@ def burn(clock: Callable[[], int], locator: bytes, database: sqlite3.Connection)
     """Remove the text and all resume records; return the value as it was before, None if absent or expired."""
     database.execute("DELETE FROM resume_records WHERE message = ?", (locator,))
     value = _value(database, locator)
-    if value is None:
-        return None
-    message = unpack(value)
+    message = parse(value)
+    if value is None or message is None:
+        return value
     if message.box:
         if message.expires_at <= clock():
             return None
@@ -106,9 +115,10 @@ def burn(clock: Callable[[], int], locator: bytes, database: sqlite3.Connection)
     return value
 
 
-def touch(database: sqlite3.Connection) -> None:
-    """Begin a write that changes nothing."""
-    database.execute("UPDATE records SET gone_at = gone_at WHERE locator = x''")
+def touch(note_growth: Callable[[], None], database: sqlite3.Connection) -> None:
+    """Write one page without changing it. `note_growth` is called, so that it fails where a create would."""
+    database.execute(f"PRAGMA application_id = {APPLICATION_ID}")
+    note_growth()
 
 
 def sweep(now: int, database: sqlite3.Connection) -> list[tuple[int, bytes]]:
@@ -119,13 +129,14 @@ def sweep(now: int, database: sqlite3.Connection) -> list[tuple[int, bytes]]:
     step = "SELECT rowid FROM resume_records WHERE gone_at <= ? ORDER BY gone_at LIMIT ?"
     database.execute(f"DELETE FROM resume_records WHERE rowid IN ({step})", (now, SWEEP_STEP))  # noqa: S608 constant
     step = "SELECT rowid FROM records WHERE gone_at <= ? ORDER BY gone_at LIMIT ?"
-    query = f"DELETE FROM records WHERE rowid IN ({step}) RETURNING gone_at, substr(value, 1, {HEAD + 1})"  # noqa: S608 constant
+    head = f"ifnull(substr({_VALUE}, 1, {HEAD + 1}), x'')"  # of an empty value, substr is NULL
+    query = f"DELETE FROM records WHERE rowid IN ({step}) RETURNING gone_at, {head}"  # noqa: S608 constant
     return database.execute(query, (now, SWEEP_STEP)).fetchall()
 
 
 def _value(database: sqlite3.Connection, locator: bytes) -> bytes | None:
-    row = database.execute("SELECT value FROM records WHERE locator = ?", (locator,)).fetchone()
-    return row[0] if row else None
+    row = database.execute(_LOOK, (locator,)).fetchone()
+    return row[1] if row else None
 
 
 def _update(database: sqlite3.Connection, locator: bytes, value: bytes, *, last: bool) -> None:

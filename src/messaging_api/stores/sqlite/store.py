@@ -6,9 +6,8 @@ less than a hand-over to another thread. Writes go to the thread of `writer.Writ
 """
 
 import asyncio
-import os
+import contextlib
 import sqlite3
-from collections.abc import Callable
 from functools import partial
 from typing import Any
 
@@ -19,51 +18,56 @@ from messaging_api.errors import NotExecuted
 from messaging_api.stores.batching import NO_HOOKS, Batcher, PendingOperation, StoreHooks
 from messaging_api.stores.coalescing import CountBatcher, CountGroup, resolve_group
 from messaging_api.stores.sqlite import statements
-from messaging_api.stores.sqlite.database import SqliteFile, connect, set_up, store_error
+from messaging_api.stores.sqlite.capacity import Capacity
+from messaging_api.stores.sqlite.confirmed_clock import ConfirmedClock
+from messaging_api.stores.sqlite.database import SqliteFile, connect, opening, set_up, store_error
 from messaging_api.stores.sqlite.shared_counters import SharedCounters
 from messaging_api.stores.sqlite.sweeper import Sweeper
+from messaging_api.stores.sqlite.transactions import Write
 from messaging_api.stores.sqlite.write_timeout import WriteTimeout
-from messaging_api.stores.sqlite.writer import Write, Writer
+from messaging_api.stores.sqlite.writer import Writer
 
 _MAX_LOOKS = 32
 """Look-ups in one statement: SQLite keeps a prepared statement for each number of them, and more gain nothing."""
-_READ_LOCK_SHARE, _WRITE_LOCK_SHARE = 0.1, 0.8
-"""The shares of the store's timeout that a read and a write wait for the lock of another process."""
+_LOCK_SHARE = 0.1
+"""The share of the store's timeout that a read waits for the lock of another process."""
 
 
 class SqliteStore:
     """A Store in one SQLite file; see `core/store.py`.
 
-    `clock` returns ms since the epoch, `timeout` is in seconds, and `counters` are shared by all processes.
+    `timeout` is in seconds, and `counters` are shared by all processes.
     """
 
     def __init__(
         self,
         file: SqliteFile,
-        clock: Callable[[], int],
+        clock: ConfirmedClock,
         timeout: float,
         counters: SharedCounters,
         hooks: StoreHooks = NO_HOOKS,
     ) -> None:
-        self._clock = clock
+        self._clock = clock.current
         self._file = file
         self._counters = counters
-        with set_up(file.path):
-            self._reader = connect(file, timeout * _READ_LOCK_SHARE)
-            self._reader.executescript(statements.SCHEMA)
-            connect_writer = partial(connect, file, timeout * _WRITE_LOCK_SHARE)
-            self._writer = Writer(connect_writer, f"{file.path}-queue", asyncio.get_running_loop())
-        self._write_timeout = WriteTimeout(timeout)
+        self._lock_timeout = timeout * _LOCK_SHARE
+        with set_up(file), contextlib.ExitStack() as opened:
+            self._reader = opened.enter_context(contextlib.closing(connect(file, self._lock_timeout)))
+            self._capacity = opened.enter_context(contextlib.closing(Capacity(file)))
+            self._writer = Writer(file, self._capacity, timeout, asyncio.get_running_loop(), hooks.on_failure)
+            opened.pop_all()
+        self._write_timeout = WriteTimeout(timeout, self._writer.time_out)
         self._counts = CountBatcher(self._run_counts)
         self._looks: Batcher[bytes, bytes | None] = hooks.batcher(self._run_looks)
         self._writes: Batcher[Write, Any] = hooks.batcher(self._run_writes)
-        self._sweeper = Sweeper(self._reader, self._writes.submit, clock, hooks.expired_unread)
+        self._sweeper = Sweeper(self._any_expired, self._writes.submit, clock, self._check_files, hooks)
 
     def count(self, pending: PendingCount) -> None:
         self._counts.count(pending)
 
     async def create(self, message: Entry, receipt: Entry, idempotency_record: Entry | None = None) -> bytes | None:
-        operation = partial(statements.create, self._clock(), message, receipt, idempotency_record)
+        entries, now = (message, receipt), self._clock()
+        operation = partial(statements.create, self._capacity.grow, now, entries, idempotency_record)
         earlier: bytes | None = await self._writes.submit(operation)
         return earlier
 
@@ -86,8 +90,8 @@ class SqliteStore:
         return await self._looks.submit(locator)
 
     async def ping(self) -> None:
-        """Begin and end a write, so that a read-only or full disk and a stuck writer are noticed."""
-        await self._writes.submit(statements.touch)
+        """Write a page, so that a read-only or full disk, a missing file and a stuck writer are noticed."""
+        await self._writes.submit(partial(statements.touch, self._capacity.grow))
 
     async def sweep(self) -> int:
         """Remove all expired records now and return their number. Raises NotExecuted."""
@@ -106,13 +110,30 @@ class SqliteStore:
             (records,) = self._reader.execute("SELECT count(*) FROM records").fetchone()
             names = ("page_size", "page_count", "freelist_count")
             size, pages, free_pages = (self._reader.execute(f"PRAGMA {name}").fetchone()[0] for name in names)
-            disk = os.statvfs(self._file.path)
+            used, free = (pages - free_pages) * size, free_pages * size + self._capacity.free_disk()
+            if self._file.max_bytes:
+                free = min(free, max(0, self._capacity.free_bytes(self._reader)))
         except sqlite3.Error as error:
             raise store_error(error) from None
-        used, free = (pages - free_pages) * size, free_pages * size + disk.f_bavail * disk.f_frsize
-        if self._file.max_bytes:
-            free = min(free, max(0, self._file.max_bytes - used))
         return Stats(used / (used + free), used, records)
+
+    def _any_expired(self, now: int) -> bool:
+        try:
+            return statements.any_expired(self._reader, now)
+        except sqlite3.Error as error:
+            raise store_error(error) from None
+
+    def _check_files(self) -> None:
+        """Read the file that is at the path now, and restore the reserve of the disk.
+
+        Raises NotExecuted if the file cannot be opened; then look-ups fail too.
+        """
+        if self._reader.replaced():
+            self._reader.close()
+            with opening(self._file.path):
+                self._reader = connect(self._file, self._lock_timeout)
+        if not self._capacity.intact():
+            self._writes.submit(lambda _: self._capacity.restore())
 
     def _run_counts(self, groups: list[CountGroup]) -> None:
         try:

@@ -1,17 +1,16 @@
-"""The sweeper: it removes expired records once a second, in small steps."""
+"""The sweeper: once a second it checks the files and removes expired records, in small steps."""
 
 import asyncio
-import contextlib
-import sqlite3
 from collections.abc import Awaitable, Callable
 from functools import partial
-from typing import Any
+from typing import Any, NoReturn
 
+from messaging_api.core.background import start_endless_task
 from messaging_api.core.record import unread
 from messaging_api.errors import StoreError
+from messaging_api.stores.batching import StoreHooks
 from messaging_api.stores.sqlite import statements
-from messaging_api.stores.sqlite.database import store_error
-from messaging_api.stores.sqlite.writer import Write
+from messaging_api.stores.sqlite.transactions import Write
 
 _INTERVAL = 1.0
 """Seconds between two sweeps."""
@@ -22,22 +21,26 @@ _PAUSE_FACTOR = 4
 class Sweeper:
     """A background task that removes expired records until it is stopped.
 
-    `reader` finds out whether there are any, `write` carries out a removal, and `clock` returns ms since the epoch.
-    `expired_unread` is called with the number of removed messages with limited reads and no read.
+    `any_expired` finds out whether there are any at a time in ms since the epoch, which `clock` returns, and raises
+    StoreError; `write` carries out a removal. `prepare` is called before each sweep, and raises StoreError. Of the
+    `hooks`, it calls `expired_unread`, `sweeping` and `on_failure`.
     """
 
     def __init__(
         self,
-        reader: sqlite3.Connection,
+        any_expired: Callable[[int], bool],
         write: Callable[[Write], Awaitable[Any]],
         clock: Callable[[], int],
-        expired_unread: Callable[[int], None],
+        prepare: Callable[[], None],
+        hooks: StoreHooks,
     ) -> None:
-        self._reader = reader
+        self._any_expired = any_expired
         self._write = write
         self._clock = clock
-        self._expired_unread = expired_unread
-        self._task = asyncio.create_task(self._run())
+        self._prepare = prepare
+        self._hooks = hooks
+        self._failing = False
+        self._task = start_endless_task("sweeper", self._run(), hooks.on_failure)
 
     async def sweep(self) -> int:
         """Remove all expired records and return their number. Raises StoreError."""
@@ -47,24 +50,28 @@ class Sweeper:
             begin = loop.time()
             records: list[tuple[int, bytes]] = await self._write(partial(statements.sweep, now))
             removed += len(records)
-            self._expired_unread(sum(unread(head, gone_at) for gone_at, head in records))
+            self._hooks.expired_unread(sum(unread(head, gone_at) for gone_at, head in records))
             await asyncio.sleep(_PAUSE_FACTOR * (loop.time() - begin))
         return removed
 
     async def stop(self) -> None:
         """Cancel the task and wait for its end."""
         self._task.cancel()
-        with contextlib.suppress(asyncio.CancelledError):
-            await self._task
+        await asyncio.wait([self._task])
 
-    async def _run(self) -> None:
+    async def _run(self) -> NoReturn:
         while True:
             await asyncio.sleep(_INTERVAL)
-            with contextlib.suppress(StoreError):  # the next request reports it, the next sweep tries again
+            try:
+                self._prepare()
                 await self.sweep()
+            except StoreError as error:  # the next sweep tries again
+                self._tell(error)
+            else:
+                self._tell(None)
 
-    def _any_expired(self, now: int) -> bool:
-        try:
-            return statements.any_expired(self._reader, now)
-        except sqlite3.Error as error:
-            raise store_error(error) from None
+    def _tell(self, error: StoreError | None) -> None:
+        """Pass on the first failure and the first success after it."""
+        if self._failing != (error is not None):
+            self._failing = not self._failing
+            self._hooks.sweeping(error)

@@ -2,17 +2,18 @@
 
 import asyncio
 from collections import deque
+from collections.abc import Callable
 
-from messaging_api.errors import OutcomeUnknown
 from messaging_api.stores.batching import OldestFirstTimeout
-from messaging_api.stores.sqlite.writer import WriteGroup
+from messaging_api.stores.sqlite.transactions import WriteGroup
 
 
 class WriteTimeout:
-    """Fails the operations of each group that are unresolved after `timeout` seconds."""
+    """Passes each group with an operation that is unresolved after `timeout` seconds to `fail`."""
 
-    def __init__(self, timeout: float) -> None:
+    def __init__(self, timeout: float, fail: Callable[[WriteGroup], None]) -> None:
         self._groups: deque[tuple[float, WriteGroup]] = deque()
+        self._fail = fail
         self._timer = OldestFirstTimeout(timeout, self._oldest, self._fail_oldest)
 
     def add(self, group: WriteGroup) -> None:
@@ -28,5 +29,4 @@ class WriteTimeout:
         return self._groups[0][0] if self._groups else None
 
     def _fail_oldest(self) -> None:
-        for pending in self._groups.popleft()[1]:
-            pending.resolve(OutcomeUnknown("The database did not answer in time."))
+        self._fail(self._groups.popleft()[1])

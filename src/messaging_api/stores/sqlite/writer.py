@@ -6,36 +6,43 @@ one fsync, and a lone one is committed at once. The writers of several processes
 
 import contextlib
 import queue
-import sqlite3
 import threading
+import time
 from asyncio import AbstractEventLoop
-from collections.abc import Callable
-from typing import Any
 
-from messaging_api.stores.batching import PendingOperation, drop_abandoned
-from messaging_api.stores.sqlite.database import store_error
+from messaging_api.core.background import OnFailure
+from messaging_api.stores.sqlite.capacity import Capacity
+from messaging_api.stores.sqlite.database import SqliteFile
 from messaging_api.stores.sqlite.fair_lock import FairLock
-
-Write = Callable[[sqlite3.Connection], Any]
-WriteGroup = list[PendingOperation[Write, Any]]
+from messaging_api.stores.sqlite.transactions import Transactions, WriteGroup
 
 CHECKPOINT_AFTER = 1.0
-"""Seconds without work after which the write-ahead log is emptied, so that no removed text stays in it."""
+"""Seconds from a write until the write-ahead log is emptied, so that no removed text stays in it."""
+_LOCK_SHARE = 0.8
+"""The share of the timeout that a write waits for the lock of another process."""
+_STOP_TIMEOUTS = 2
+"""Timeouts after which a writer that is stuck is left behind: its operations have failed by then."""
 
 
 class Writer(threading.Thread):
-    """A thread that runs operations on a connection of its own and resolves them on `loop`.
+    """A thread that runs operations and resolves them on `loop`.
 
-    `lock` is the path of the file that the writers of all processes lock.
+    The operations of a group must be passed to `time_out` after `timeout` seconds. `on_failure` is called on `loop` if
+    the thread ends by itself. Raises OSError, sqlite3.Error if the file cannot be opened.
     """
 
-    def __init__(self, connect: Callable[[], sqlite3.Connection], lock: str, loop: AbstractEventLoop) -> None:
+    def __init__(
+        self, file: SqliteFile, capacity: Capacity, timeout: float, loop: AbstractEventLoop, on_failure: OnFailure
+    ) -> None:
         super().__init__(name="sqlite-writer", daemon=True)
-        self._database = connect()
-        self._lock = FairLock(lock)
+        self._timeout = timeout
         self._loop = loop
+        self._on_failure = on_failure
+        self._transactions = Transactions(file, capacity, timeout * _LOCK_SHARE, loop.call_soon_threadsafe)
+        self._lock = FairLock(f"{file.path}-queue")
         self._groups: queue.SimpleQueue[WriteGroup | None] = queue.SimpleQueue()
-        self._log_in_use = True
+        self._checkpoint_at: float | None = time.monotonic()
+        self.time_out = self._transactions.time_out
         self.start()
 
     def submit(self, group: WriteGroup) -> None:
@@ -43,63 +50,51 @@ class Writer(threading.Thread):
         self._groups.put(group)
 
     def stop(self) -> None:
-        """Finish the submitted operations, then end the thread. Blocks."""
+        """Finish the submitted operations, then end the thread. Blocks, but not for ever."""
         self._groups.put(None)
-        self.join()
+        self.join(_STOP_TIMEOUTS * self._timeout)
 
     def run(self) -> None:
+        try:
+            self._serve()
+        except BaseException as error:  # noqa: BLE001 whoever owns the process gets it
+            with contextlib.suppress(RuntimeError):  # the loop has ended
+                self._loop.call_soon_threadsafe(self._on_failure, self.name, error)
+
+    def _serve(self) -> None:
         while True:
-            try:
-                group = self._groups.get(timeout=CHECKPOINT_AFTER if self._log_in_use else None)
-            except queue.Empty:
-                self._checkpoint()
-                continue
+            group: WriteGroup | None = []
+            with contextlib.suppress(queue.Empty):
+                group = self._groups.get(timeout=self._until_checkpoint())
             if group is None:
                 break
             with self._lock.hold():
-                self._run(self._gather(group))
-        self._checkpoint()
-        self._database.close()
+                if group:
+                    self._write(group)
+                if self._until_checkpoint() == 0:
+                    self._checkpoint()
+        with self._lock.hold():
+            self._checkpoint()
+        self._transactions.close()
         self._lock.close()
 
-    def _gather(self, group: WriteGroup) -> WriteGroup:
-        """Return `group` with the groups behind it, without abandoned operations; put the end marker back."""
+    def _write(self, group: WriteGroup) -> None:
         gathered = [*group]
+        self._transactions.run(lambda: self._gather(gathered))
+        if self._checkpoint_at is None:
+            self._checkpoint_at = time.monotonic() + CHECKPOINT_AFTER
+
+    def _gather(self, gathered: WriteGroup) -> WriteGroup:
+        """Add the groups that are waiting, and return all; put the end marker back."""
         with contextlib.suppress(queue.Empty):
             while (more := self._groups.get_nowait()) is not None:
                 gathered += more
             self._groups.put(None)
-        return drop_abandoned(gathered)
+        return gathered
 
-    def _run(self, group: WriteGroup) -> None:
-        results = self._commit(group)
-        self._log_in_use = True
-        self._loop.call_soon_threadsafe(_resolve, group, results)
-
-    def _commit(self, group: WriteGroup) -> list[Any]:
-        """Return the result or error of each operation; if one breaks the transaction, run each by itself."""
-        database = self._database
-        try:
-            database.execute("BEGIN IMMEDIATE")
-            results = [pending.operation(database) for pending in group]
-            database.execute("COMMIT")
-        except sqlite3.Error as error:
-            if database.in_transaction:
-                database.execute("ROLLBACK")
-            if len(group) == 1 or error.sqlite_errorcode == sqlite3.SQLITE_BUSY:
-                return [store_error(error)] * len(group)
-            return [result for pending in group for result in self._commit([pending])]
-        return results
+    def _until_checkpoint(self) -> float | None:
+        return None if self._checkpoint_at is None else max(0.0, self._checkpoint_at - time.monotonic())
 
     def _checkpoint(self) -> None:
-        try:
-            with self._lock.hold():
-                busy, *_ = self._database.execute("PRAGMA wal_checkpoint(TRUNCATE)").fetchone()
-        except sqlite3.Error:
-            return  # a full or failing disk: the next operation reports it, and the next idle moment tries again
-        self._log_in_use = bool(busy)
-
-
-def _resolve(group: WriteGroup, results: list[Any]) -> None:
-    for pending, result in zip(group, results, strict=True):
-        pending.resolve(result)
+        emptied = self._transactions.checkpoint()
+        self._checkpoint_at = None if emptied else time.monotonic() + CHECKPOINT_AFTER

@@ -5,14 +5,13 @@
 -- ARGV: ms by which the tombstone outlives the message, and the time in ms since the epoch.
 -- The list becomes a mark, because a record may just be on its way to another node of a cluster.
 -- A tombstone is written again, so that a WAIT after this script waits for the burn that left it.
-local list = redis.call('GET', KEYS[2])
+local value, list = redis.call('GET', KEYS[1]), redis.call('GET', KEYS[2]) -- a damaged one ends the script here
 if list then
   for first = 1, #list - 1, #KEYS[2] do
     redis.call('PEXPIRE', string.sub(list, first, first + #KEYS[2] - 1), 0)
   end
   redis.call('SET', KEYS[2], '-', 'PX', math.max(redis.call('PTTL', KEYS[2]), 1))
 end
-local value = redis.call('GET', KEYS[1])
 if value then
   local ttl = redis.call('PTTL', KEYS[1])
   if #value > 12 then

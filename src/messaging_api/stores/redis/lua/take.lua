@@ -7,6 +7,7 @@ local head = string.sub(value, 1, 12)
 local reads, left, expires_at = struct.unpack('>I2I2I8', head)
 if expires_at <= tonumber(ARGV[2]) then return false end
 if reads == 0 then return head end
+if left == 0 then return false end -- a damaged record: without reads left there is no text
 local counted = struct.pack('>I2I2', reads, left - 1)
 if left > 1 then
   redis.call('SETRANGE', KEYS[1], 0, counted)

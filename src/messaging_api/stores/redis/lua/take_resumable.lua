@@ -16,6 +16,7 @@ local head = string.sub(value, 1, 12)
 local reads, left, expires_at = struct.unpack('>I2I2I8', head)
 if expires_at <= tonumber(ARGV[2]) then return false end
 if reads == 0 then return head end
+if left == 0 then return false end -- a damaged record: without reads left there is no text
 redis.call('SET', KEYS[2], head .. ARGV[3], 'PX', ARGV[4])
 redis.call('SET', KEYS[3], list .. KEYS[2], 'PX', math.max(redis.call('PTTL', KEYS[3]), ARGV[4]))
 local counted = struct.pack('>I2I2', reads, left - 1)

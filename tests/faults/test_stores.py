@@ -1,10 +1,8 @@
-"""Stores that are stopped, hung, full or something else, with faults made for real."""
+"""Stores that are stopped, hung, or something else, with faults made for real."""
 
 import asyncio
 import contextlib
 import socket
-import sqlite3
-import subprocess
 import threading
 import time
 from collections.abc import Awaitable, Iterator
@@ -13,10 +11,10 @@ from pathlib import Path
 import pytest
 
 from messaging_api.core import record
-from messaging_api.core.store import Entry, Store
+from messaging_api.core.store import Store
 from messaging_api.errors import NotExecuted, OutcomeUnknown, StoreError, StoreFull
 from tests.support.redis_server import RedisServer, free_port, redis_running
-from tests.support.stores import HOUR, locator, message, on_store, receipt, writer_blocked
+from tests.support.stores import locator, message, on_store, receipt, writer_blocked
 
 IN_TIME = 2.0
 
@@ -144,13 +142,6 @@ class TestRedis:
 
             on_store(server.url, work)
 
-    def test_full_server_rejects_creates_only(self, tmp_path: Path) -> None:
-        """At maxmemory a create is rejected as a whole; reading, counting and burning work."""
-        with redis_running(tmp_path, "--maxmemory", "3mb", "--maxmemory-policy", "noeviction") as server:
-            on_store(server.url, fill_up)
-            keys = server.client().dbsize()
-            assert keys % 2 == 0
-
     def test_rejected_command_does_not_affect_its_batch(self, redis_server: RedisServer) -> None:
         """A command that Redis rejects does not affect the others in its batch."""
         client = redis_server.client()
@@ -169,50 +160,7 @@ class TestRedis:
         on_store(redis_server.url, work)
 
 
-async def until_refused(store: Store, size: int) -> None:
-    """Create messages of this many bytes until the store is full."""
-    with contextlib.suppress(StoreFull):
-        for _ in range(1000):
-            await store.create(message(b"x" * size), receipt())
-        pytest.fail("the store did not become full")
-
-
-async def fill_up(store: Store) -> None:
-    """Fill the store. Check that a rejected create stores nothing and that all other operations work."""
-    kept = message(b"x" * 1000, reads=2)
-    burnt = message(b"x" * 1000)
-    await store.create(kept, receipt())
-    await store.create(burnt, receipt())
-    await until_refused(store, 50_000)
-    refused, ticket, answer = message(b"x" * 60_000), receipt(), Entry(locator(), b"answer", HOUR)
-    with pytest.raises(StoreFull):
-        await store.create(refused, ticket, answer)
-    assert [await store.receipt(entry.locator) for entry in (refused, ticket, answer)] == [None] * 3
-    assert await store.take(kept.locator) is not None
-    assert await store.take(kept.locator) is not None
-    assert await store.take(kept.locator) is None
-    assert await store.burn(burnt.locator) is not None
-
-
 class TestSqlite:
-    def test_foreign_write_lock_fails_writes_in_time(self, tmp_path: Path) -> None:
-        """While another process holds the write lock, writes fail in time and reads work; then writes work again."""
-        url = f"sqlite://{tmp_path}/m.db"
-
-        async def work(store: Store) -> None:
-            kept = message()
-            await store.create(kept, receipt())
-            with contextlib.closing(sqlite3.connect(tmp_path / "m.db", isolation_level=None)) as other:
-                other.execute("BEGIN IMMEDIATE")
-                writes = (store.create(message(), receipt()), store.take(kept.locator), store.ping())
-                await asyncio.gather(*map(fails_in_time, writes))
-                assert await store.look(kept.locator) is not None
-                other.execute("ROLLBACK")
-            await recovers(store)
-            await store.create(message(), receipt())
-
-        on_store(url, work)
-
     def test_hung_writer_fails_operations_in_time(self, tmp_path: Path) -> None:
         """Operations that wait for a hung writer fail in time, and those that timed out are not carried out later."""
 
@@ -225,22 +173,6 @@ class TestSqlite:
             assert await store.look(late.locator) is None
 
         on_store(f"sqlite://{tmp_path}/m.db", work)
-
-    def test_full_file_rejects_creates_only(self, tmp_path: Path) -> None:
-        """At its maximum size a create is rejected as a whole; reading, counting and burning work."""
-        on_store(f"sqlite://{tmp_path}/m.db?max_bytes=1000000", fill_up)
-
-    def test_full_disk_rejects_creates(self, tmp_path: Path) -> None:
-        """The disk is a small tmpfs that is really full (mounting it needs root)."""
-        disk = tmp_path / "disk"
-        disk.mkdir()
-        mount = ["mount", "-t", "tmpfs", "-o", "size=1m", "tmpfs", str(disk)]
-        mounted = subprocess.run(mount, capture_output=True, check=False)
-        assert mounted.returncode == 0, f"this test mounts a small tmpfs, which failed: {mounted.stderr.decode()}"
-        try:
-            on_store(f"sqlite://{disk}/m.db", fill_disk)
-        finally:
-            subprocess.run(["umount", str(disk)], check=True)
 
     def test_too_large_create_fails_alone(self, tmp_path: Path) -> None:
         """In one batch, the create that does not fit fails, and those before and after it are stored."""
@@ -261,34 +193,6 @@ class TestSqlite:
         (tmp_path / "m.db").write_bytes(b"something else" * 1000)
         with pytest.raises(NotExecuted, match=r"m\.db"):
             on_store(f"sqlite://{tmp_path}/m.db", lambda store: store.ping())
-
-    def test_corrupted_file_fails_looks(self, tmp_path: Path) -> None:
-        """When the file is corrupted while it is open, looks fail as unavailable."""
-
-        async def work(store: Store) -> None:
-            kept = message(b"x" * 50_000)
-            await store.create(kept, receipt())
-            store._writer._checkpoint()  # type: ignore[attr-defined]  # all of it from the log into the file
-            size = (tmp_path / "m.db").stat().st_size
-            with (tmp_path / "m.db").open("r+b") as file:
-                file.seek(4096)
-                file.write(b"\xff" * (size - 4096))
-            store._reader.execute("PRAGMA shrink_memory")  # type: ignore[attr-defined]
-            await fails_in_time(store.look(kept.locator))
-
-        on_store(f"sqlite://{tmp_path}/m.db", work)
-
-
-async def fill_disk(store: Store) -> None:
-    """Fill the disk. Check that a rejected create stores nothing; counting and burning fail too, and change nothing."""
-    kept = message(b"x" * 1000, reads=2)
-    await store.create(kept, receipt())
-    await until_refused(store, 30_000)
-    refused, ticket = message(b"x" * 60_000), receipt()
-    with pytest.raises(StoreFull):
-        await store.create(refused, ticket)
-    assert [await store.receipt(entry.locator) for entry in (refused, ticket)] == [None] * 2
-    assert await store.look(kept.locator) is not None
 
 
 @contextlib.contextmanager

@@ -1,13 +1,13 @@
 """Responses and metrics while the store is unreachable, hung or full, and afterwards."""
 
 import signal
-import subprocess
 import time
 from pathlib import Path
 
 import httpx
 import pytest
 
+from tests.support.disks import small_disk
 from tests.support.redis_server import RedisServer, redis_running
 from tests.support.service import Running, answers, serving, wait_for
 
@@ -43,7 +43,7 @@ def test_stopped_or_hung_redis_gives_503_until_it_returns(tmp_path: Path, fault:
     Messages are back with Redis, without a restart of the service.
     """
     options = ("--appendonly", "yes", "--appendfsync", "always")
-    with redis_running(tmp_path, *options) as redis, serving(tmp_path, redis.url) as service:
+    with redis_running(tmp_path, *options) as redis, serving(tmp_path, redis.url, "--workers", "1") as service:
         link = httpx.post(service.url, json={"message": "x"}).headers["location"]
         assert redis.process is not None
         redis.process.send_signal(fault)
@@ -92,31 +92,26 @@ def test_full_sqlite_gives_507(tmp_path: Path) -> None:
 
 
 def fills_up(service: Running) -> None:
-    """Post until the store is full."""
-    with httpx.Client(base_url=service.url, headers=JSON) as client:
-        first = client.post("/", json={"message": "x", "reads": 1}).json()
-        answer = client.post("/", json={"message": "x" * 60_000})
-        while answer.status_code == 200:
-            answer = client.post("/", json={"message": "x" * 60_000})
+    """Post until the store is full of small messages, and read or burn all of them."""
+    with httpx.Client(base_url=service.url, headers=JSON, timeout=30) as client:
+        posted = []
+        while (answer := client.post("/", json={"message": "x" * 60, "reads": 1})).status_code == 200:
+            posted.append(answer.json())
         assert answer.status_code == 507
         assert answer.headers["content-type"] == "application/problem+json"
-        assert client.get(f"/msg/{first['message_id']}").status_code == 200
-        assert client.get(first["receipt"]).json()["state"] == "read"
+        assert len(posted) > 500
+        assert {client.get(f"/msg/{one['message_id']}").status_code for one in posted[::2]} == {200}
+        assert {client.delete(one["receipt"]).json()["state"] for one in posted[1::2]} == {"burned"}
+        assert client.get(posted[0]["receipt"]).json()["state"] == "read"
 
 
 def test_full_log_disk_does_not_stop_the_service(tmp_path: Path) -> None:
     """A full disk under the log folder is reported on the console and by a metric."""
-    disk = tmp_path / "logs"
-    disk.mkdir()
-    mounted = subprocess.run(
-        ["mount", "-t", "tmpfs", "-o", "size=16k", "tmpfs", str(disk)], capture_output=True, check=False
-    )
-    assert mounted.returncode == 0, f"this test mounts a small tmpfs, which failed: {mounted.stderr.decode()}"
-    try:
-        with serving(tmp_path, f"sqlite://{tmp_path}/m.db", "--workers", "1") as service:
-            for _ in range(200):
-                assert httpx.get(service.url).status_code == 200
-            assert "log_file_failed" in service.console.read_text()
-            assert "messaging_log_failures_total 0.0" not in httpx.get(f"{service.ops_url}/metrics").text
-    finally:
-        subprocess.run(["umount", str(disk)], check=True)
+    with (
+        small_disk(tmp_path, "16k") as disk,
+        serving(tmp_path, f"sqlite://{tmp_path}/m.db", "--workers", "1", "--log-dir", str(disk)) as service,
+    ):
+        for _ in range(200):
+            assert httpx.get(service.url).status_code == 200
+        assert "log_file_failed" in service.console.read_text()
+        assert "messaging_log_failures_total 0.0" not in httpx.get(f"{service.ops_url}/metrics").text
