@@ -17,7 +17,7 @@ from messaging_api.core import record
 from messaging_api.core.pending import Driver
 from messaging_api.core.store import Entry, Store
 from messaging_api.errors import NotExecuted, OutcomeUnknown
-from messaging_api.stores.redis.store import TAKE
+from messaging_api.stores.redis.store import TAKE, TAKE_RESUMABLE
 from tests.cluster.test_topology import succeeds_soon
 from tests.support.clusters import QUICK
 from tests.support.raw_http import raw
@@ -27,7 +27,7 @@ from tests.support.service import Running, serving, wait_for
 from tests.support.stores import HOUR, locator, message, on_store, receipt
 
 PREFIX = b"messaging_api:"
-TAKE_HASH = str(TAKE.call(0)[1]).encode()
+TAKE_HASH, TAKE_RESUMABLE_HASH = (str(script.call(0)[1]).encode() for script in (TAKE, TAKE_RESUMABLE))
 TIMEOUT = 1.5
 """The timeout of a store in seconds, unless it is set."""
 TEXT = {"accept": "text/plain"}
@@ -235,9 +235,10 @@ class TestAbandoned:
 
 
 def read_one(service: Running) -> None:
-    """Read a message, so that the server knows the script of a take."""
-    posted = httpx.post(service.url, json={"message": "x", "reads": 1}).json()
-    assert httpx.get(posted["url"], headers=TEXT).status_code == 200
+    """Read a message, without a key and with one, so that the server knows both scripts of a take."""
+    for key in ({}, {"idempotency-key": os.urandom(16).hex()}):
+        posted = httpx.post(service.url, json={"message": "x", "reads": 1}).json()
+        assert httpx.get(posted["url"], headers=TEXT | key).status_code == 200
 
 
 class TestOverHttp:
@@ -247,9 +248,9 @@ class TestOverHttp:
         """The read is spent. A reader with a key gets the text when it comes back, and nobody else does."""
         with serving(tmp_path, relay.url, "--workers", "1") as service:
             read_one(service)
-            for key in ({}, {"idempotency-key": os.urandom(16).hex()}):
+            for key, script in (({}, TAKE_HASH), ({"idempotency-key": os.urandom(16).hex()}, TAKE_RESUMABLE_HASH)):
                 posted = httpx.post(service.url, json={"message": "x", "reads": 1}).json()
-                relay.hold(TAKE_HASH)
+                relay.hold(script)
                 read = httpx.get(posted["url"], headers=TEXT | key, timeout=10)
                 assert (read.status_code, "retry-after" in read.headers) == (504, False)
                 relay.release()
