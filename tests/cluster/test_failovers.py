@@ -17,7 +17,7 @@ def nothing_was_lost(report: Report) -> None:
     """
     verdict = report.verdict
     assert (verdict.lost, verdict.doubled, verdict.back, verdict.odd) == ([], [], [], [])
-    assert verdict.spent_with_key == []
+    assert (verdict.missed, verdict.spent_with_key) == ([], [])
     assert verdict.refused + verdict.unknown > 0, "no failover was felt: this has tested nothing"
     assert min(verdict.shown, verdict.burned) > 0
 

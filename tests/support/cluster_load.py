@@ -58,7 +58,7 @@ class Message:
 
 @dataclass
 class Verdict:
-    """The result of the check.
+    """The result of the check. `missed` are messages whose reader got 404 although they are there.
 
     `refused` and `unknown` are the numbers of responses with 503 and 504. `spent` is the number of messages whose only
     read was used by a reader without a key that got no answer; `spent_with_key` are those of readers with a key, and
@@ -71,6 +71,7 @@ class Verdict:
     lost: list[str] = field(default_factory=list)
     doubled: list[str] = field(default_factory=list)
     back: list[str] = field(default_factory=list)
+    missed: list[str] = field(default_factory=list)
     spent: int = 0
     spent_with_key: list[str] = field(default_factory=list)
     resumed: int = 0
@@ -228,7 +229,7 @@ class Load:
         if there and message.burned:
             verdict.back.append(message.text)
         if there and message.missed:
-            verdict.odd.append("404 for a message that is there")
+            verdict.missed.append(message.text)
         once = message.kind == "once"
         verdict.resumed += once and message.doubted and message.key is not None and message.shown + there == 1
         if there or message.burned or (once and message.shown):
