@@ -7,7 +7,7 @@ import time
 import pytest
 
 from messaging_api.core.store import Store
-from messaging_api.errors import StoreError
+from messaging_api.errors import OutcomeUnknown, StoreError
 from tests.cluster.test_topology import has_one_reader, succeeds_soon
 from tests.integration.test_store_faults import fails_in_time
 from tests.support.clusters import NAME, Trio, hosts, steady_port
@@ -41,7 +41,7 @@ def test_hanging_master_fails_in_time(trio: Trio) -> None:
         stored = message(reads=1)
         await store.create(stored, receipt())
         with master.suspended():
-            await fails_in_time(store.take(locator()))
+            await fails_in_time(store.take(locator()), OutcomeUnknown)
             await asyncio.to_thread(wait_for, lambda: trio.master() is not master, 20)
             await succeeds_soon(lambda: store.create(message(), receipt()))
             await has_one_reader(store, stored)

@@ -10,7 +10,7 @@ import pytest
 
 from messaging_api.core import record
 from messaging_api.core.store import Entry, Store
-from messaging_api.errors import StoreError, StoreFull
+from messaging_api.errors import OutcomeUnknown, StoreError, StoreFull
 from messaging_api.stores.redis.hash_slot import slot_of
 from tests.integration.test_store_faults import fails_in_time, recovers
 from tests.support.clusters import Cluster, cluster_running, steady_port
@@ -147,7 +147,7 @@ def test_hanging_master_fails_in_time(cluster: Cluster) -> None:
         twice = messages_on(cluster, master, 1, reads=2)[0]
         await store.create(twice, receipt())
         with master.suspended():
-            await fails_in_time(store.take(twice.locator))
+            await fails_in_time(store.take(twice.locator), OutcomeUnknown)
         await recovers(store)
         looked = await store.look(twice.locator)
         assert looked is not None

@@ -20,7 +20,7 @@ show that they are connected. The latter is short, because a WAIT does not notic
 
 
 class ReplicatedChannel:
-    """A CommandChannel for writes to `node`, which nothing else may use. `timeout` is in seconds."""
+    """A ServerChannel for writes to `node`, which nothing else may use. `timeout` is in seconds."""
 
     def __init__(self, node: Node, replicas: int, timeout: float) -> None:
         self._node = node
@@ -39,6 +39,11 @@ class ReplicatedChannel:
         if self._task is None:
             self._task = asyncio.create_task(self._run())
         return pending
+
+    def abandon(self, reply: Pending[Reply]) -> bool:
+        """See `ServerChannel`."""
+        reply.abandon()
+        return any(pending is reply for pending in self._queued)
 
     async def aclose(self) -> None:
         """Wait for the writes that are due, then close."""
