@@ -6,7 +6,7 @@ import pytest
 
 from messaging_api.core import record
 from messaging_api.core.store import Entry, Store
-from messaging_api.errors import OutcomeUnknown
+from messaging_api.errors import OutcomeUnknown, StoreError
 from tests.cluster.test_topology import PREFIX, has_one_reader, messages_on, succeeds_soon
 from tests.faults.test_stores import fails_in_time
 from tests.support.clusters import Cluster
@@ -32,7 +32,7 @@ def test_hanging_replica_fails_writes_and_not_reads(cluster: Cluster) -> None:
         for entry in (stored, burnt):
             await store.create(entry, receipt())
         with replica.suspended():
-            await fails_in_time(store.take(stored.locator))
+            await fails_in_time(store.take(stored.locator), OutcomeUnknown)
             left = reads_left(master, stored)
             await asyncio.gather(*(fails_in_time(store.take(stored.locator)) for _ in range(20)))
             await fails_in_time(store.burn(burnt.locator))
@@ -65,7 +65,7 @@ def test_unconfirmed_state_is_not_acknowledged(cluster: Cluster) -> None:
             with replica.suspended():
                 burns = (store.burn(stored.locator), another.burn(stored.locator))
                 creates = (one.create(first, second, idempotency) for one in (store, another))
-                await asyncio.gather(*map(fails_in_time, (*burns, *creates)))
+                await asyncio.gather(*(fails_in_time(one, StoreError) for one in (*burns, *creates)))
 
         async with opened(cluster.url + "#1") as another:
             await other(another)

@@ -23,7 +23,7 @@ from tests.support.clusters import QUICK
 from tests.support.raw_http import raw
 from tests.support.redis_relay import RedisRelay, relayed
 from tests.support.redis_server import RedisServer, redis_running
-from tests.support.service import Running, serving, wait_for
+from tests.support.service import Running, answers, serving, wait_for
 from tests.support.stores import HOUR, locator, message, on_store, receipt
 
 PREFIX = b"messaging_api:"
@@ -259,6 +259,37 @@ class TestOverHttp:
                 again = httpx.get(posted["url"], headers=TEXT | key)
                 assert (again.status_code, again.text == "x") == ((200, True) if key else (404, False))
                 assert httpx.get(posted["url"], headers=TEXT).status_code == 404
+
+    @pytest.mark.parametrize("victim", ["worker", "redis"])
+    def test_reader_with_a_key_survives_a_kill_between_take_and_response(self, tmp_path: Path, victim: str) -> None:
+        """The read is counted, then a process is killed: the reader comes back and has the text, nobody else has."""
+        durable = ("--appendonly", "yes", "--appendfsync", "always")
+        with (
+            redis_running(tmp_path / "redis", *durable) as server,
+            relayed(server) as relay,
+            serving(tmp_path, relay.url, "--workers", "1") as service,
+            raw(service.url) as (reader,),
+        ):
+            read_one(service)
+            posted = httpx.post(service.url, json={"message": "x", "reads": 1}).json()
+            key = {"idempotency-key": os.urandom(16).hex()}
+            relay.hold(TAKE_HASH)
+            path = urlsplit(posted["url"]).path
+            lines = "".join(f"{name}: {value}\r\n" for name, value in (TEXT | key | {"host": "x"}).items())
+            reader.send(f"GET {path} HTTP/1.1\r\n{lines}\r\n".encode())
+            wait_for(lambda: server.client().keys("*resume*"))
+            if victim == "redis":
+                server.kill()
+                server.start()
+            else:
+                for pid in service.workers():
+                    os.kill(pid, signal.SIGKILL)
+            status = reader.line()
+            relay.release()
+            assert status == {"redis": b"HTTP/1.1 504 Gateway Timeout\r\n", "worker": b""}[victim]
+            wait_for(lambda: answers(f"{service.ops_url}/ready"))
+            assert httpx.get(posted["url"], headers=TEXT | key).text == "x"
+            assert httpx.get(posted["url"], headers=TEXT).status_code == 404
 
     def test_client_that_resets_behind_another_batch_spends_no_read(self, tmp_path: Path, relay: RedisRelay) -> None:
         """Two readers look in one batch. The first take waits for the second look, and its reader goes."""

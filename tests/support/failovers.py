@@ -16,7 +16,7 @@ CALM = 0.5
 
 @dataclass
 class Report:
-    """For each kill, the seconds until the last 503 (0: there was none), and until the cluster had recovered."""
+    """For each kill, the seconds until the last 503 or 504 (0: there was none), and until the cluster had recovered."""
 
     outages: list[float] = field(default_factory=list)
     whole: list[float] = field(default_factory=list)
@@ -59,20 +59,20 @@ def run(
             wait_for(system.whole, 60)
             report.whole.append(time.monotonic() - killed)
             calm(load)
-            report.outages.append(max((at - killed for at in load.rejections if at > killed), default=0.0))
+            report.outages.append(max((at - killed for at in load.failures if at > killed), default=0.0))
     finally:
         report.verdict = load.finish()
     return report
 
 
 def calm(load: Load) -> None:
-    """Wait for a while in which messages are acknowledged and none is rejected."""
-    since, reached, refused = time.monotonic(), load.acknowledged, -1
+    """Wait for a while in which messages are acknowledged and no request fails."""
+    since, reached, failed = time.monotonic(), load.acknowledged, -1
 
     def quiet() -> bool:
-        nonlocal since, reached, refused
-        if len(load.rejections) != refused:
-            since, reached, refused = time.monotonic(), load.acknowledged, len(load.rejections)
+        nonlocal since, reached, failed
+        if len(load.failures) != failed:
+            since, reached, failed = time.monotonic(), load.acknowledged, len(load.failures)
         return time.monotonic() - since > CALM and load.acknowledged > reached
 
     wait_for(quiet)

@@ -40,6 +40,9 @@ class FakeNode:
             asyncio.get_running_loop().call_soon(reply.resolve, response)
         return reply
 
+    def abandon(self, reply: Pending[Any]) -> bool:
+        raise NotImplementedError
+
     async def aclose(self) -> None:
         assert not any(reply.wanted for reply in self.due), "closed before its replies were in"
         self.closed = True

@@ -28,6 +28,13 @@ class CommandChannel(Protocol):
         """Wait for the replies that are due, then close."""
 
 
+class ServerChannel(CommandChannel, Protocol):
+    """A CommandChannel to one server."""
+
+    def abandon(self, reply: Pending[Any]) -> bool:
+        """Give up a reply of `submit`, and return whether its command is still unsent: then it never is sent."""
+
+
 async def connect(
     endpoint: Endpoint,
     login: Credentials,
@@ -51,7 +58,7 @@ async def connect(
 
 
 class Node:
-    """A CommandChannel to the Redis that `connect` opens connections to.
+    """A ServerChannel to the Redis that `connect` opens connections to.
 
     One batch is in flight at a time: commands that arrive meanwhile are sent together after its last reply. A lone
     command never waits; under load the batches are fewer and larger, which saves system calls.
@@ -81,6 +88,11 @@ class Node:
     def submit(self, command: Command, *, ahead: bool = False) -> Pending[Any]:
         """Add a command to the batch of this turn; see `CommandChannel`."""
         return self._batcher.submit(command, ahead=ahead)
+
+    def abandon(self, reply: Pending[Any]) -> bool:
+        """See `ServerChannel`."""
+        reply.abandon()
+        return any(pending is reply for pending in self._unsent + self._queued)
 
     def drop(self) -> None:
         """Close the connection; the next command opens another."""

@@ -21,7 +21,7 @@ show that they are connected. The latter is short, because a WAIT does not notic
 
 
 class ReplicatedChannel:
-    """A CommandChannel for writes to `node`, which nothing else may use. `timeout` is in seconds.
+    """A ServerChannel for writes to `node`, which nothing else may use. `timeout` is in seconds.
 
     `on_failure` is called if its task ends with an error.
     """
@@ -44,6 +44,11 @@ class ReplicatedChannel:
         if self._task is None:
             self._task = start_task("replication", self._run(), self._on_failure)
         return pending
+
+    def abandon(self, reply: Pending[Reply]) -> bool:
+        """See `ServerChannel`."""
+        reply.abandon()
+        return any(pending is reply for pending in self._queued)
 
     async def aclose(self) -> None:
         """Wait for the writes that are due, then close."""

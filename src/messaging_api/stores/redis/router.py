@@ -5,12 +5,12 @@ import contextlib
 from collections.abc import Awaitable, Callable
 from typing import cast
 
-from messaging_api.core.pending import TaskResult
+from messaging_api.core.pending import Pending, TaskResult
 from messaging_api.errors import NotExecuted, StoreError, StoreFull
 from messaging_api.stores.redis.connection import Command, Reply
 from messaging_api.stores.redis.errors import AskRedirect, MovedRedirect, without_reply
 from messaging_api.stores.redis.hash_slot import node_endpoint, slot_of
-from messaging_api.stores.redis.node import CommandChannel
+from messaging_api.stores.redis.node import ServerChannel
 from messaging_api.stores.redis.scripts import as_eval
 from messaging_api.stores.redis.topology import ClusterTopology, Shard
 
@@ -21,9 +21,7 @@ class ClusterRouter:
     `pick` chooses one of the channels of a shard. `retry_timeout`, in seconds, bounds all retries of a command.
     """
 
-    def __init__(
-        self, topology: ClusterTopology, pick: Callable[[Shard], CommandChannel], retry_timeout: float
-    ) -> None:
+    def __init__(self, topology: ClusterTopology, pick: Callable[[Shard], ServerChannel], retry_timeout: float) -> None:
         self._topology = topology
         self._pick = pick
         self._retry_timeout = retry_timeout
@@ -79,9 +77,11 @@ class ClusterRouter:
                         return await attempt
                     except NotExecuted as next_rejection:
                         rejection, attempt = next_rejection, None
-        raise rejection if attempt is None else without_reply(command, str(rejection))
+        raise (
+            rejection if attempt is None or _not_executed(channel, attempt) else without_reply(command, str(rejection))
+        )
 
-    async def _next_channel(self, command: Command, rejection: NotExecuted) -> CommandChannel:
+    async def _next_channel(self, command: Command, rejection: NotExecuted) -> ServerChannel:
         """Return the channel to the node that should serve `command` after `rejection`. Raises NotExecuted."""
         slot = slot_of(_key(command))
         shard = self._topology.by_slot[slot]
@@ -95,14 +95,21 @@ class ClusterRouter:
             self._topology.refresh()
         return self._channel(command)
 
-    def _channel(self, command: Command) -> CommandChannel:
+    def _channel(self, command: Command) -> ServerChannel:
         shard = self._topology.by_slot[slot_of(_key(command))]
         if shard is None:
             raise NotExecuted("The cluster is out of reach.")
         return self._pick(shard)
 
 
-async def _ask(channel: CommandChannel, command: Command) -> Reply:
+def _not_executed(channel: ServerChannel, attempt: Awaitable[Reply]) -> bool:
+    """Abandon an attempt, and return whether its command was not sent, or rejected in the last moment."""
+    if not isinstance(attempt, Pending):
+        return False
+    return channel.abandon(attempt) or isinstance(attempt.outcome(), NotExecuted)
+
+
+async def _ask(channel: ServerChannel, command: Command) -> Reply:
     """Send `command` to the node that a slot is being moved to (Redis Cluster specification, "ASK redirection")."""
     replies = (channel.submit(("ASKING",)), channel.submit(as_eval(command)))
     outcome: Reply = (await asyncio.gather(*replies, return_exceptions=True))[1]

@@ -14,7 +14,7 @@ from typing import NamedTuple
 from messaging_api.core.background import OnFailure, start_task
 from messaging_api.errors import StoreError
 from messaging_api.stores.redis.hash_slot import CLUSTER_SLOTS, SLOTS, count_slots, masters
-from messaging_api.stores.redis.node import CommandChannel
+from messaging_api.stores.redis.node import ServerChannel
 from messaging_api.stores.redis.url import Endpoint
 
 _QUERIED_NODES = 3
@@ -29,8 +29,8 @@ class Shard(NamedTuple):
     """The command channels to a master; one channel twice if writes need not wait for replicas."""
 
     endpoint: Endpoint
-    reads: CommandChannel
-    writes: CommandChannel
+    reads: ServerChannel
+    writes: ServerChannel
 
 
 class ClusterTopology:
