@@ -273,7 +273,7 @@ class TestOverHttp:
             read_one(service)
             posted = httpx.post(service.url, json={"message": "x", "reads": 1}).json()
             key = {"idempotency-key": os.urandom(16).hex()}
-            relay.hold(TAKE_HASH)
+            relay.hold(TAKE_RESUMABLE_HASH)
             path = urlsplit(posted["url"]).path
             lines = "".join(f"{name}: {value}\r\n" for name, value in (TEXT | key | {"host": "x"}).items())
             reader.send(f"GET {path} HTTP/1.1\r\n{lines}\r\n".encode())
