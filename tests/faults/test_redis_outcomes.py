@@ -267,7 +267,7 @@ class TestOverHttp:
         with (
             redis_running(tmp_path / "redis", *durable) as server,
             relayed(server) as relay,
-            serving(tmp_path, relay.url, "--workers", "1") as service,
+            serving(tmp_path, relay.url, "--workers", "1", "--store-timeout", "10") as service,
             raw(service.url) as (reader,),
         ):
             read_one(service)
