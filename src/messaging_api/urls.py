@@ -25,6 +25,25 @@ def parse_base_url(text: str) -> str:
     return text.rstrip("/")
 
 
+def default_scheme(authority: str) -> str | None:
+    """Return the scheme of a server that is named without one: http on this machine, else https.
+
+    Return None if this is not a host that people name so: localhost, an address, a name with a dot, or one with a port.
+    """
+    host = authority.lower() if authority.startswith("[") else authority.lower().partition(":")[0]
+    if not is_authority(authority.encode()):
+        return None
+    if f".{host}".endswith(".localhost") or host.startswith(("127.", "[::1]")):
+        return "http"
+    return "https" if set(authority) & set(".:") else None
+
+
+def complete_base_url(text: str) -> str:
+    """Return the base URL of a server as `parse_base_url` does; its scheme may be missing. Raise ValueError."""
+    scheme = None if "://" in text else default_scheme(text.partition("/")[0])
+    return parse_base_url(f"{scheme}://{text}" if scheme else text)
+
+
 def is_authority(text: bytes) -> bool:
     """Return whether this is a host and perhaps a port, as in Host and in links (RFC 9110, section 7.2)."""
     return len(text) <= 300 and _is_authority(text)

@@ -22,13 +22,25 @@
 No text of an error contains a link, a key, a password or a message.
 """
 
+from typing import Literal
+
+BadLinkReason = Literal["missing", "cut-short", "altered", "several", "wrong-kind"]
+
 
 class ClientError(Exception):
     """The base of all errors that the client raises on purpose."""
 
 
 class BadLink(ClientError):
-    """The text is not a link to a message or receipt, or its key is damaged. No request was sent."""
+    """The text contains no usable link to a message or receipt. No request was sent. `reason` says why:
+
+    `missing`: there is no link. `cut-short`: its end is missing. `altered`: its id or key is not as it was made.
+    `several`: there are different links. `wrong-kind`: it is a link of the other kind.
+    """
+
+    def __init__(self, text: str, reason: BadLinkReason = "missing") -> None:
+        super().__init__(text)
+        self.reason: BadLinkReason = reason
 
 
 class NoMessage(ClientError):

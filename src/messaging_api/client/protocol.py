@@ -122,6 +122,8 @@ def parse_sent(response: HttpResponse) -> tuple[Link, Sent]:
         link, receipt = Link.parse(created.url, "msg"), Link.parse(created.receipt, "receipt")
     except errors.BadLink:
         raise errors.UnexpectedResponse("The response contains no link to a message.") from None
+    if (link.address, receipt.address) != (created.url, created.receipt):
+        raise errors.UnexpectedResponse("The response contains no link to a message.")
     return link, Sent(link.address, receipt.address, created.expires_at, created.reads)
 
 
