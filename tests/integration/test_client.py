@@ -241,9 +241,10 @@ def test_reads_use_new_connections(service: Running) -> None:
     """A read never reuses a connection, which the server might close at that moment."""
     with Client(service.url) as sender, Client() as reader:
         reader.read(sender.send("hello").link)
-        connections = (sender._transport._pooled, reader._transport._pooled, reader._transport._single_use)
-        pools = [http._transport._pool for http in connections]  # type: ignore[attr-defined]
-        assert [len(pool.connections) for pool in pools] == [1, 0, 0]
+        clients = [sender._transport._clients, reader._transport._clients]
+        assert [list(each) for each in clients] == [[(None, True)], [(None, False)]]
+        pools = [http._transport._pool for each in clients for http in each.values()]  # type: ignore[attr-defined]
+        assert [len(pool.connections) for pool in pools] == [1, 0]
 
 
 def test_interrupted_unlimited_read_is_repeated(without_resume: Running, make_client: Any) -> None:

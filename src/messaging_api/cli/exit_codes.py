@@ -42,6 +42,7 @@ class ExitCode(IntEnum):
 EXIT_CODES: dict[type[Exception], ExitCode] = {
     SettingsError: ExitCode.USAGE,
     errors.BadLink: ExitCode.USAGE,
+    errors.BadProxy: ExitCode.USAGE,
     errors.NoMessage: ExitCode.NO_MESSAGE,
     errors.DecryptionFailed: ExitCode.DECRYPTION_FAILED,
     errors.Unreachable: ExitCode.SERVER_UNAVAILABLE,

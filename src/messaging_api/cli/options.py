@@ -35,9 +35,9 @@ password_file = click.option(
 
 
 def connect(settings: ClientSettings, spinner: Spinner) -> Client:
-    """Make a client from the settings. Raise SettingsError if the certificate file cannot be used."""
+    """Make a client from the settings. Raise SettingsError if a file for TLS cannot be used."""
     policy = RetryPolicy(max_seconds=settings.wait, max_attempts=sys.maxsize if settings.wait else 1)
     try:
         return Client(settings.server, token=settings.token, ca=settings.ca, policy=policy, on_wait=spinner.show_retry)
     except OSError as error:
-        raise SettingsError(f"{settings.ca} contains no usable certificates: {error.strerror}.") from None
+        raise SettingsError(f"{error.filename} cannot be used: {error.strerror}.") from None

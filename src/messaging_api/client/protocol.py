@@ -10,7 +10,7 @@ import msgspec
 
 from messaging_api import __version__
 from messaging_api.client import errors
-from messaging_api.client.errors import ClientError
+from messaging_api.client.errors import ClientError, Problem
 from messaging_api.client.links import Link
 from messaging_api.client.messages import Message, MessageDraft, Receipt, Sent, ServerLimits
 
@@ -67,12 +67,6 @@ class _CreatedBody(msgspec.Struct):
 
 class _Description(msgspec.Struct):
     limits: ServerLimits
-
-
-class _ProblemDetails(msgspec.Struct):
-    type: str = ""
-    title: str = ""
-    detail: str = ""
 
 
 def limits_request(server: Server) -> HttpRequest:
@@ -169,7 +163,7 @@ def _parse_body(response: HttpResponse, kind: type[Parsed]) -> Parsed:
     try:
         return msgspec.json.decode(response.body, type=kind)
     except msgspec.MsgspecError:
-        raise errors.UnexpectedResponse("The response does not come from messaging_api.") from None
+        raise _with_response(errors.UnexpectedResponse(_other_server(response)), response) from None
 
 
 PROBLEMS: dict[str, type[ClientError]] = {
@@ -200,20 +194,45 @@ the server."""
 
 def _raise_problem(response: HttpResponse) -> NoReturn:
     problem = _parse_problem(response)
-    kind = PROBLEMS.get(problem.type.rpartition("#")[2]) or _error_for_status(response.status)
-    text = ". ".join(part.rstrip(".") for part in (problem.title, problem.detail) if part) or f"HTTP {response.status}"
+    slug = problem.type.rpartition("#")[2] if problem else ""
+    kind = PROBLEMS.get(slug) or _error_for_status(response.status)
+    text = _problem_text(problem) if problem else ""
+    text = text or _other_server(response)
     if issubclass(kind, errors.ServerBusy):
-        raise kind(f"{text}.", retry_after(response))
-    raise kind(f"{text}.")
+        raise _with_response(kind(text, retry_after(response)), response, problem)
+    raise _with_response(kind(text), response, problem)
 
 
-def _parse_problem(response: HttpResponse) -> _ProblemDetails:
+def _with_response(error: ClientError, response: HttpResponse, problem: Problem | None = None) -> ClientError:
+    error.status, error.problem = response.status, problem
+    error.request_id = response.headers.get("x-request-id")
+    return error
+
+
+def _problem_text(problem: Problem) -> str:
+    parts = [part.rstrip(".") for part in (problem.title, problem.detail) if part]
+    return f"{'. '.join(parts)}." if parts else ""
+
+
+def _other_server(response: HttpResponse) -> str:
+    """Describe a response that messaging_api did not make."""
+    kind = response.headers.get("content-type", "").partition(";")[0][:100]
+    server = response.headers.get("server", "")[:100]
+    said = " ".join(
+        [f"HTTP {response.status}", *([f"with {kind}"] if kind else []), *([f"from {server}"] if server else [])]
+    )
+    if response.headers.get("location", "").startswith("https://") and response.status in (301, 302, 307, 308):
+        return f"The server redirects ({said}): is its address https:// instead of http://?"
+    return f"The response does not come from messaging_api: {said}."
+
+
+def _parse_problem(response: HttpResponse) -> Problem | None:
     if not response.headers.get("content-type", "").startswith("application/problem+json"):
-        return _ProblemDetails()
+        return None
     try:
-        return msgspec.json.decode(response.body, type=_ProblemDetails)
+        return msgspec.json.decode(response.body, type=Problem)
     except msgspec.MsgspecError:
-        return _ProblemDetails()
+        return None
 
 
 def _error_for_status(status: int) -> type[ClientError]:

@@ -4,24 +4,36 @@ import logging
 import os
 import socket
 import ssl
+import threading
 import time
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from contextvars import ContextVar
+from functools import partial
 from os import PathLike
 from typing import Any
 
 import httpx
 
 from messaging_api.client.protocol import HttpRequest, HttpResponse, TransportFailure
+from messaging_api.client.proxies import Proxies
 
 MAX_RESPONSE_BYTES = 97 * 2**20
 """Six times the longest message that a server can be configured to accept, because JSON may escape each byte of it."""
 
 _NOT_SENT = (httpx.ConnectError, httpx.ConnectTimeout, httpx.PoolTimeout, httpx.ProxyError)
+_POOLED = httpx.Limits(max_connections=100, max_keepalive_connections=20)
 _UNPOOLED = httpx.Limits(max_keepalive_connections=0)
 """A new connection for each request. The server may close an idle connection at the moment it is reused, and then
 nobody knows whether the request arrived: too risky for one that must not be repeated."""
+_PLAIN_HTTP = (
+    "WRONG_VERSION_NUMBER",
+    "HTTP_REQUEST",
+    "UNKNOWN_PROTOCOL",
+    "PACKET_LENGTH_TOO_LONG",
+    "RECORD_LAYER_FAILURE",
+)
+"""What OpenSSL calls a response that is not TLS."""
 _LOGGERS = ("httpx", "httpcore.connection", "httpcore.http11", "httpcore.proxy", "httpcore.socks")
 
 _suppressed: ContextVar[bool] = ContextVar("suppressed", default=False)
@@ -31,14 +43,15 @@ class SyncTransport:
     """Connections for blocking requests."""
 
     def __init__(self, ca: str | PathLike[str] | None, timeout: float) -> None:
-        trust = _ssl_context(ca)
-        self._pooled = httpx.Client(verify=trust, timeout=timeout)
-        self._single_use = httpx.Client(verify=trust, timeout=timeout, limits=_UNPOOLED)
+        self._open: Callable[..., httpx.Client] = partial(httpx.Client, **_options(ca, timeout))
+        self._proxies = Proxies()
+        self._clients: dict[tuple[str | None, bool], httpx.Client] = {}
+        self._lock = threading.Lock()
         _install_log_filter()
 
     def send(self, request: HttpRequest) -> HttpResponse | TransportFailure:
-        """Send a request once and return its outcome."""
-        http, begin = self._pooled if request.repeatable else self._single_use, time.monotonic()
+        """Send a request once and return its outcome. Raise BadProxy."""
+        http, begin = self._client(request), time.monotonic()
         try:
             with _suppress_logs(), http.stream(**_httpx_arguments(request)) as response:
                 body = _BodyReader()
@@ -50,22 +63,29 @@ class SyncTransport:
 
     def close(self) -> None:
         """Close all connections."""
-        self._pooled.close()
-        self._single_use.close()
+        for http in self._clients.values():
+            http.close()
+
+    def _client(self, request: HttpRequest) -> httpx.Client:
+        key = self._proxies.proxy_for(request.url), request.repeatable
+        with self._lock:
+            if key not in self._clients:
+                self._clients[key] = self._open(proxy=key[0], limits=_POOLED if request.repeatable else _UNPOOLED)
+            return self._clients[key]
 
 
 class AsyncTransport:
     """Connections for requests from an asyncio event loop."""
 
     def __init__(self, ca: str | PathLike[str] | None, timeout: float) -> None:
-        trust = _ssl_context(ca)
-        self._pooled = httpx.AsyncClient(verify=trust, timeout=timeout)
-        self._single_use = httpx.AsyncClient(verify=trust, timeout=timeout, limits=_UNPOOLED)
+        self._open: Callable[..., httpx.AsyncClient] = partial(httpx.AsyncClient, **_options(ca, timeout))
+        self._proxies = Proxies()
+        self._clients: dict[tuple[str | None, bool], httpx.AsyncClient] = {}
         _install_log_filter()
 
     async def send(self, request: HttpRequest) -> HttpResponse | TransportFailure:
-        """Send a request once and return its outcome."""
-        http, begin = self._pooled if request.repeatable else self._single_use, time.monotonic()
+        """Send a request once and return its outcome. Raise BadProxy."""
+        http, begin = self._client(request), time.monotonic()
         try:
             with _suppress_logs():
                 async with http.stream(**_httpx_arguments(request)) as response:
@@ -78,8 +98,14 @@ class AsyncTransport:
 
     async def aclose(self) -> None:
         """Close all connections."""
-        await self._pooled.aclose()
-        await self._single_use.aclose()
+        for http in self._clients.values():
+            await http.aclose()
+
+    def _client(self, request: HttpRequest) -> httpx.AsyncClient:
+        key = self._proxies.proxy_for(request.url), request.repeatable
+        if key not in self._clients:
+            self._clients[key] = self._open(proxy=key[0], limits=_POOLED if request.repeatable else _UNPOOLED)
+        return self._clients[key]
 
 
 class ResponseTooLarge(httpx.ReadError):
@@ -100,9 +126,20 @@ class _BodyReader:
         return bytes(self._body)
 
 
+def _options(ca: str | PathLike[str] | None, timeout: float) -> dict[str, Any]:
+    """Return what all clients of httpx share. Raise OSError, whose filename is the file that is the reason."""
+    return {"verify": _ssl_context(ca), "timeout": timeout, "trust_env": False}
+
+
 def _ssl_context(ca: str | PathLike[str] | None) -> ssl.SSLContext:
     """Trust the certificates of that file alone, or the default ones (SSL_CERT_FILE, else certifi's). Raise OSError."""
-    return httpx.create_ssl_context() if ca is None else ssl.create_default_context(cafile=ca)
+    try:
+        return httpx.create_ssl_context() if ca is None else ssl.create_default_context(cafile=ca)
+    except OSError as error:
+        if error.filename:  # that of SSLKEYLOGFILE, which is opened last
+            raise OSError(error.errno, error.strerror, f"SSLKEYLOGFILE {error.filename}") from None
+        reason = "no certificates in it" if isinstance(error, ssl.SSLError) else error.strerror
+        raise OSError(error.errno, reason, "SSL_CERT_FILE" if ca is None else str(ca)) from None
 
 
 def _httpx_arguments(request: HttpRequest) -> dict[str, Any]:
@@ -119,6 +156,9 @@ def _failure(error: httpx.TransportError, seconds: float) -> TransportFailure:
     cause = _root_cause(error)
     if isinstance(cause, ssl.SSLCertVerificationError):
         return TransportFailure("the server's certificate is not trusted", sent=False, seconds=seconds, permanent=True)
+    other = _other_protocol(error, cause)
+    if other:
+        return TransportFailure(other, sent=False, seconds=seconds, permanent=True)
     if isinstance(error, ResponseTooLarge):
         return TransportFailure(str(error), sent=True, seconds=seconds, permanent=True)
     if isinstance(error, httpx.TimeoutException):
@@ -130,6 +170,16 @@ def _failure(error: httpx.TransportError, seconds: float) -> TransportFailure:
     else:
         reason = "the connection broke"
     return TransportFailure(reason, sent=not isinstance(error, _NOT_SENT), seconds=seconds)
+
+
+def _other_protocol(error: httpx.TransportError, cause: BaseException) -> str | None:
+    """Return what to say if the server speaks TLS where plain HTTP was tried, or the other way round."""
+    if isinstance(cause, ssl.SSLError) and cause.reason in _PLAIN_HTTP:
+        return "it does not speak TLS: try http:// instead of https://"
+    # h11 shows the beginning of the response, here a TLS alert (RFC 8446, section 6).
+    if isinstance(error, httpx.RemoteProtocolError) and "\\x15\\x03" in str(error):
+        return "it expects TLS: try https:// instead of http://"
+    return None
 
 
 def _root_cause(error: BaseException) -> BaseException:

@@ -45,7 +45,10 @@ _TOKEN = ("token", "token_file")
 
 def config_path() -> Path:
     """Return the path of the config file, which need not exist."""
-    return platformdirs.user_config_path("messaging_api") / "config.toml"
+    try:
+        return platformdirs.user_config_path("messaging_api") / "config.toml"
+    except RuntimeError:  # a user id without a name and a home, as in containers
+        return Path("/etc/messaging_api/config.toml")
 
 
 def client_settings(options: Mapping[str, str | None]) -> ClientSettings:
