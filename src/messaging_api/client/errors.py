@@ -30,7 +30,7 @@ BadLinkReason = Literal["missing", "cut-short", "altered", "several", "wrong-kin
 
 
 @dataclass(frozen=True, slots=True)
-class Problem:
+class ProblemDetails:
     """The server's own words about an error (RFC 9457). A field is empty if the server did not say it."""
 
     type: str = ""
@@ -47,7 +47,7 @@ class ClientError(Exception):
 
     status: int | None = None
     request_id: str | None = None
-    problem: Problem | None = None
+    problem: ProblemDetails | None = None
 
 
 class BadLink(ClientError):

@@ -1,8 +1,9 @@
 """The HTTP API as values: requests are built and responses parsed here, without any I/O."""
 
+import re
 from collections.abc import Mapping
 from dataclasses import dataclass, field
-from datetime import datetime, timedelta
+from datetime import datetime
 from email.utils import parsedate_to_datetime
 from typing import NamedTuple, NoReturn, TypeVar
 
@@ -10,13 +11,17 @@ import msgspec
 
 from messaging_api import __version__
 from messaging_api.client import errors
-from messaging_api.client.errors import ClientError, Problem
+from messaging_api.client.errors import ClientError, ProblemDetails
 from messaging_api.client.links import Link
 from messaging_api.client.messages import Message, MessageDraft, Receipt, Sent, ServerLimits
 
 Parsed = TypeVar("Parsed")
 
 _COMMON = {"accept-encoding": "identity", "user-agent": f"messaging-api/{__version__}"}
+_OWN_HEADERS = {
+    *("accept", "accept-encoding", "connection", "content-encoding", "content-length", "content-type"),
+    *("expect", "host", "idempotency-key", "te", "trailer", "transfer-encoding", "upgrade"),
+}
 _JSON = {"accept": "application/json", **_COMMON}
 
 
@@ -69,6 +74,16 @@ class _Description(msgspec.Struct):
     limits: ServerLimits
 
 
+def checked_headers(headers: Mapping[str, str]) -> dict[str, str]:
+    """Return headers with their names in lower case. Raise ValueError, without a value, if one cannot be sent."""
+    for name, value in headers.items():
+        if not re.fullmatch(r"[!#$%&'*+.^_`|~0-9A-Za-z-]+", name) or not re.fullmatch(r"[ -~\t]*", value):
+            raise ValueError("a header must be a name and a text in ASCII, such as X-Key: value")
+        if name.lower() in _OWN_HEADERS:
+            raise ValueError(f"the header {name} is set by the client itself")
+    return {name.lower(): value.strip() for name, value in headers.items()}
+
+
 def limits_request(server: Server) -> HttpRequest:
     """Build GET /, which describes the server."""
     return HttpRequest("GET", f"{server.address}/", _JSON)
@@ -79,8 +94,6 @@ def create_request(server: Server, draft: MessageDraft, idempotency_key: str) ->
     headers = {**_JSON, "content-type": "application/json", "idempotency-key": idempotency_key}
     if server.token:
         headers["authorization"] = f"Bearer {server.token}"
-    if isinstance(draft.ttl, timedelta):
-        draft = msgspec.structs.replace(draft, ttl=int(draft.ttl.total_seconds()))
     return HttpRequest("POST", f"{server.address}/", headers, msgspec.json.encode(draft))
 
 
@@ -203,13 +216,13 @@ def _raise_problem(response: HttpResponse) -> NoReturn:
     raise _with_response(kind(text), response, problem)
 
 
-def _with_response(error: ClientError, response: HttpResponse, problem: Problem | None = None) -> ClientError:
+def _with_response(error: ClientError, response: HttpResponse, problem: ProblemDetails | None = None) -> ClientError:
     error.status, error.problem = response.status, problem
     error.request_id = response.headers.get("x-request-id")
     return error
 
 
-def _problem_text(problem: Problem) -> str:
+def _problem_text(problem: ProblemDetails) -> str:
     parts = [part.rstrip(".") for part in (problem.title, problem.detail) if part]
     return f"{'. '.join(parts)}." if parts else ""
 
@@ -222,15 +235,17 @@ def _other_server(response: HttpResponse) -> str:
         [f"HTTP {response.status}", *([f"with {kind}"] if kind else []), *([f"from {server}"] if server else [])]
     )
     if response.headers.get("location", "").startswith("https://") and response.status in (301, 302, 307, 308):
-        return f"The server redirects ({said}): is its address https:// instead of http://?"
+        return f"The server redirects to https:// ({said}). Is this its address?"
+    if response.status == 400 and re.search(rb"HTTPS (port|server)|SSL-enabled", response.body[:2000]):
+        return f"The server expects https:// instead of http:// ({said})."
     return f"The response does not come from messaging_api: {said}."
 
 
-def _parse_problem(response: HttpResponse) -> Problem | None:
+def _parse_problem(response: HttpResponse) -> ProblemDetails | None:
     if not response.headers.get("content-type", "").startswith("application/problem+json"):
         return None
     try:
-        return msgspec.json.decode(response.body, type=Problem)
+        return msgspec.json.decode(response.body, type=ProblemDetails)
     except msgspec.MsgspecError:
         return None
 

@@ -6,7 +6,7 @@ import socket
 import ssl
 import threading
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 from contextvars import ContextVar
 from functools import partial
@@ -26,7 +26,7 @@ _POOLED = httpx.Limits(max_connections=100, max_keepalive_connections=20)
 _UNPOOLED = httpx.Limits(max_keepalive_connections=0)
 """A new connection for each request. The server may close an idle connection at the moment it is reused, and then
 nobody knows whether the request arrived: too risky for one that must not be repeated."""
-_PLAIN_HTTP = (
+_NOT_TLS = (
     "WRONG_VERSION_NUMBER",
     "HTTP_REQUEST",
     "UNKNOWN_PROTOCOL",
@@ -42,8 +42,8 @@ _suppressed: ContextVar[bool] = ContextVar("suppressed", default=False)
 class SyncTransport:
     """Connections for blocking requests."""
 
-    def __init__(self, ca: str | PathLike[str] | None, timeout: float) -> None:
-        self._open: Callable[..., httpx.Client] = partial(httpx.Client, **_options(ca, timeout))
+    def __init__(self, ca: str | PathLike[str] | None, timeout: float, headers: Mapping[str, str]) -> None:
+        self._open: Callable[..., httpx.Client] = partial(httpx.Client, **_options(ca, timeout, headers))
         self._proxies = Proxies()
         self._clients: dict[tuple[str | None, bool], httpx.Client] = {}
         self._lock = threading.Lock()
@@ -77,8 +77,8 @@ class SyncTransport:
 class AsyncTransport:
     """Connections for requests from an asyncio event loop."""
 
-    def __init__(self, ca: str | PathLike[str] | None, timeout: float) -> None:
-        self._open: Callable[..., httpx.AsyncClient] = partial(httpx.AsyncClient, **_options(ca, timeout))
+    def __init__(self, ca: str | PathLike[str] | None, timeout: float, headers: Mapping[str, str]) -> None:
+        self._open: Callable[..., httpx.AsyncClient] = partial(httpx.AsyncClient, **_options(ca, timeout, headers))
         self._proxies = Proxies()
         self._clients: dict[tuple[str | None, bool], httpx.AsyncClient] = {}
         _install_log_filter()
@@ -126,9 +126,9 @@ class _BodyReader:
         return bytes(self._body)
 
 
-def _options(ca: str | PathLike[str] | None, timeout: float) -> dict[str, Any]:
+def _options(ca: str | PathLike[str] | None, timeout: float, headers: Mapping[str, str]) -> dict[str, Any]:
     """Return what all clients of httpx share. Raise OSError, whose filename is the file that is the reason."""
-    return {"verify": _ssl_context(ca), "timeout": timeout, "trust_env": False}
+    return {"verify": _ssl_context(ca), "timeout": timeout, "headers": headers, "trust_env": False}
 
 
 def _ssl_context(ca: str | PathLike[str] | None) -> ssl.SSLContext:
@@ -156,9 +156,9 @@ def _failure(error: httpx.TransportError, seconds: float) -> TransportFailure:
     cause = _root_cause(error)
     if isinstance(cause, ssl.SSLCertVerificationError):
         return TransportFailure("the server's certificate is not trusted", sent=False, seconds=seconds, permanent=True)
-    other = _other_protocol(error, cause)
-    if other:
-        return TransportFailure(other, sent=False, seconds=seconds, permanent=True)
+    if isinstance(cause, ssl.SSLError) and cause.reason in _NOT_TLS:
+        reason = "it does not speak TLS: try http:// instead of https://"
+        return TransportFailure(reason, sent=False, seconds=seconds, permanent=True)
     if isinstance(error, ResponseTooLarge):
         return TransportFailure(str(error), sent=True, seconds=seconds, permanent=True)
     if isinstance(error, httpx.TimeoutException):
@@ -167,19 +167,11 @@ def _failure(error: httpx.TransportError, seconds: float) -> TransportFailure:
         reason = cause.strerror or "unknown host name"
     elif isinstance(cause, OSError) and cause.errno and not isinstance(cause, ssl.SSLError):
         reason = os.strerror(cause.errno)  # its own text may contain the address
+    elif error.request.url.scheme == "http" and "without sending a response" in str(error):
+        reason = "the connection broke without a response (does this server expect https://?)"
     else:
         reason = "the connection broke"
     return TransportFailure(reason, sent=not isinstance(error, _NOT_SENT), seconds=seconds)
-
-
-def _other_protocol(error: httpx.TransportError, cause: BaseException) -> str | None:
-    """Return what to say if the server speaks TLS where plain HTTP was tried, or the other way round."""
-    if isinstance(cause, ssl.SSLError) and cause.reason in _PLAIN_HTTP:
-        return "it does not speak TLS: try http:// instead of https://"
-    # h11 shows the beginning of the response, here a TLS alert (RFC 8446, section 6).
-    if isinstance(error, httpx.RemoteProtocolError) and "\\x15\\x03" in str(error):
-        return "it expects TLS: try https:// instead of http://"
-    return None
 
 
 def _root_cause(error: BaseException) -> BaseException:
