@@ -4,6 +4,7 @@ import asyncio
 import contextlib
 import datetime as dt
 import logging
+import re
 import socket
 import sqlite3
 import threading
@@ -102,6 +103,85 @@ def test_lifetimes(service: Running, make_client: Any) -> None:
         assert client.limits().max_message_bytes == 65_536
 
 
+@pytest.mark.parametrize("ttl", [10_800, dt.timedelta(hours=3), "3h", "180m", "10800"])
+def test_lifetime_has_any_form(service: Running, make_client: Any, ttl: Any) -> None:
+    """Seconds, a timedelta and a text as on the command line mean the same."""
+    with make_client(service.url) as client:
+        left = client.send("x", ttl=ttl).expires_at - dt.datetime.now(dt.UTC)
+    assert abs(left - dt.timedelta(hours=3)) < dt.timedelta(minutes=1)
+
+
+@pytest.mark.parametrize(
+    ("arguments", "error", "said"),
+    [
+        ({"text": b"hello"}, TypeError, "text must be a str, not bytes"),
+        ({"text": None}, TypeError, "text must be a str, not NoneType"),
+        ({"text": ""}, ValueError, "text must not be empty"),
+        ({"ttl": "soon"}, ValueError, "a duration is written like"),
+        ({"ttl": 1.5}, TypeError, "ttl must be an int, a timedelta or a str such as '1h', not float"),
+        ({"ttl": True}, TypeError, "ttl must be"),
+        ({"reads": "1"}, TypeError, "reads must be an int, not str"),
+        ({"expires_at": dt.datetime(2030, 1, 1)}, ValueError, "expires_at must have a time zone"),  # noqa: DTZ001
+        ({"expires_at": "2030-01-01"}, TypeError, "expires_at must be a datetime, not str"),
+        ({"password": b"hush"}, TypeError, "password must be a str, not bytes"),
+    ],
+)
+def test_wrong_arguments_of_send(make_client: Any, arguments: Any, error: type[Exception], said: str) -> None:
+    """The error names the argument and the type, before a request is sent: nobody listens here."""
+    with make_client(f"127.0.0.1:{free_port()}") as client, pytest.raises(error, match=f"^{said}"):
+        client.send(**{"text": "x", **arguments})
+
+
+@pytest.mark.parametrize("method", ["read", "fetch", "receipt", "burn"])
+def test_link_must_be_a_text(make_client: Any, method: str) -> None:
+    """None and bytes are told."""
+    with make_client() as client:
+        for link in (None, b"https://msg.example"):
+            with pytest.raises(TypeError, match=f"^a link must be a str, not {type(link).__name__}"):
+                getattr(client, method)(link)
+
+
+def test_errors_have_the_facts_of_the_response(service: Running, make_client: Any) -> None:
+    """Status, request id and the server's problem; None where there is no response or no problem."""
+    link = f"{service.url}/msg/{uuid.uuid4()}"
+    with make_client(service.url, policy=RetryPolicy(max_attempts=1)) as client:
+        with pytest.raises(NoMessage) as missing:
+            client.read(link)
+        with pytest.raises(RequestRejected, match=r"^The lifetime is 8d; this server accepts 1s to 7d\.$") as rejected:
+            client.send("x", ttl="8d")
+        with pytest.raises(RequestRejected, match=r"^The number of reads is 2000; this server accepts 1 to 1000\.$"):
+            client.send("x", reads=2000)
+    for error, status, slug in ((missing.value, 404, "no-message"), (rejected.value, 400, "invalid")):
+        assert error.status == status
+        assert re.fullmatch("[0-9a-f]{16}", error.request_id or "")
+        assert error.problem
+        assert error.problem.type.endswith(f"#{slug}")
+        assert error.problem.title
+    page = answer("404 Not Found", "<html>", content_type="text/html", x_request_id="abc")
+    with (
+        proxied(service.url, page) as proxy,
+        make_client(proxy.url) as client,
+        pytest.raises(UnexpectedResponse) as other,
+    ):
+        client.limits()
+    assert (other.value.status, other.value.request_id, other.value.problem) == (404, "abc", None)
+    assert (BadLink("x").status, BadLink("x").request_id, BadLink("x").problem) == (None, None, None)
+
+
+@pytest.mark.parametrize("headers", [{"Host": "x"}, {"a b": "x"}, {"x": "hush\r\ny: z"}, {"x": "hüsh"}])
+def test_wrong_headers(make_client: Any, headers: dict[str, str]) -> None:
+    """A header that cannot be sent, or that is the client's own, is an error that does not show its value."""
+    with pytest.raises(ValueError, match="header") as caught:
+        make_client(headers=headers)
+    assert "sh" not in str(caught.value)
+
+
+def test_token_and_authorization_cannot_be_combined(make_client: Any) -> None:
+    """They are the same header."""
+    with pytest.raises(ValueError, match="cannot be combined"):
+        make_client("https://x.example", token="hush", headers={"authorization": "Basic x"})
+
+
 def test_burn_deletes_the_message(service: Running, make_client: Any) -> None:
     """A burned message is gone, and its receipt says so."""
     with make_client(service.url) as client:
@@ -153,10 +233,8 @@ def test_too_long_text_is_not_posted(service: Running, make_client: Any) -> None
 def test_rejections_have_the_text_of_the_server(service: Running, make_client: Any) -> None:
     """The server's reason is in the error. Wrong calls raise ValueError."""
     with make_client(service.url) as client:
-        with pytest.raises(RequestRejected, match="ttl must be"):
-            client.send("x", ttl=10**7)
-        with pytest.raises(RequestRejected, match="reads must be"):
-            client.send("x", reads=1001)
+        with pytest.raises(RequestRejected, match="expires_at must be"):
+            client.send("x", expires_at=dt.datetime(2001, 1, 1, tzinfo=dt.UTC))
         for wrong in ({"text": ""}, {"text": "x", "password": ""}, {"text": "x", "password": "x", "encrypt": False}):
             with pytest.raises(ValueError, match="empty"):
                 client.send(**wrong)
@@ -254,9 +332,10 @@ def test_reads_use_new_connections(service: Running) -> None:
     """A read never reuses a connection, which the server might close at that moment."""
     with Client(service.url) as sender, Client() as reader:
         reader.read(sender.send("hello").link)
-        connections = (sender._transport._pooled, reader._transport._pooled, reader._transport._single_use)
-        pools = [http._transport._pool for http in connections]  # type: ignore[attr-defined]
-        assert [len(pool.connections) for pool in pools] == [1, 0, 0]
+        clients = [sender._transport._clients, reader._transport._clients]
+        assert [list(each) for each in clients] == [[(None, True)], [(None, False)]]
+        pools = [http._transport._pool for each in clients for http in each.values()]  # type: ignore[attr-defined]
+        assert [len(pool.connections) for pool in pools] == [1, 0]
 
 
 def test_interrupted_unlimited_read_is_repeated(without_resume: Running, make_client: Any) -> None:
@@ -421,12 +500,14 @@ def test_logs_contain_no_secrets(service: Running, make_client: Any, caplog: pyt
     assert "HTTP Request: GET" in caplog.text
 
 
-def test_send_requires_a_server(make_client: Any) -> None:
-    """Without a server, send raises ValueError. A wrong address raises BadLink."""
+def test_send_requires_a_server(service: Running, make_client: Any) -> None:
+    """Without a server, send raises ValueError. A wrong address raises BadLink. The scheme may be missing."""
     with make_client() as client, pytest.raises(ValueError, match="requires a server"):
         client.send("hello")
     with pytest.raises(BadLink):
-        make_client("localhost:5000")
+        make_client("ftp://localhost:5000")
+    with make_client(service.url.removeprefix("http://")) as client:
+        assert client.read(client.send("hello").link).text == "hello"
 
 
 def test_concurrent_reads(service: Running) -> None:

@@ -20,6 +20,7 @@ from messaging_api.cli.options import connect
 from messaging_api.cli.terminal import Spinner
 from messaging_api.client import ClientError
 from messaging_api.client.protocol import HttpResponse
+from messaging_api.server.certificates import issue, make_authority
 from messaging_api.settings.client import ClientSettings
 from tests.support.faulty_proxy import answer, proxied
 from tests.support.programs import require
@@ -378,7 +379,7 @@ def test_exit_codes(env: dict[str, str], service: Running, tmp_path: Path) -> No
     (tmp_path / "binary").write_bytes(b"\xff")
     nobody = f"http://127.0.0.1:{free_port()}"
     busy = answer("503 Service Unavailable", retry_after="60")
-    with proxied(service.url, "lose", "pass", busy, busy) as proxy:
+    with proxied(service.url, "lose", "pass", busy, busy, busy) as proxy:
         codes = {
             "interrupted": run(env, "read", proxy.through(sent["link"])).code,
             "busy": run(env, "send", "--to", proxy.url, stdin=b"x").code,
@@ -461,8 +462,11 @@ def test_precedence_of_settings(env: dict[str, str], service: Running) -> None:
     ("text", "mode", "expected"),
     [
         ("server = ", 0o600, "must be TOML"),
-        ('sever = "http://x"', 0o600, "sever in .* is not a setting; there are server, token, ca, wait"),
-        ('server = "x"', 0o600, "must be: http"),
+        ('sever = "http://x"', 0o600, r"sever in \S+ is not a setting; did you mean server in \S+\?"),
+        ('colour = "red"', 0o600, "colour in .* is not a setting; there are server, token, header, ca, wait"),
+        ('server = "x"', 0o600, r"server in \S+ must be: \[http"),
+        ('server = "x.example"\nheader = "hush"', 0o600, "header in .* must be: Name: value"),
+        ('header = ["X-Key: hush"]', 0o640, "contains a header and other users can read it"),
         ('token = "hush"', 0o640, "chmod 600"),
         ('token_file = "/nowhere"', 0o644, "cannot be read"),
         ('ca = "/nowhere"\nserver = "https://x"', 0o644, "No such file"),
@@ -476,6 +480,174 @@ def test_invalid_settings(env: dict[str, str], text: str, mode: int, expected: s
     assert re.search(expected, done.err)
     assert "hush" not in done.err
     assert run({**env, "MESSAGING_API_CLIENT_SEVER": "x"}, "send", stdin=b"x").code == 2
+
+
+@pytest.mark.parametrize(
+    ("arguments", "said"),
+    [
+        (["--to", "ftp://x"], "--to must be: [http(s)://]host[/path]. This is not a web address"),
+        (["--to", "https://u:hush@x.example"], "--to must be: [http(s)://]host[/path]. A web address must not contain"),
+        (["--nothing"], "No such option '--nothing'"),
+        (["--ttl", "soon"], "Invalid value for '--ttl': a duration is written like 90, 90s, 5m, 1h, 7d or 2w."),
+        (["--reads", "abc"], "Invalid value for '--reads': it must be a number from 1 to 1000."),
+        (["--wait", "soon"], "--wait must be: seconds."),
+        (["--header", "hush"], "--header must be: Name: value, one per line."),
+        (["--to", "x.example", "--header", "Host: hush"], "The header host is set by the client itself."),
+        (["--token-file", "/nowhere"], "/nowhere cannot be read: No such file or directory."),
+        (["one", "two"], "Got unexpected extra argument (two)"),
+        ([], "No server is set. Use --to SERVER"),
+    ],
+)
+def test_usage_errors_look_alike(env: dict[str, str], arguments: list[str], said: str) -> None:
+    """Each is one line that begins with the name of the command and names the option; the exit code is 2."""
+    done = run(env, "send", *arguments, stdin=b"x")
+    assert done.code == 2
+    assert done.err.startswith(f"messaging-api: {said}")
+    assert done.err.count("\n") == 1
+    assert "hush" not in done.err
+
+
+def test_slash_at_the_end_of_an_address_is_no_mistake(env: dict[str, str], service: Running) -> None:
+    """curl follows the redirect, and a page keeps its fragment; no read is spent for the redirect itself."""
+    sent = send(env, service, "hello", "--plain", "--reads", "1")
+    head = subprocess.check_output(["curl", "-sI", "-H", "Accept: text/html", f"{sent['link']}/"], text=True)
+    assert re.search(r"^HTTP/1\.1 308 .*\nlocation: \.\./[0-9a-f-]{36}\n", head, re.DOTALL)
+    assert state(env, sent["receipt"]) == "available"
+    assert subprocess.check_output(["curl", "-sL", "-H", "Accept: text/plain", f"{sent['link']}/"]) == b"hello"
+
+
+def test_scheme_of_the_server_may_be_missing(env: dict[str, str], service: Running) -> None:
+    """A bare host is reached by https, and by http on this machine."""
+    done = run(env, "send", "--to", service.url.removeprefix("http://"), stdin=b"hello")
+    assert run(env, "read", stdin=done.out).out == b"hello"
+
+
+def test_link_is_found_in_standard_input(env: dict[str, str], service: Running) -> None:
+    """A whole mail can be piped in, with the link broken over lines."""
+    link = send(env, service, "hello", "--reads", "1")["link"]
+    mail = f"\ufeffHi,\r\n\r\nhere it is:\r\n{link[:70]}=\r\n{link[70:]}.\r\n\r\nAlice\r\n"
+    assert run(env, "read", stdin=mail.encode()) == (0, b"hello", "")
+
+
+@pytest.mark.parametrize("damage", ["{}.", "<{}>", "here it is: {}", "{}?utm_source=mail"])
+def test_damaged_links_are_repaired(env: dict[str, str], service: Running, damage: str) -> None:
+    """What programs add to a link is dropped, for receipts too."""
+    sent = send(env, service, "hello", "--reads", "1")
+    assert run(env, "receipt", damage.format(sent["receipt"])).out == b"available\n"
+    assert run(env, "read", damage.format(sent["link"]).replace("#", "%23")).out == b"hello"
+    assert run(env, "burn", damage.format(sent["receipt"])).out == b"read\n"
+
+
+@pytest.mark.parametrize(
+    ("name", "value", "code", "said"),
+    [
+        ("NO_PROXY", "::1,fe80::/10,fd07:b51a:cc66:a::/64", 0, ""),
+        ("no_proxy", "[::1]", 0, ""),
+        ("HTTP_PROXY", "ftp://hush", 2, "HTTP_PROXY is not the address of a proxy"),
+        ("http_proxy", "http://[::1", 2, "HTTP_PROXY is not the address of a proxy"),
+        ("ALL_PROXY", "socks5://127.0.0.1:1080", 2, "ALL_PROXY is a SOCKS proxy, which requires"),
+        ("SSL_CERT_FILE", "/nowhere", 2, "SSL_CERT_FILE cannot be used: No such file or directory."),
+        ("SSL_CERT_FILE", "/etc/passwd", 2, "SSL_CERT_FILE cannot be used: no certificates in it."),
+        ("SSLKEYLOGFILE", "/nowhere/keys", 2, "SSLKEYLOGFILE /nowhere/keys cannot be used: No such file or directory."),
+    ],
+)
+def test_network_variables(  # noqa: PLR0913, PLR0917 one for each column
+    env: dict[str, str], service: Running, name: str, value: str, code: int, said: str
+) -> None:
+    """A variable that cannot be used is a sentence, never a traceback."""
+    done = run({**env, name: value}, "send", "--to", service.url, stdin=b"x")
+    assert (done.code, done.err.removeprefix("messaging-api: ")[: len(said)]) == (code, said)
+    assert done.err.count("\n") == (1 if code else 0)
+    assert "hush" not in done.err
+
+
+def test_proxy_is_used_unless_it_is_excepted(env: dict[str, str], service: Running) -> None:
+    """The service takes requests for other hosts, so it serves as the proxy here."""
+    proxy = {**env, "http_proxy": service.url}
+    done = run(proxy, "send", "--to", "http://msg.invalid", stdin=b"hello")
+    assert done.out.startswith(b"http://msg.invalid/msg/")
+    assert run(proxy, "read", stdin=done.out).out == b"hello"
+    assert run({**proxy, "NO_PROXY": ".invalid"}, "read", "--wait", "0", stdin=done.out).code == 5
+
+
+def test_user_without_a_name_or_home(env: dict[str, str], service: Running, tmp_path: Path) -> None:
+    """As in containers. A message that cannot be opened is saved in the current folder."""
+    homeless = {name: value for name, value in env.items() if name != "HOME" and not name.startswith("XDG_")}
+    nameless = (require("unshare"), "-U", "--map-user=12345")
+    tmp_path.chmod(0o777)
+    done = run(homeless, "send", "--to", service.url, "--reads", "1", stdin=b"hello", wrapper=nameless)
+    assert (done.code, done.err) == (0, "")
+    cut = run(homeless, "read", done.out.decode().partition("#")[0], wrapper=nameless, cwd=tmp_path)
+    assert (cut.code, len(list(tmp_path.glob("*.envelope")))) == (4, 1)
+    assert run(homeless, "settings", wrapper=nameless).err == (
+        "messaging-api: --store must be set: this user has no home folder for a database.\n"
+    )
+    assert run(homeless, "settings", "--store", "redis://h", wrapper=nameless).code == 0
+
+
+def test_headers(env: dict[str, str], service: Running, tmp_path: Path) -> None:
+    """Headers from options are sent to every server, those of the config file only to the server there."""
+    (tmp_path / "headers").write_text("X-File: two\n\nAuthorization: Basic aHVzaA==\n")
+    with proxied(service.url) as proxy, proxied(service.url) as another:
+        write_config(env, f'server = "{proxy.url}/"\nheader = ["X-Config: one"]')
+        link = run(env, "send", stdin=b"x").out.decode()
+        run(env, "read", proxy.through(link))
+        run(env, "read", another.through(link))
+        run(env, "read", another.through(link), "--header", "X-Option: three", "--header", "X-More: four")
+        run(env, "read", another.through(link), "--header-file", str(tmp_path / "headers"))
+        assert [b"x-config: one" in request.lower() for request in proxy.requests] == [True, True]
+        plain, option, file = (request.lower() for request in another.requests)
+    assert b"\r\nx-" not in plain
+    assert b"\r\nx-option: three\r\nx-more: four\r\n" in option
+    assert b"\r\nx-file: two\r\nauthorization: basic ahvzaa==\r\n" in file
+
+
+@pytest.mark.parametrize(
+    ("response", "said"),
+    [
+        (
+            answer("404 Not Found", "<html>", content_type="text/html", server="nginx"),
+            "The response does not come from messaging_api: HTTP 404 with text/html from nginx.",
+        ),
+        (answer("200 OK", "{}"), "The response does not come from messaging_api: HTTP 200."),
+        (
+            answer("301 Moved Permanently", location="https://msg.example/", server="nginx"),
+            "The server redirects to https:// (HTTP 301 from nginx). Is this its address?",
+        ),
+        (
+            answer("400 Bad Request", "The plain HTTP request was sent to HTTPS port", server="nginx"),
+            "The server expects https:// instead of http:// (HTTP 400 from nginx).",
+        ),
+    ],
+)
+def test_other_servers_are_described(env: dict[str, str], service: Running, response: bytes, said: str) -> None:
+    """The error says what responded, and what is probably wrong with the address."""
+    with proxied(service.url, response) as proxy:
+        done = run(env, "send", "--to", proxy.url, "--wait", "0", stdin=b"x")
+    assert (done.code, done.err) == (5, f"messaging-api: {said}\n")
+
+
+def test_wrong_scheme_of_the_server_is_described(env: dict[str, str], service: Running, tmp_path: Path) -> None:
+    """https to a server without TLS, and http to one with TLS that closes the connection, as OpenSSL's does."""
+    no_tls = run(env, "send", "--to", service.url.replace("http:", "https:"), stdin=b"x")
+    assert (no_tls.code, "does not speak TLS: try http:// instead" in no_tls.err) == (5, True)
+    now, port = datetime.now(UTC), free_port()
+    names = (tmp_path / "cert.pem", tmp_path / "key.pem")
+    issue(make_authority(now, 1), ["127.0.0.1"], now, 1).save(*names)
+    command = [require("openssl"), "s_server", "-accept", str(port), "-cert", str(names[0]), "-key", str(names[1])]
+    with subprocess.Popen(command, stdin=subprocess.PIPE, stdout=subprocess.PIPE) as server:
+        assert server.stdout
+        while b"ACCEPT" not in server.stdout.readline():
+            pass
+        plain = run(env, "send", "--to", f"127.0.0.1:{port}", "--wait", "0", stdin=b"x")
+        server.terminate()
+    assert (plain.code, "does this server expect https://?" in plain.err) == (5, True), plain.err
+
+
+def test_too_long_lifetime_names_the_longest(env: dict[str, str], service: Running) -> None:
+    """The lifetime that the server accepts is written like that on the command line."""
+    done = run(env, "send", "--to", service.url, "--ttl", "30d", stdin=b"x")
+    assert (done.code, done.err) == (6, "messaging-api: The lifetime is 30d; this server accepts 1s to 7d.\n")
 
 
 def test_tokens(env: dict[str, str], tmp_path: Path) -> None:

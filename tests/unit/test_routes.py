@@ -2,6 +2,7 @@
 
 import asyncio
 import itertools
+from collections.abc import Awaitable
 from importlib.resources import files
 from typing import Any
 
@@ -76,6 +77,22 @@ def test_find_matches_addresses_exactly(path: str, label: str, name: str) -> Non
     route, found = Router(NamedHandlers()).find(path)
     assert (route.label, found) == (label, name)
     assert bool(route.handlers) == (label != OTHER)
+
+
+@pytest.mark.parametrize("label", ["/msg", "/receipt"])
+@pytest.mark.parametrize("method", ["GET", "HEAD"])
+def test_slash_behind_an_id_leads_to_a_redirect(label: str, method: str) -> None:
+    """The redirect is relative, so that it also works below a path. Only an id is repeated in it."""
+    identifier = "0B0E7C8E-2f5c-4f5e-9d0a-2b1d6f0c9a11"
+    route, name = Router(NamedHandlers()).find(f"{label}/{identifier}/")
+    response = asyncio.run(_response(route.handler(method)(request_to("/", method), name)))
+    assert (route.label, response.status, response.lines) == (label, 308, f"location: ../{identifier}\r\n".encode())
+    for other in (f"{label}/{identifier}//", f"{label}/x/", f"/docs/{identifier}/", f"{label}/{identifier}\r\nx: y/"):
+        assert Router(NamedHandlers()).find(other)[0].label == OTHER
+
+
+async def _response(awaited: Awaitable[Response]) -> Response:
+    return await awaited
 
 
 def test_handlers_are_those_of_the_table(monkeypatch: pytest.MonkeyPatch) -> None:

@@ -1,13 +1,15 @@
 """The settings of the service: sources, precedence and validation; URLs of stores."""
 
 import re
+from dataclasses import fields
 from pathlib import Path
 
 import pytest
 
+from messaging_api.cli.serve import GROUPS
 from messaging_api.errors import NotExecuted, SettingsError
 from messaging_api.settings.fields import comma_separated, whole
-from messaging_api.settings.server import load
+from messaging_api.settings.server import Settings, load
 from messaging_api.stores import StoreOptions, open_store
 from messaging_api.stores.redis.url import RedisUrl
 from tests.support.stores import Clock
@@ -196,3 +198,10 @@ def test_unreadable_file_is_an_error(tmp_path: Path) -> None:
     for name, reason in (("nowhere", "No such file"), ("binary", "not UTF-8")):
         with pytest.raises(SettingsError, match=reason):
             load({}, {"MESSAGING_API_STORE_FILE": str(tmp_path / name)})
+
+
+def test_help_has_each_setting_in_one_group() -> None:
+    """A group names no setting that does not exist, or that another group has."""
+    grouped = [name for names in GROUPS.values() for name in names]
+    assert len(grouped) == len(set(grouped))
+    assert set(grouped) <= {spec.name for spec in fields(Settings)}

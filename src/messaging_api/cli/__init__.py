@@ -4,11 +4,15 @@ The module of a command is imported when the command is used: `serve` does not i
 not import the server.
 """
 
+import sys
+from collections.abc import Sequence
 from importlib import import_module
+from typing import Any
 
 import rich_click as click
 
 from messaging_api import __version__
+from messaging_api.cli.terminal import printable
 
 COMMANDS = {
     "send": "send",
@@ -37,6 +41,28 @@ class LazyGroup(click.RichGroup):
             return None
         command: click.Command = getattr(import_module(f"{__name__}.{COMMANDS[cmd_name]}"), cmd_name)
         return command
+
+    def main(  # type: ignore[override]
+        self,
+        args: Sequence[str] | None = None,
+        *,
+        standalone_mode: bool = True,
+        **extra: Any,  # noqa: ANN401 as in click
+    ) -> object:
+        """Run a command and exit. All errors of the command line look alike, at a terminal and in a pipe."""
+        if not standalone_mode:
+            return super().main(args, standalone_mode=False, **extra)
+        try:
+            code = super().main(args, standalone_mode=False, **extra)
+        except click.ClickException as error:
+            context = error.ctx if isinstance(error, click.UsageError) else None
+            hint = f" See: {context.command_path} --help" if context else ""
+            click.echo(printable(f"messaging-api: {error.format_message()}{hint}"), err=True, nl=False)
+            sys.exit(error.exit_code)
+        except click.Abort:
+            click.echo("Stopped.", err=True)
+            sys.exit(130)
+        sys.exit(code if isinstance(code, int) else 0)
 
 
 @click.group(cls=LazyGroup, context_settings={"help_option_names": ["-h", "--help"]})

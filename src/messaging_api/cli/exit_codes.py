@@ -41,7 +41,9 @@ class ExitCode(IntEnum):
 
 EXIT_CODES: dict[type[Exception], ExitCode] = {
     SettingsError: ExitCode.USAGE,
+    click.UsageError: ExitCode.USAGE,
     errors.BadLink: ExitCode.USAGE,
+    errors.BadProxy: ExitCode.USAGE,
     errors.NoMessage: ExitCode.NO_MESSAGE,
     errors.DecryptionFailed: ExitCode.DECRYPTION_FAILED,
     errors.Unreachable: ExitCode.SERVER_UNAVAILABLE,
@@ -62,9 +64,9 @@ def handle_errors(command: Callable[P, None]) -> Callable[P, None]:
 
     @wraps(command)
     def run(*args: P.args, **kwargs: P.kwargs) -> None:
-        if None in (sys.stdin, sys.stdout):
-            raise click.UsageError("Standard input and output must be open. Use /dev/null if you do not need them.")
         try:
+            if None in (sys.stdin, sys.stdout):
+                raise click.UsageError("Standard input and output must be open. Use /dev/null if you do not need them.")
             command(*args, **kwargs)
             flush(sys.stdout.buffer)
         except (KeyboardInterrupt, click.Abort):
@@ -82,7 +84,7 @@ def _describe(error: Exception) -> str:
     """Return the text for the user. It may be a server's, so it must not reach the terminal as it is."""
     if isinstance(error, OSError):
         return f"{error.filename or 'Output'}: {error.strerror}."
-    text = str(error)
+    text = error.format_message() if isinstance(error, click.UsageError) else str(error)
     if isinstance(error, errors.Unreachable):
         return f"The server cannot be reached: {text}."
     if isinstance(error, errors.ServerBusy) and error.retry_after:

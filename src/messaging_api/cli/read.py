@@ -5,11 +5,12 @@ import sys
 from dataclasses import asdict
 from datetime import datetime
 from pathlib import Path
+from typing import Unpack
 
 import rich_click as click
 
 from messaging_api.cli.exit_codes import EXIT_CODES_HELP, handle_errors
-from messaging_api.cli.options import connect, connection_options, password_file
+from messaging_api.cli.options import ConnectionOptions, connect, connection_options, load_settings, password_file
 from messaging_api.cli.output import Output
 from messaging_api.cli.recovery import save_on_failure
 from messaging_api.cli.terminal import (
@@ -22,9 +23,9 @@ from messaging_api.cli.terminal import (
     read_password_file,
 )
 from messaging_api.client import Damaged, DecryptionFailed, Key, Link, PasswordMissing, WrongPassword, decrypt
-from messaging_api.settings.client import client_settings
+from messaging_api.client.link_search import MAX_TEXT
 
-_MAX_LINK_BYTES = 4096
+_MAX_LINK_BYTES = 4 * MAX_TEXT
 
 
 @click.command(epilog=EXIT_CODES_HELP)
@@ -41,15 +42,15 @@ def read(  # noqa: PLR0913 one for each option
     password_file: Path | None,
     envelope: Path | None,
     as_json: bool,
-    ca: str | None,
-    wait: str | None,
     verbose: bool,
+    **connection: Unpack[ConnectionOptions],
 ) -> None:
     """Read the message at LINK and write it unchanged to standard output.
 
     The link contains the key, and other users of this machine can see command lines. If LINK is - or missing, it is
-    read from standard input; if that is a terminal, you are asked for it. If a password is required, you are asked for
-    it before the message is fetched. A message that was fetched but cannot be decrypted is saved to a file, encrypted.
+    read from standard input, which may be a whole mail with the link in it; at a terminal you are asked for it. If a
+    password is required, you are asked for it before the message is fetched. A message that was fetched but cannot be
+    decrypted is saved to a file, encrypted.
     """
     parsed = Link.parse(read_link(link), "msg")
     passwords = PasswordSource(password_file)
@@ -59,7 +60,7 @@ def read(  # noqa: PLR0913 one for each option
             saved = envelope.read_bytes().decode(errors="replace")
             _write(out, decrypt_with_retries(saved, parsed.key, password, passwords), {}, as_json=as_json)
             return
-        settings = client_settings({"ca": ca, "wait": wait})
+        settings = load_settings(connection, parsed.server)
         with Spinner("Reading …") as spinner, connect(settings, spinner) as client:
             message = client.fetch(parsed.address)
         with save_on_failure(message):
@@ -75,7 +76,7 @@ def read_link(argument: str) -> str:
         return argument
     if sys.stdin.isatty():
         return prompt_hidden("Link: ")
-    return sys.stdin.buffer.readline(_MAX_LINK_BYTES).decode("ascii", "replace")
+    return sys.stdin.buffer.read(_MAX_LINK_BYTES).decode(errors="replace")
 
 
 def decrypt_with_retries(envelope: str, key: Key | None, password: str | None, passwords: "PasswordSource") -> str:

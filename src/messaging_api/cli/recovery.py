@@ -6,6 +6,7 @@ import sys
 import tempfile
 from collections.abc import Iterator
 from contextlib import contextmanager
+from functools import partial
 from pathlib import Path
 from typing import NoReturn
 
@@ -40,10 +41,10 @@ def _exit_on_signal(number: int, _frame: object) -> NoReturn:
 
 
 def _save(text: str) -> None:
-    for folder in (platformdirs.user_state_path("messaging_api"), Path.cwd()):
+    for find_folder in (partial(platformdirs.user_state_path, "messaging_api"), Path.cwd):
         try:
-            name = _write(folder, text)
-        except OSError:
+            name = _write(find_folder(), text)
+        except (OSError, RuntimeError):  # RuntimeError: this user has no home
             continue
         click.echo(f"The message was saved as fetched. To open it: messaging-api read --envelope {name} LINK", err=True)
         return

@@ -4,16 +4,17 @@ import json
 import re
 import sys
 from pathlib import Path
+from typing import Unpack
 
 import rich_click as click
 
 from messaging_api.cli.exit_codes import EXIT_CODES_HELP, handle_errors
-from messaging_api.cli.options import connect, connection_options, password_file
+from messaging_api.cli.options import ConnectionOptions, connect, connection_options, load_settings, password_file
 from messaging_api.cli.terminal import Spinner, print_details, prompt_new_password, read_password_file
-from messaging_api.client import Sent
-from messaging_api.settings.client import client_settings, config_path
+from messaging_api.client import Sent, TooLong
+from messaging_api.client.durations import parse_duration
+from messaging_api.settings.client import config_path
 
-_UNITS = {"": 1, "s": 1, "m": 60, "h": 3600, "d": 86_400, "w": 604_800}
 _MAX_MESSAGE_BYTES = 16 * 2**20
 """No server can be configured to accept longer messages."""
 
@@ -22,17 +23,31 @@ class _Lifetime(click.ParamType[int]):
     name = "lifetime"
 
     def convert(self, value: object, param: click.Parameter | None, ctx: click.Context | None) -> int:
-        found = re.fullmatch("([0-9]{1,9})([smhdw]?)", str(value), re.ASCII)
-        if not found:
-            self.fail("A lifetime is written like 90, 90s, 5m, 1h, 7d or 2w.", param, ctx)
-        return int(found[1]) * _UNITS[found[2]]
+        try:
+            return parse_duration(str(value))
+        except ValueError as error:
+            return self.fail(f"{error}.", param, ctx)
+
+
+class _Reads(click.ParamType[int]):
+    name = "reads"
+
+    def convert(self, value: object, param: click.Parameter | None, ctx: click.Context | None) -> int:
+        if not re.fullmatch("[0-9]{1,4}", str(value), re.ASCII) or not 1 <= int(str(value)) <= 1000:
+            self.fail("it must be a number from 1 to 1000.", param, ctx)
+        return int(str(value))
 
 
 @click.command(epilog=EXIT_CODES_HELP)
 @click.argument("file", default="-", type=click.Path(path_type=Path, allow_dash=True))
-@click.option("--to", "server", metavar="URL", help="Send to this server. Default: the server in the config file.")
-@click.option("--ttl", type=_Lifetime(), metavar="1h", help="Lifetime: 90s, 5m, 1h or 7d. Default: the server's.")
-@click.option("--reads", type=click.IntRange(1, 1000), metavar="1", help="Number of reads, 1-1000. Default: unlimited.")
+@click.option(
+    "--to",
+    "server",
+    metavar="SERVER",
+    help="Host or address of the server. Default: the one in the config file.",
+)
+@click.option("--ttl", type=_Lifetime(), metavar="DURATION", help="Lifetime: 90s, 5m, 1h or 7d. Default: the server's.")
+@click.option("--reads", type=_Reads(), metavar="NUMBER", help="Number of reads, 1-1000. Default: unlimited.")
 @click.option("--password", is_flag=True, help="Ask for a password that readers need in addition to the link.")
 @password_file
 @click.option("--plain", is_flag=True, help="Do not encrypt. The server sees the message, and curl can read it.")
@@ -50,9 +65,8 @@ def send(  # noqa: PLR0913 one for each option
     plain: bool,
     token_file: str | None,
     as_json: bool,
-    ca: str | None,
-    wait: str | None,
     verbose: bool,
+    **connection: Unpack[ConnectionOptions],
 ) -> None:
     """Send FILE, or standard input, and print the link to it.
 
@@ -62,9 +76,9 @@ def send(  # noqa: PLR0913 one for each option
     """
     if plain and (password or password_file):
         raise click.UsageError("--plain cannot be combined with a password.")
-    settings = client_settings({"server": server, "token_file": token_file, "ca": ca, "wait": wait})
+    settings = load_settings(connection, server, token_file)
     if settings.server is None:
-        raise click.UsageError(f'No server is set. Use --to URL, or write server = "URL" to {config_path()}.')
+        raise click.UsageError(f'No server is set. Use --to SERVER, or write server = "SERVER" to {config_path()}.')
     text = _read_text(file)
     secret = read_password_file(password_file) if password_file else prompt_new_password() if password else None
     with Spinner("Sending …") as spinner, connect(settings, spinner) as client:
@@ -85,14 +99,24 @@ def _read_text(file: Path) -> str:
             click.echo("Type the message. End it with Ctrl-D on a line of its own.", err=True)
         raw = sys.stdin.buffer.read(_MAX_MESSAGE_BYTES + 1)
     else:
-        with file.open("rb") as stream:
-            raw = stream.read(_MAX_MESSAGE_BYTES + 1)
+        raw = _read_file(file)
     if not raw:
         raise click.UsageError("The message is empty.")
+    if len(raw) > _MAX_MESSAGE_BYTES:
+        raise TooLong("The text is longer than 16 MiB, more than any server accepts.")
     try:
         return raw.decode()
     except UnicodeDecodeError:
         raise click.UsageError("The message is not UTF-8 text. Encode other data, for example with base64.") from None
+
+
+def _read_file(file: Path) -> bytes:
+    try:
+        with file.open("rb") as stream:
+            return stream.read(_MAX_MESSAGE_BYTES + 1)
+    except FileNotFoundError as error:
+        hint = "No such file. To send a text, pipe it: echo TEXT | messaging-api send"
+        raise FileNotFoundError(error.errno, hint, str(file)) from None
 
 
 def _json(sent: Sent, *, encrypted: bool, password: bool) -> str:

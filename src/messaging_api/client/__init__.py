@@ -9,6 +9,7 @@ from messaging_api.client.client import AsyncClient, Client
 from messaging_api.client.envelope import Key, decrypt, encrypt, is_envelope
 from messaging_api.client.errors import (
     BadLink,
+    BadProxy,
     ClientError,
     Damaged,
     DecryptionFailed,
@@ -16,6 +17,7 @@ from messaging_api.client.errors import (
     NoMessage,
     NotAnEnvelope,
     PasswordMissing,
+    ProblemDetails,
     ReadInterrupted,
     RequestRejected,
     ServerBusy,
@@ -34,6 +36,7 @@ from messaging_api.client.retry import RetryPolicy
 __all__ = [
     "AsyncClient",
     "BadLink",
+    "BadProxy",
     "Client",
     "ClientError",
     "Damaged",
@@ -45,6 +48,7 @@ __all__ = [
     "NoMessage",
     "NotAnEnvelope",
     "PasswordMissing",
+    "ProblemDetails",
     "ReadInterrupted",
     "Receipt",
     "ReceiptState",

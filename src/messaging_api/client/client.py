@@ -6,7 +6,7 @@ the two.
 
 import asyncio
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from datetime import datetime, timedelta
 from os import PathLike
 from typing import Generic, Self, TypeVar
@@ -14,8 +14,8 @@ from typing import Generic, Self, TypeVar
 from messaging_api.client import flows
 from messaging_api.client.flows import Flow, Sleep, Step
 from messaging_api.client.links import server_address
-from messaging_api.client.messages import Message, MessageDraft, Receipt, Sent, ServerLimits
-from messaging_api.client.protocol import HttpRequest, Server
+from messaging_api.client.messages import Message, Receipt, Sent, ServerLimits, make_draft
+from messaging_api.client.protocol import HttpRequest, Server, checked_headers
 from messaging_api.client.retry import RetryPolicy
 from messaging_api.client.transport import AsyncTransport, SyncTransport
 
@@ -31,6 +31,7 @@ class _ClientBase(Generic[AnyTransport]):
         server: str | None = None,
         *,
         token: str | None = None,
+        headers: Mapping[str, str] | None = None,
         ca: str | PathLike[str] | None = None,
         timeout: float = 15.0,
         policy: RetryPolicy | None = None,
@@ -38,17 +39,23 @@ class _ClientBase(Generic[AnyTransport]):
     ) -> None:
         """Prepare a client. No connection is made yet.
 
-        `server` is the address that messages are sent to; the other methods take it from the link. `token` is sent to
-        that server only, and only with new messages. `ca` is a PEM file of certificates to trust instead of the
-        default ones. `timeout` is in seconds and applies to each step of each attempt: connecting, sending, receiving.
+        `server` is the address that messages are sent to, and https:// may be missing; the other methods take it from
+        the link. `token` is sent to that server only, and only with new messages. `headers` are added to every
+        request, to whatever server, as some proxies require; those of the client itself cannot be changed. `ca` is a
+        PEM file of certificates to trust instead of the default ones. `timeout` is in seconds and applies to each step
+        of each attempt: connecting, sending, receiving.
         `on_wait` is called before each retry with the seconds to wait and the reason.
 
-        Raise BadLink if `server` is not the address of a server, and OSError if `ca` cannot be used.
+        Raise BadLink if `server` is not the address of a server, ValueError for a header that cannot be sent, and
+        OSError if `ca` cannot be used.
         """
+        extra = checked_headers(headers or {})
+        if token is not None and "authorization" in extra:
+            raise ValueError("a token and a header Authorization cannot be combined")
         self._server = None if server is None else Server(server_address(server), token)
         self._policy = policy or RetryPolicy()
         self._on_wait = on_wait
-        self._transport: AnyTransport = self._transport_class(ca, timeout)
+        self._transport: AnyTransport = self._transport_class(ca, timeout, extra)
 
     def _required_server(self) -> Server:
         if self._server is None:
@@ -69,7 +76,7 @@ class Client(_ClientBase[SyncTransport]):
         self,
         text: str,
         *,
-        ttl: int | timedelta | None = None,
+        ttl: int | timedelta | str | None = None,
         expires_at: datetime | None = None,
         reads: int | None = None,
         password: str | None = None,
@@ -77,14 +84,14 @@ class Client(_ClientBase[SyncTransport]):
     ) -> Sent:
         """Encrypt `text`, send it, and return its links.
 
-        The message expires after `ttl` (seconds, or a timedelta) or at `expires_at` (with a time zone); by default,
-        after the server's default lifetime. It can be read `reads` times; by default, any number of times. With
-        `encrypt=False` it is sent unencrypted, and the server sees it.
+        The message expires after `ttl` (seconds, a timedelta, or a text like "1h") or at `expires_at` (with a time
+        zone); by default, after the server's default lifetime. It can be read `reads` times; by default, any number of
+        times. With `encrypt=False` it is sent unencrypted, and the server sees it.
 
-        Raise TooLong, RequestRejected, ServerBusy, Unreachable or UnexpectedResponse, and ValueError for an empty text
-        or password, or for a client without a server.
+        Raise TooLong, RequestRejected, ServerBusy, Unreachable, BadProxy or UnexpectedResponse. Raise TypeError or
+        ValueError for a wrong argument, such as an empty text, or for a client without a server.
         """
-        draft = MessageDraft(text, ttl, expires_at, reads)
+        draft = make_draft(text, ttl, expires_at, reads)
         flow = flows.send(self._required_server(), draft, self._policy, password=password, encrypted=encrypt)
         return self._run(flow)
 
@@ -161,14 +168,14 @@ class AsyncClient(_ClientBase[AsyncTransport]):
         self,
         text: str,
         *,
-        ttl: int | timedelta | None = None,
+        ttl: int | timedelta | str | None = None,
         expires_at: datetime | None = None,
         reads: int | None = None,
         password: str | None = None,
         encrypt: bool = True,
     ) -> Sent:
         """Encrypt `text`, send it, and return its links. Arguments and errors are those of `Client.send`."""
-        draft = MessageDraft(text, ttl, expires_at, reads)
+        draft = make_draft(text, ttl, expires_at, reads)
         flow = flows.send(self._required_server(), draft, self._policy, password=password, encrypted=encrypt)
         return await self._run(flow)
 

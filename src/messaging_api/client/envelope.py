@@ -69,7 +69,7 @@ class Key:
         except ValueError:
             secret = b""
         if len(secret) != _SECRET:
-            raise BadLink("The key in this link is damaged. Was the whole link copied?")
+            raise BadLink("The key in this link is damaged. Was the whole link copied?", "altered")
         return cls(secret, text != fragment)
 
     @property

@@ -2,6 +2,7 @@
 
     ClientError
     ├── BadLink              the text is not a link of the required kind; no request was sent
+    ├── BadProxy             a proxy in the environment cannot be used; no request was sent
     ├── NoMessage            the message never existed, expired, was read or was burned; the server does not say which
     ├── ReadInterrupted      the connection broke during a read, which may have spent a read
     ├── Unreachable          no connection to the server, or its certificate is not trusted
@@ -22,13 +23,47 @@
 No text of an error contains a link, a key, a password or a message.
 """
 
+from dataclasses import dataclass
+from typing import Literal
+
+BadLinkReason = Literal["missing", "cut-short", "altered", "several", "wrong-kind"]
+
+
+@dataclass(frozen=True, slots=True)
+class ProblemDetails:
+    """The server's own words about an error (RFC 9457). A field is empty if the server did not say it."""
+
+    type: str = ""
+    title: str = ""
+    detail: str = ""
+
 
 class ClientError(Exception):
-    """The base of all errors that the client raises on purpose."""
+    """The base of all errors that the client raises on purpose.
+
+    If the error comes from a response, `status` is its HTTP status code, `request_id` its X-Request-Id, by which the
+    server's log names it, and `problem` what the server said. All are None if there is no such thing.
+    """
+
+    status: int | None = None
+    request_id: str | None = None
+    problem: ProblemDetails | None = None
 
 
 class BadLink(ClientError):
-    """The text is not a link to a message or receipt, or its key is damaged. No request was sent."""
+    """The text contains no usable link to a message or receipt. No request was sent. `reason` says why:
+
+    `missing`: there is no link. `cut-short`: its end is missing. `altered`: its id or key is not as it was made.
+    `several`: there are different links. `wrong-kind`: it is a link of the other kind.
+    """
+
+    def __init__(self, text: str, reason: BadLinkReason = "missing") -> None:
+        super().__init__(text)
+        self.reason: BadLinkReason = reason
+
+
+class BadProxy(ClientError):
+    """A proxy in the environment cannot be used; the text names its variable. No request was sent."""
 
 
 class NoMessage(ClientError):

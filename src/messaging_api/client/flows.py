@@ -14,11 +14,14 @@ from typing import Any, NamedTuple, TypeVar
 import msgspec
 
 from messaging_api.client import protocol
+from messaging_api.client.durations import format_duration
 from messaging_api.client.envelope import Key, decrypt, encrypt, max_text_bytes
 from messaging_api.client.errors import (
+    ClientError,
     NoMessage,
     PasswordMissing,
     ReadInterrupted,
+    RequestRejected,
     ServerBusy,
     TooLong,
     UnexpectedResponse,
@@ -72,8 +75,7 @@ def send(
     server: Server, draft: MessageDraft, policy: RetryPolicy, *, password: str | None, encrypted: bool
 ) -> Flow[Sent]:
     """Encrypt the draft's message if `encrypted` is set, and post the draft."""
-    if not draft.message:
-        raise ValueError("text must not be empty")
+    _require_str_or_none("password", password)
     if password is not None and not (encrypted and password):
         raise ValueError("password must not be empty, and requires encryption")
     key = Key.new(password=password is not None) if encrypted else None
@@ -81,8 +83,36 @@ def send(
     if len(posted) > _UNCHECKED_BYTES:
         _check_length(draft.message, posted, (yield from limits(server, policy)).max_message_bytes, encrypted=encrypted)
     request = protocol.create_request(server, msgspec.structs.replace(draft, message=posted), str(uuid.uuid4()))
-    link, sent = protocol.parse_sent((yield from _request(request, policy)))
+    try:
+        link, sent = protocol.parse_sent((yield from _request(request, policy)))
+    except RequestRejected as error:
+        if error.status == 400:
+            yield from _explain_rejection(error, server, draft, policy)
+        raise
     return replace(sent, link=link.with_key(key))
+
+
+def _require_str_or_none(name: str, value: object) -> None:
+    if value is not None and not isinstance(value, str):
+        raise TypeError(f"{name} must be a str, not {type(value).__name__}")
+
+
+def _explain_rejection(error: RequestRejected, server: Server, draft: MessageDraft, policy: RetryPolicy) -> Flow[None]:
+    """Raise a copy of `error` that says which limit of the server the draft exceeds. Return if it exceeds none."""
+    try:
+        accepted = yield from limits(server, policy)
+    except (Unreachable, ServerBusy, UnexpectedResponse):
+        return
+    text = ""
+    if draft.ttl is not None and not 1 <= draft.ttl <= accepted.max_ttl:
+        longest = format_duration(accepted.max_ttl)
+        text = f"The lifetime is {format_duration(draft.ttl)}; this server accepts 1s to {longest}."
+    elif draft.reads is not None and not 1 <= draft.reads <= accepted.max_reads:
+        text = f"The number of reads is {draft.reads}; this server accepts 1 to {accepted.max_reads}."
+    if text:
+        explained = RequestRejected(text)
+        explained.status, explained.request_id, explained.problem = error.status, error.request_id, error.problem
+        raise explained from error
 
 
 def _check_length(text: str, posted: str, max_bytes: int, *, encrypted: bool) -> None:
@@ -103,6 +133,7 @@ def burn(link: str, policy: RetryPolicy) -> Flow[Receipt]:
 
 def read(link: str, password: str | None, policy: RetryPolicy) -> Flow[Message]:
     """Fetch and decrypt a message. Raise PasswordMissing before the fetch if the link requires a password."""
+    _require_str_or_none("password", password)
     key = Link.parse(link, "msg").key
     if key and key.password and not password:
         raise PasswordMissing("The message requires a password. It was not fetched yet.")
@@ -154,8 +185,8 @@ def _resume(
     if _steady_time() >= end:
         return None
     outcome = yield from _with_retries(request._replace(repeatable=True), policy, end)
-    if not isinstance(outcome, HttpResponse) or outcome.status not in (200, 404):
-        raise _unknown()  # even if this attempt was rejected, since the first one may have spent a read
+    if _is_interrupted(outcome):
+        raise _unknown()
     return outcome
 
 
@@ -165,6 +196,10 @@ def _fetched(response: HttpResponse, *, interrupted: bool) -> Message:
     except NoMessage:
         if interrupted:
             raise _gone() from None
+        raise
+    except ClientError:
+        if interrupted:  # this response says nothing about the attempt before
+            raise _unknown() from None
         raise
 
 

@@ -1,8 +1,9 @@
 """The HTTP API as values: requests are built and responses parsed here, without any I/O."""
 
+import re
 from collections.abc import Mapping
 from dataclasses import dataclass, field
-from datetime import datetime, timedelta
+from datetime import datetime
 from email.utils import parsedate_to_datetime
 from typing import NamedTuple, NoReturn, TypeVar
 
@@ -10,13 +11,17 @@ import msgspec
 
 from messaging_api import __version__
 from messaging_api.client import errors
-from messaging_api.client.errors import ClientError
+from messaging_api.client.errors import ClientError, ProblemDetails
 from messaging_api.client.links import Link
 from messaging_api.client.messages import Message, MessageDraft, Receipt, Sent, ServerLimits
 
 Parsed = TypeVar("Parsed")
 
 _COMMON = {"accept-encoding": "identity", "user-agent": f"messaging-api/{__version__}"}
+_OWN_HEADERS = {
+    *("accept", "accept-encoding", "connection", "content-encoding", "content-length", "content-type"),
+    *("expect", "host", "idempotency-key", "te", "trailer", "transfer-encoding", "upgrade"),
+}
 _JSON = {"accept": "application/json", **_COMMON}
 
 
@@ -73,10 +78,14 @@ class _Description(msgspec.Struct):
     limits: ServerLimits
 
 
-class _ProblemDetails(msgspec.Struct):
-    type: str = ""
-    title: str = ""
-    detail: str = ""
+def checked_headers(headers: Mapping[str, str]) -> dict[str, str]:
+    """Return headers with their names in lower case. Raise ValueError, without a value, if one cannot be sent."""
+    for name, value in headers.items():
+        if not re.fullmatch(r"[!#$%&'*+.^_`|~0-9A-Za-z-]+", name) or not re.fullmatch(r"[ -~\t]*", value):
+            raise ValueError("a header must be a name and a text in ASCII, such as X-Key: value")
+        if name.lower() in _OWN_HEADERS:
+            raise ValueError(f"the header {name} is set by the client itself")
+    return {name.lower(): value.strip() for name, value in headers.items()}
 
 
 def limits_request(server: Server) -> HttpRequest:
@@ -89,8 +98,6 @@ def create_request(server: Server, draft: MessageDraft, idempotency_key: str) ->
     headers = {**_JSON, "content-type": "application/json", "idempotency-key": idempotency_key}
     if server.token:
         headers["authorization"] = f"Bearer {server.token}"
-    if isinstance(draft.ttl, timedelta):
-        draft = msgspec.structs.replace(draft, ttl=int(draft.ttl.total_seconds()))
     return HttpRequest("POST", f"{server.address}/", headers, msgspec.json.encode(draft))
 
 
@@ -126,6 +133,8 @@ def parse_sent(response: HttpResponse) -> tuple[Link, Sent]:
         link, receipt = Link.parse(created.url, "msg"), Link.parse(created.receipt, "receipt")
     except errors.BadLink:
         raise errors.UnexpectedResponse("The response contains no link to a message.") from None
+    if (link.address, receipt.address) != (created.url, created.receipt):
+        raise errors.UnexpectedResponse("The response contains no link to a message.")
     return link, Sent(link.address, receipt.address, created.expires_at, created.reads)
 
 
@@ -171,7 +180,7 @@ def _parse_body(response: HttpResponse, kind: type[Parsed]) -> Parsed:
     try:
         return msgspec.json.decode(response.body, type=kind)
     except msgspec.MsgspecError:
-        raise errors.UnexpectedResponse("The response does not come from messaging_api.") from None
+        raise _with_response(errors.UnexpectedResponse(_other_server(response)), response) from None
 
 
 PROBLEMS: dict[str, type[ClientError]] = {
@@ -202,20 +211,47 @@ the server."""
 
 def _raise_problem(response: HttpResponse) -> NoReturn:
     problem = _parse_problem(response)
-    kind = PROBLEMS.get(problem.type.rpartition("#")[2]) or _error_for_status(response.status)
-    text = ". ".join(part.rstrip(".") for part in (problem.title, problem.detail) if part) or f"HTTP {response.status}"
+    slug = problem.type.rpartition("#")[2] if problem else ""
+    kind = PROBLEMS.get(slug) or _error_for_status(response.status)
+    text = _problem_text(problem) if problem else ""
+    text = text or _other_server(response)
     if issubclass(kind, errors.ServerBusy):
-        raise kind(f"{text}.", retry_after(response))
-    raise kind(f"{text}.")
+        raise _with_response(kind(text, retry_after(response)), response, problem)
+    raise _with_response(kind(text), response, problem)
 
 
-def _parse_problem(response: HttpResponse) -> _ProblemDetails:
+def _with_response(error: ClientError, response: HttpResponse, problem: ProblemDetails | None = None) -> ClientError:
+    error.status, error.problem = response.status, problem
+    error.request_id = response.headers.get("x-request-id")
+    return error
+
+
+def _problem_text(problem: ProblemDetails) -> str:
+    parts = [part.rstrip(".") for part in (problem.title, problem.detail) if part]
+    return f"{'. '.join(parts)}." if parts else ""
+
+
+def _other_server(response: HttpResponse) -> str:
+    """Describe a response that messaging_api did not make."""
+    kind = response.headers.get("content-type", "").partition(";")[0][:100]
+    server = response.headers.get("server", "")[:100]
+    said = " ".join(
+        [f"HTTP {response.status}", *([f"with {kind}"] if kind else []), *([f"from {server}"] if server else [])]
+    )
+    if response.headers.get("location", "").startswith("https://") and response.status in (301, 302, 307, 308):
+        return f"The server redirects to https:// ({said}). Is this its address?"
+    if response.status == 400 and re.search(rb"HTTPS (port|server)|SSL-enabled", response.body[:2000]):
+        return f"The server expects https:// instead of http:// ({said})."
+    return f"The response does not come from messaging_api: {said}."
+
+
+def _parse_problem(response: HttpResponse) -> ProblemDetails | None:
     if not response.headers.get("content-type", "").startswith("application/problem+json"):
-        return _ProblemDetails()
+        return None
     try:
-        return msgspec.json.decode(response.body, type=_ProblemDetails)
+        return msgspec.json.decode(response.body, type=ProblemDetails)
     except msgspec.MsgspecError:
-        return _ProblemDetails()
+        return None
 
 
 def _error_for_status(status: int) -> type[ClientError]:

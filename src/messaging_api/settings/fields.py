@@ -3,10 +3,12 @@
 import re
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import Field, field, fields
+from difflib import get_close_matches
 from pathlib import Path
 from typing import Any, Generic, Literal, NamedTuple, TypeVar
 
 from messaging_api.errors import SettingsError
+from messaging_api.urls import InvalidAddress
 
 SourceName = Literal["option", "environment", "config", "file", "default"]
 Value = TypeVar("Value")
@@ -111,7 +113,9 @@ def resolve(kind: type, candidates: Sequence[SettingsSource]) -> tuple[dict[str,
         for key, text in sorted(candidate.texts.items()):
             name = key if key in known else key.removesuffix("_file")
             if name not in known:
-                raise SettingsError(f"{candidate.spell(key)} is not a setting; there are {', '.join(known)}.")
+                near = get_close_matches(name, known, 1)
+                hint = f"did you mean {candidate.spell(near[0])}?" if near else f"there are {', '.join(known)}."
+                raise SettingsError(f"{candidate.spell(key)} is not a setting; {hint}")
             if name in values:
                 continue
             values[name] = _read(known[name], candidate.spell(key), text if key == name else _contents(text))
@@ -122,8 +126,9 @@ def resolve(kind: type, candidates: Sequence[SettingsSource]) -> tuple[dict[str,
 def _read(spec: "Field[Any]", origin: str, text: str) -> object:
     try:
         return spec.metadata["read"](text)
-    except ValueError:
-        raise SettingsError(f"{origin} must be: {spec.metadata['shape']}.") from None
+    except ValueError as error:
+        reason = f" {error}" if isinstance(error, InvalidAddress) else ""
+        raise SettingsError(f"{origin} must be: {spec.metadata['shape']}.{reason}") from None
 
 
 def _contents(path: str) -> str:

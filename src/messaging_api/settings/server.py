@@ -53,11 +53,19 @@ _ORIGIN = matching("origin or *", r"\*|https?://([0-9a-z.-]+|\[[0-9a-f:]+\])(:[0
 
 
 def _default_store() -> str:
-    return f"sqlite://{platformdirs.user_data_path('messaging_api')}/messages.db"
+    try:
+        return f"sqlite://{platformdirs.user_data_path('messaging_api')}/messages.db"
+    except RuntimeError:  # a user id without a name and a home, as in containers
+        return ""
 
 
 def _default_log_dir() -> str:
-    return "/var/log/messaging_api" if os.geteuid() == 0 else str(platformdirs.user_log_path("messaging_api"))
+    if os.geteuid() == 0:
+        return "/var/log/messaging_api"
+    try:
+        return str(platformdirs.user_log_path("messaging_api"))
+    except RuntimeError:  # no home, as above
+        return "-"
 
 
 @dataclass(frozen=True, slots=True)
@@ -158,6 +166,8 @@ def load(options: Mapping[str, str], environ: Mapping[str, str]) -> tuple[Settin
     candidates = [SettingsSource.options(options), SettingsSource.environment(ENV_PREFIX, ours)]
     values, sources = resolve(Settings, candidates)
     settings = Settings(**values)
+    if not settings.store:
+        raise SettingsError("--store must be set: this user has no home folder for a database.")
     if bool(settings.tls_cert) != bool(settings.tls_key) or (settings.redirect_port and not settings.tls_cert):
         raise SettingsError("tls_cert and tls_key go together, and redirect_port needs them.")
     if settings.default_ttl > settings.max_ttl:

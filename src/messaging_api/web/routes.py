@@ -1,11 +1,12 @@
 """The table of all addresses: their labels in logs and metrics, and the handler of each method."""
 
+import re
 from collections.abc import Awaitable, Callable, Mapping
 from typing import NamedTuple
 
 from messaging_api.web.handlers import Handlers
 from messaging_api.web.http_errors import MethodNotAllowed, UnknownAddress
-from messaging_api.web.responses import Response
+from messaging_api.web.responses import HeaderBlock, Response, lines
 from messaging_api.web.types import Request
 
 Handler = Callable[[Request, str], Awaitable[Response]]
@@ -34,6 +35,8 @@ ADDRESSES = (
 )
 OTHER = "other"
 """The label of all addresses that do not exist."""
+_WITH_SLASH = re.compile("(/msg|/receipt)/([0-9A-Fa-f-]{36})/")
+_EMPTY = HeaderBlock((b"content-type", b"text/plain; charset=utf-8"))
 LABELS = (*(address.label for address in ADDRESSES), OTHER)
 
 
@@ -63,12 +66,21 @@ class Router:
                 methods["HEAD"] = methods["GET"]
             routes = self._named if "{" in address.path else self._fixed
             routes[address.label] = Route(address.label, methods)
+        redirect = {"GET": _without_slash, "HEAD": _without_slash}
+        self._redirects = {label: Route(label, redirect) for label in ("/msg", "/receipt")}
         self._other = Route(OTHER, {})
 
     def find(self, path: str) -> tuple[Route, str]:
-        """Return the route of `path`, and the name in it: /msg/<name>."""
+        """Return the route of `path`, and the name in it: /msg/<name>. A slash behind an id leads to a redirect."""
         fixed = self._fixed.get(path)
         if fixed is not None:
             return fixed, ""
         prefix, _, name = path.rpartition("/")
+        if not name and (slashed := _WITH_SLASH.fullmatch(path)):
+            return self._redirects[slashed[1]], slashed[2]
         return self._named.get(prefix, self._other), name
+
+
+async def _without_slash(_request: Request, name: str) -> Response:
+    """Redirect /msg/<id>/ to /msg/<id>, relative to it. A browser keeps the fragment of the link (RFC 9110, 10.2.2)."""
+    return Response(308, _EMPTY, b"", lines=lines([(b"location", b"../" + name.encode())]))
