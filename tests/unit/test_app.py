@@ -31,7 +31,7 @@ from messaging_api.web.admission import Admission
 from messaging_api.web.app import App
 from messaging_api.web.cors import Cors
 from messaging_api.web.handlers import Handlers
-from messaging_api.web.http_errors import BodyTooLong
+from messaging_api.web.http_errors import BodyTooLong, UnclearRequest
 from messaging_api.web.negotiation import accepted_format, media_type
 from messaging_api.web.pages.pages import Pages
 from messaging_api.web.problems import TABLE, as_json, problem_of
@@ -54,10 +54,11 @@ def leaves(kind: type[Exception]) -> set[type[Exception]]:
 def test_every_error_has_a_row() -> None:
     """Each error that can reach a client has a row of its own; no row is for an error that is gone.
 
-    NotExecuted is also raised itself. SettingsError ends the start; the handler that reads a body answers BodyTooLong
-    with an error of its own.
+    NotExecuted and InvalidRequest are also raised themselves, and UnclearRequest uses the row of the latter.
+    SettingsError ends the start; the handler that reads a body answers BodyTooLong with an error of its own.
     """
-    assert leaves(MessagingError) - {SettingsError, BodyTooLong} | {NotExecuted} == set(TABLE) - {Exception}
+    reached = leaves(MessagingError) - {SettingsError, BodyTooLong, UnclearRequest} | {NotExecuted, InvalidRequest}
+    assert reached == set(TABLE) - {Exception}
 
 
 def test_every_status_is_counted() -> None:
@@ -211,10 +212,12 @@ def test_options_names_the_methods() -> None:
         response = asyncio.run(app(request_to(path, "OPTIONS", origin)))
         return response.status, header_fields(response.lines).get(b"allow")
 
-    assert ask(plain, "*") == (200, b"GET, HEAD, POST, DELETE")
+    assert ask(plain, "*") == (200, b"GET, HEAD, POST, PUT, DELETE")
     assert ask(plain, "/msg/x") == (405, b"GET, HEAD")
     assert ask(open_to_all, "/receipt/x") == (200, b"GET, DELETE, HEAD")
-    assert ask(open_to_all, "/nothing") == (404, None)
+    assert ask(open_to_all, "/notes.txt") == (200, b"PUT")
+    assert ask(plain, "/notes.txt") == (404, None)
+    assert ask(open_to_all, "/nothing/here") == (404, None)
 
 
 @pytest.mark.parametrize(

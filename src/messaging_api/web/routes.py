@@ -5,6 +5,7 @@ from typing import NamedTuple
 
 from messaging_api.web.handlers import Handlers
 from messaging_api.web.http_errors import MethodNotAllowed, UnknownAddress
+from messaging_api.web.request_body import UPLOAD
 from messaging_api.web.responses import Response
 from messaging_api.web.types import Request
 
@@ -21,7 +22,7 @@ class Address(NamedTuple):
     @property
     def label(self) -> str:
         """Return the label for logs and metrics: the address without ids."""
-        return self.path.partition("/{")[0]
+        return self.path.partition("/{")[0] or self.path
 
 
 ADDRESSES = (
@@ -30,7 +31,9 @@ ADDRESSES = (
     Address("/receipt/{receipt_id}", {"GET": Handlers.receipt, "DELETE": Handlers.burn}),
     Address("/openapi.json", {"GET": Handlers.contract}),
     Address("/docs", {"GET": Handlers.docs}),
+    Address("/robots.txt", {"GET": Handlers.robots}),
     Address("/assets/{name}", {"GET": Handlers.asset}),
+    Address("/{name}", {"PUT": Handlers.create}),
 )
 OTHER = "other"
 """The label of all addresses that do not exist."""
@@ -46,13 +49,15 @@ class Route(NamedTuple):
     def handler(self, method: str) -> Handler:
         """Return the handler of `method`. Raises UnknownAddress, MethodNotAllowed."""
         handler = self.handlers.get(method)
-        if handler is None:
-            raise MethodNotAllowed(", ".join(self.handlers)) if self.handlers else UnknownAddress
-        return handler
+        if handler is not None:
+            return handler
+        if "GET" not in self.handlers:  # nothing exists there: a PUT to /{name} makes a message with another address
+            raise UnknownAddress
+        raise MethodNotAllowed(", ".join(self.handlers), UPLOAD if (method, self.label) == ("PUT", "/") else "")
 
 
 class Router:
-    """A router. Addresses with a name in them are found by the part of the path up to the last slash."""
+    """A router. Addresses with a name in them are found by the path up to and including its last slash."""
 
     def __init__(self, handlers: Handlers) -> None:
         self._fixed: dict[str, Route] = {}
@@ -61,8 +66,9 @@ class Router:
             methods = {method: handle.__get__(handlers) for method, handle in address.methods.items()}
             if "GET" in methods:
                 methods["HEAD"] = methods["GET"]
-            routes = self._named if "{" in address.path else self._fixed
-            routes[address.label] = Route(address.label, methods)
+            prefix, name, _ = address.path.partition("{")
+            routes = self._named if name else self._fixed
+            routes[prefix] = Route(address.label, methods)
         self._other = Route(OTHER, {})
 
     def find(self, path: str) -> tuple[Route, str]:
@@ -70,5 +76,5 @@ class Router:
         fixed = self._fixed.get(path)
         if fixed is not None:
             return fixed, ""
-        prefix, _, name = path.rpartition("/")
-        return self._named.get(prefix, self._other), name
+        cut = path.rfind("/") + 1
+        return self._named.get(path[:cut], self._other), path[cut:]

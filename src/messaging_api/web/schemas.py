@@ -10,6 +10,7 @@ from typing import Annotated, Literal
 from msgspec import UNSET, Meta, Struct, UnsetType
 
 from messaging_api.core.message import MAX_READS, MIN_TTL
+from messaging_api.web.options import TTL_PATTERN
 
 
 def _json_schema(description: str | None = None, **keywords: object) -> Meta:
@@ -27,6 +28,8 @@ Reads = Annotated[
     int,
     _json_schema("How often the message can be read; absent: unlimited.", minimum=1, maximum=MAX_READS),
 ]
+TtlText = Annotated[str, _json_schema(pattern=f"^({TTL_PATTERN})$")]
+ReadsText = Annotated[str, _json_schema(pattern="^[0-9]{1,9}$")]
 ReadLimit = Annotated[int, _json_schema(minimum=1, maximum=MAX_READS)]
 
 
@@ -34,16 +37,16 @@ class CreateMessageBody(Struct, forbid_unknown_fields=True):
     """The JSON body of POST /."""
 
     message: Text
-    ttl: Ttl | None = None
+    ttl: Ttl | TtlText | None = None
     expires_at: Annotated[Time | None, Meta(description="When the message expires (RFC 3339).")] = None
-    reads: Reads | None = None
+    reads: Reads | ReadsText | None = None
 
 
 class CreateMessageForm(Struct, forbid_unknown_fields=True):
     """The fields of a form sent to POST /."""
 
     message: Text
-    ttl: Ttl | UnsetType = UNSET
+    ttl: Ttl | TtlText | UnsetType = UNSET
     expires_at: Annotated[Time, Meta(description="When the message expires (RFC 3339).")] | UnsetType = UNSET
     reads: Reads | UnsetType = UNSET
 
