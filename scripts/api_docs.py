@@ -1,4 +1,7 @@
-"""The page /docs: the contract and the table of problems as HTML."""
+"""The page /docs: examples, the contract and the table of problems as HTML.
+
+The address https://msg.example stands for that of the service, which `web/pages/pages.py` fills in.
+"""
 
 import html
 import json
@@ -9,8 +12,12 @@ from messaging_api.web.pages.templates import render
 from messaging_api.web.problems import TABLE
 from scripts.contract import Node, contract
 
-_METHODS = ("get", "post", "delete")
+_METHODS = ("get", "post", "put", "delete")
+_PROBLEM = "#/components/responses/Problem"
 _CONSTRAINTS = {"minimum": "from", "maximum": "to", "minLength": "at least", "maxLength": "at most"}
+
+_SHOWN = {"posted": "Posted", "receipt": "Receipt", "problem": "Problem"}
+"""The schemas whose examples are shown as responses."""
 
 
 class _Operation(NamedTuple):
@@ -33,6 +40,7 @@ def api_docs() -> bytes:
         "title": f"{_text(spec['info']['title'])}: for developers",
         "summary": _text(spec["info"]["summary"]),
         "description": _paragraphs(spec["info"]),
+        **{name: _example(spec, schema) for name, schema in _SHOWN.items()},
         "toc": "".join(map(_toc_entry, operations)),
         "operations": "".join(map(_article, operations)),
         "schemas": "".join(_schema(name, schema) for name, schema in spec["components"]["schemas"].items()),
@@ -43,6 +51,10 @@ def api_docs() -> bytes:
         ),
     }
     return render("docs.html", "en", values)
+
+
+def _example(spec: Node, schema: str) -> str:
+    return _text(json.dumps(spec["components"]["schemas"][schema]["examples"][0], indent=2))
 
 
 def _text(value: object) -> str:
@@ -93,9 +105,7 @@ def _article(operation: _Operation) -> str:
         _paragraphs(node),
         _parameters(name, operation.parameters),
         _request_body(name, node.get("requestBody")),
-        _table(
-            name, "Responses", ("status", "meaning", "body"), (_response(*one) for one in node["responses"].items())
-        ),
+        _table(name, "Responses", ("status", "meaning", "body"), _responses(node["responses"])),
         "</article>",
     ]
     return "".join(parts)
@@ -120,6 +130,14 @@ def _request_body(owner: str, body: Node | None) -> str:
         return ""
     rows = ((_code(name), _value(media["schema"])) for name, media in body["content"].items())
     return _table(owner, "Body", ("content type", "value"), rows)
+
+
+def _responses(responses: Node) -> Iterator[tuple[str, str, str]]:
+    """Yield one row for each response, and one for all errors."""
+    errors = [status for status, response in responses.items() if response.get("$ref") == _PROBLEM]
+    yield from (_response(status, response) for status, response in responses.items() if status not in errors)
+    statuses = ", ".join("any other" if status == "default" else status for status in errors)
+    yield statuses, 'An error: see <a href="#problems">Problems</a>.', _value({"$ref": "#/components/schemas/Problem"})
 
 
 def _response(status: str, response: Node) -> tuple[str, str, str]:

@@ -2,7 +2,6 @@
 
 import json
 import re
-import shutil
 import subprocess
 from collections.abc import Iterator
 from pathlib import Path
@@ -10,9 +9,8 @@ from typing import Any
 
 import pytest
 
+from tests.support.programs import require
 from tests.support.service import Running, serving
-
-CURL = shutil.which("curl") or "curl"
 
 
 @pytest.fixture(scope="module")
@@ -25,7 +23,12 @@ def service(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Running]:
 def curl(*arguments: str, stdin: bytes = b"", cwd: Path | None = None) -> bytes:
     """Return what curl prints, without asking its configuration file."""
     return subprocess.run(
-        [CURL, "--disable", "--silent", *arguments], input=stdin, cwd=cwd, capture_output=True, check=True, timeout=30
+        [require("curl"), "--disable", "--silent", *arguments],
+        input=stdin,
+        cwd=cwd,
+        capture_output=True,
+        check=True,
+        timeout=30,
     ).stdout
 
 

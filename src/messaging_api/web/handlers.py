@@ -106,7 +106,7 @@ class Handlers:
 
     async def docs(self, request: Request, _name: str) -> Response:
         """Serve GET /docs."""
-        return self._pages.page("docs", request.headers)
+        return self._pages.docs(self._address(request))
 
     async def robots(self, _request: Request, _name: str) -> Response:
         """Serve GET /robots.txt (RFC 9309)."""
