@@ -45,7 +45,7 @@ def api_docs() -> bytes:
         "operations": "".join(map(_article, operations)),
         "schemas": "".join(_schema(name, schema) for name, schema in spec["components"]["schemas"].items()),
         "problems": "".join(
-            f'<tr id="{row.slug}"><th scope="row"><code>{row.slug}</code></th><td>{row.status}</td>'
+            f'<tr id="{row.slug}"><th scope="row"><code>{row.slug}</code><br>{row.status}</th>'
             f"<td>{_text(row.title)}. {_text(row.detail or '')}</td></tr>"
             for row in TABLE.values()
         ),
@@ -121,8 +121,11 @@ def _table(owner: str, title: str, columns: Iterable[str], rows: Iterable[Iterab
 
 
 def _parameters(owner: str, parameters: list[Node]) -> str:
-    rows = ((_code(one["name"]), _text(one["in"]), _value(one["schema"]), _description(one)) for one in parameters)
-    return _table(owner, "Parameters", ("name", "in", "value", "meaning"), rows) if parameters else ""
+    rows = (
+        (f"{_code(one['name'])}<br>in {_text(one['in'])}: {_value(one['schema'])}", _description(one))
+        for one in parameters
+    )
+    return _table(owner, "Parameters", ("name", "meaning"), rows) if parameters else ""
 
 
 def _request_body(owner: str, body: Node | None) -> str:
@@ -132,19 +135,19 @@ def _request_body(owner: str, body: Node | None) -> str:
     return _table(owner, "Body", ("content type", "value"), rows)
 
 
-def _responses(responses: Node) -> Iterator[tuple[str, str, str]]:
+def _responses(responses: Node) -> Iterator[tuple[str, str]]:
     """Yield one row for each response, and one for all errors."""
     errors = [status for status, response in responses.items() if response.get("$ref") == _PROBLEM]
     yield from (_response(status, response) for status, response in responses.items() if status not in errors)
     statuses = ", ".join("any other" if status == "default" else status for status in errors)
-    yield statuses, 'An error: see <a href="#problems">Problems</a>.', _value({"$ref": "#/components/schemas/Problem"})
+    yield statuses, 'An error: see <a href="#problems">Problems</a>.'
 
 
-def _response(status: str, response: Node) -> tuple[str, str, str]:
+def _response(status: str, response: Node) -> tuple[str, str]:
     found = _resolve(response)
-    bodies = (f"{_code(name)} {_value(media['schema'])}" for name, media in found.get("content", {}).items())
-    headers = "".join(f"<br>{_code(name)}" for name in found.get("headers", {}))
-    return _text(status), _description(found) + headers, "<br>".join(bodies)
+    bodies = "".join(f"<br>{_code(name)} {_value(media['schema'])}" for name, media in found.get("content", {}).items())
+    headers = ", ".join(map(_code, found.get("headers", {})))
+    return _text(status), _description(found) + bodies + (f"<br>Headers: {headers}" if headers else "")
 
 
 def _code(value: object) -> str:
@@ -168,13 +171,13 @@ def _value(schema: Node) -> str:
 def _schema(name: str, schema: Node) -> str:
     required = schema.get("required", [])
     rows = [
-        (_code(key), _value(value), "yes" if key in required else "no", _description(value))
+        (f"{_code(key)}<br>{_value(value)}{', required' * (key in required)}", _description(value))
         for key, value in schema.get("properties", {}).items()
     ]
     parts = [
         f'<article class="card" id="schema-{_text(name)}"><h3>{_code(name)}</h3>',
         _paragraphs(schema),
-        _table(name, "Fields", ("name", "value", "required", "meaning"), rows),
+        _table(name, "Fields", ("name", "meaning"), rows),
         *(f"<p>Example: {_code(json.dumps(example))}</p>" for example in schema.get("examples", [])),
         "</article>",
     ]
