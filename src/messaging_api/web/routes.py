@@ -57,7 +57,7 @@ class Route(NamedTuple):
 
 
 class Router:
-    """A router. Addresses with a name in them are found by the path up to and including its last slash."""
+    """A router. Addresses with a name in them are found by the part of the path up to the last slash."""
 
     def __init__(self, handlers: Handlers) -> None:
         self._fixed: dict[str, Route] = {}
@@ -66,7 +66,7 @@ class Router:
             methods = {method: handle.__get__(handlers) for method, handle in address.methods.items()}
             if "GET" in methods:
                 methods["HEAD"] = methods["GET"]
-            prefix, name, _ = address.path.partition("{")
+            prefix, name, _ = address.path.partition("/{")
             routes = self._named if name else self._fixed
             routes[prefix] = Route(address.label, methods)
         self._other = Route(OTHER, {})
@@ -76,5 +76,5 @@ class Router:
         fixed = self._fixed.get(path)
         if fixed is not None:
             return fixed, ""
-        cut = path.rfind("/") + 1
-        return self._named.get(path[:cut], self._other), path[cut:]
+        prefix, slash, name = path.rpartition("/")
+        return self._named.get(prefix, self._other) if slash else self._other, name
