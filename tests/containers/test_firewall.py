@@ -109,7 +109,7 @@ def test_ordinary_messages_are_accepted(client: httpx.Client) -> None:
 
 def test_ordinary_files_are_accepted(client: httpx.Client) -> None:
     """Sent with PUT, as a file of any field, and as a form without names where it can be one; byte for byte."""
-    names = ("notes.txt", "server.key", ".env", "dump.sql", "config.php")
+    names = ("notes.txt", "server.key", ".env", "dump.sql", "config.php", "my notes.txt", "Über uns.txt")
 
     def there_and_back(numbered: tuple[int, str]) -> str | None:
         number, text = numbered
