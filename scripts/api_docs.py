@@ -1,4 +1,7 @@
-"""The page /docs: the contract and the table of problems as HTML."""
+"""The page /docs: examples, the contract and the table of problems as HTML.
+
+The address https://msg.example stands for that of the service, which `web/pages/pages.py` fills in.
+"""
 
 import html
 import json
@@ -9,8 +12,12 @@ from messaging_api.web.pages.templates import render
 from messaging_api.web.problems import TABLE
 from scripts.contract import Node, contract
 
-_METHODS = ("get", "post", "delete")
+_METHODS = ("get", "post", "put", "delete")
+_PROBLEM = "#/components/responses/Problem"
 _CONSTRAINTS = {"minimum": "from", "maximum": "to", "minLength": "at least", "maxLength": "at most"}
+
+_SHOWN = {"posted": "Posted", "receipt": "Receipt", "problem": "Problem"}
+"""The schemas whose examples are shown as responses."""
 
 
 class _Operation(NamedTuple):
@@ -33,16 +40,21 @@ def api_docs() -> bytes:
         "title": f"{_text(spec['info']['title'])}: for developers",
         "summary": _text(spec["info"]["summary"]),
         "description": _paragraphs(spec["info"]),
+        **{name: _example(spec, schema) for name, schema in _SHOWN.items()},
         "toc": "".join(map(_toc_entry, operations)),
         "operations": "".join(map(_article, operations)),
         "schemas": "".join(_schema(name, schema) for name, schema in spec["components"]["schemas"].items()),
         "problems": "".join(
-            f'<tr id="{row.slug}"><th scope="row"><code>{row.slug}</code></th><td>{row.status}</td>'
+            f'<tr id="{row.slug}"><th scope="row"><code>{row.slug}</code><br>{row.status}</th>'
             f"<td>{_text(row.title)}. {_text(row.detail or '')}</td></tr>"
             for row in TABLE.values()
         ),
     }
     return render("docs.html", "en", values)
+
+
+def _example(spec: Node, schema: str) -> str:
+    return _text(json.dumps(spec["components"]["schemas"][schema]["examples"][0], indent=2))
 
 
 def _text(value: object) -> str:
@@ -93,9 +105,7 @@ def _article(operation: _Operation) -> str:
         _paragraphs(node),
         _parameters(name, operation.parameters),
         _request_body(name, node.get("requestBody")),
-        _table(
-            name, "Responses", ("status", "meaning", "body"), (_response(*one) for one in node["responses"].items())
-        ),
+        _table(name, "Responses", ("status", "meaning", "body"), _responses(node["responses"])),
         "</article>",
     ]
     return "".join(parts)
@@ -111,8 +121,11 @@ def _table(owner: str, title: str, columns: Iterable[str], rows: Iterable[Iterab
 
 
 def _parameters(owner: str, parameters: list[Node]) -> str:
-    rows = ((_code(one["name"]), _text(one["in"]), _value(one["schema"]), _description(one)) for one in parameters)
-    return _table(owner, "Parameters", ("name", "in", "value", "meaning"), rows) if parameters else ""
+    rows = (
+        (f"{_code(one['name'])}<br>in {_text(one['in'])}: {_value(one['schema'])}", _description(one))
+        for one in parameters
+    )
+    return _table(owner, "Parameters", ("name", "meaning"), rows) if parameters else ""
 
 
 def _request_body(owner: str, body: Node | None) -> str:
@@ -122,11 +135,19 @@ def _request_body(owner: str, body: Node | None) -> str:
     return _table(owner, "Body", ("content type", "value"), rows)
 
 
-def _response(status: str, response: Node) -> tuple[str, str, str]:
+def _responses(responses: Node) -> Iterator[tuple[str, str]]:
+    """Yield one row for each response, and one for all errors."""
+    errors = [status for status, response in responses.items() if response.get("$ref") == _PROBLEM]
+    yield from (_response(status, response) for status, response in responses.items() if status not in errors)
+    statuses = ", ".join("any other" if status == "default" else status for status in errors)
+    yield statuses, 'An error: see <a href="#problems">Problems</a>.'
+
+
+def _response(status: str, response: Node) -> tuple[str, str]:
     found = _resolve(response)
-    bodies = (f"{_code(name)} {_value(media['schema'])}" for name, media in found.get("content", {}).items())
-    headers = "".join(f"<br>{_code(name)}" for name in found.get("headers", {}))
-    return _text(status), _description(found) + headers, "<br>".join(bodies)
+    bodies = "".join(f"<br>{_code(name)} {_value(media['schema'])}" for name, media in found.get("content", {}).items())
+    headers = ", ".join(map(_code, found.get("headers", {})))
+    return _text(status), _description(found) + bodies + (f"<br>Headers: {headers}" if headers else "")
 
 
 def _code(value: object) -> str:
@@ -150,13 +171,13 @@ def _value(schema: Node) -> str:
 def _schema(name: str, schema: Node) -> str:
     required = schema.get("required", [])
     rows = [
-        (_code(key), _value(value), "yes" if key in required else "no", _description(value))
+        (f"{_code(key)}<br>{_value(value)}{', required' * (key in required)}", _description(value))
         for key, value in schema.get("properties", {}).items()
     ]
     parts = [
         f'<article class="card" id="schema-{_text(name)}"><h3>{_code(name)}</h3>',
         _paragraphs(schema),
-        _table(name, "Fields", ("name", "value", "required", "meaning"), rows),
+        _table(name, "Fields", ("name", "meaning"), rows),
         *(f"<p>Example: {_code(json.dumps(example))}</p>" for example in schema.get("examples", [])),
         "</article>",
     ]

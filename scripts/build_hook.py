@@ -22,12 +22,10 @@ class BuildHook(BuildHookInterface):  # type: ignore[type-arg]
         from scripts.api_docs import api_docs  # noqa: PLC0415
         from scripts.contract import contract_json  # noqa: PLC0415
 
-        docs = api_docs()
-        compressed = {"docs.html": docs, **dict(assets().values())}
         generated = {
             "openapi.json": contract_json(),
-            "docs.html": docs,
-            **{f"{name}.br": brotli.compress(content, quality=11) for name, content in compressed.items()},
+            "docs.html": api_docs(),
+            **{f"{name}.br": brotli.compress(content, quality=11) for name, content in assets().values()},
         }
         folder = source / "messaging_api" / "web" / "pages" / "generated"
         shutil.rmtree(folder, ignore_errors=True)

@@ -16,7 +16,7 @@ _REF = "#/components/schemas/"
 
 def contract_json() -> bytes:
     """Return the contract as the service serves it at /openapi.json."""
-    return json.dumps(contract(), ensure_ascii=False, separators=(",", ":")).encode()
+    return json.dumps(contract(), ensure_ascii=False, separators=(",", ":")).encode() + b"\n"
 
 
 @cache
@@ -31,13 +31,14 @@ def contract() -> Node:
     if unknown := additions.keys() - derived.keys():
         raise ValueError(f"openapi.yaml: no type has the schemas {sorted(unknown)}")
     loaded["components"]["schemas"] = {name: {**schema, **additions.get(name, {})} for name, schema in derived.items()}
-    loaded["paths"]["/"]["post"]["parameters"] += _query_parameters(derived["Form"])
+    for operation in (loaded["paths"]["/"]["post"], loaded["paths"]["/{name}"]["put"]):
+        operation["parameters"] += _query_parameters(derived["Form"])
     return loaded
 
 
 def _query_parameters(form: Node) -> list[Node]:
-    """Return the query parameters of POST /: the fields of a form except the message, which is the body."""
-    description = "The same as in the body. Only for text/plain."
+    """Return the query parameters of POST and PUT: the fields of a form except the message, which is the body."""
+    description = "The same as the field of a form. Only if the body is the message itself."
     return [
         {"name": name, "in": "query", "description": description, "schema": schema}
         for name, schema in form["properties"].items()

@@ -3,6 +3,7 @@
 import json
 import os
 import random
+import re
 import string
 import uuid
 from collections.abc import Callable, Iterable, Iterator
@@ -21,7 +22,10 @@ from tests.support.waf_attacks import Attack, attacks
 REFUSED = "/docs#refused"
 NOBODY = "6f9619ff-8b86-4d11-b42d-00c04fc964ff"
 JSON, TEXT = {"accept": "application/json"}, {"accept": "text/plain"}
-LEFT_TO_THE_SERVICE = {"JSON without a content type", "another content type", "text at another address", "name in JSON"}
+LEFT_TO_THE_SERVICE = {
+    *("JSON without a content type", "another content type", "text at another address", "name in JSON"),
+    *("PUT to no address", "form without names at another address"),
+}
 """Bodies that it takes in no form; the firewall sees through most of them, and the service refuses them all."""
 
 One = TypeVar("One")
@@ -100,6 +104,30 @@ def test_ordinary_messages_are_accepted(client: httpx.Client) -> None:
         return None if read.content == text.encode() else f"{number % len(WAYS)} came back otherwise: {text[:500]!r}"
 
     wrong = [problem for problem in at_once(there_and_back, zip(count(), messages(2100, seed=1))) if problem]
+    assert wrong == []
+
+
+def test_ordinary_files_are_accepted(client: httpx.Client) -> None:
+    """Sent with PUT, as a file of any field, and as a form without names where it can be one; byte for byte."""
+    names = ("notes.txt", "server.key", ".env", "dump.sql", "config.php", "my notes.txt", "Über uns.txt")
+
+    def there_and_back(numbered: tuple[int, str]) -> str | None:
+        number, text = numbered
+        name = names[number % len(names)]
+        form = {"content-type": "application/x-www-form-urlencoded"}
+        ways = [
+            lambda: client.put(f"/{name}?reads=2", content=text.encode()),
+            lambda: client.post("/", files={"file": (name, text.encode())}),
+        ]
+        if not re.search(r"[=&]|%[0-9A-Fa-f]{2}|^[\s\ufeff]*\{", text):
+            ways.append(lambda: client.post("/", content=text.encode(), headers=form))
+        kept = ways[number % len(ways)]()
+        if kept.status_code != 200:
+            return f"{number} {kept.status_code} {text[:500]!r}"
+        read = client.get(f"/msg/{kept.json()['message_id']}", headers=TEXT)
+        return None if read.content == text.encode() else f"{number} came back otherwise: {text[:500]!r}"
+
+    wrong = [problem for problem in at_once(there_and_back, zip(count(), messages(600, seed=4))) if problem]
     assert wrong == []
 
 

@@ -61,6 +61,11 @@ def post(client: httpx.Client, message: str = "hello", **fields: Any) -> dict[st
     return posted
 
 
+def address(client: httpx.Client) -> str:
+    """Return the address of the service, without a slash at the end."""
+    return str(client.base_url).rstrip("/")
+
+
 def path(link: str) -> str:
     return urlsplit(link).path
 
@@ -184,13 +189,13 @@ class TestPost:
             {"message": "x", "ttl": 0},
             {"message": "x", "ttl": -1},
             {"message": "x", "ttl": 604_801},
-            {"message": "x", "ttl": "60"},
+            {"message": "x", "ttl": "1M"},
             {"message": "x", "ttl": 1.5},
             {"message": "x", "ttl": True},
             {"message": "x", "ttl": 10**30},
             {"message": "x", "reads": 0},
             {"message": "x", "reads": 1001},
-            {"message": "x", "reads": "1"},
+            {"message": "x", "reads": "one"},
             {"message": "x", "read": 1},
             {"message": "x", "ttl": 60, "expires_at": "2100-01-01T00:00:00Z"},
             {"message": "x", "expires_at": "2000-01-01T00:00:00Z"},
@@ -218,7 +223,9 @@ class TestPost:
             ("application/xml", b"<message>x</message>"),
             ("text/plain", b""),
             ("text/plain", b"\xff\xfe"),
-            ("application/x-www-form-urlencoded", b"hello"),
+            ("application/x-www-form-urlencoded", b"hello=world"),
+            ("application/x-www-form-urlencoded", b"hello&reads=1"),
+            ("application/x-www-form-urlencoded", b'{"message": "x", "reads": 1}'),
             ("application/x-www-form-urlencoded", b"message=x&message=y"),
             ("application/x-www-form-urlencoded", b"message=x&reads="),
             ("application/x-www-form-urlencoded", b"message=x&reads=1e3"),
@@ -240,6 +247,45 @@ class TestPost:
         told = problem(client.post("/", content=b"x"), 400)
         assert "application/json" in told["detail"]
         assert "text/plain" in told["detail"]
+        assert told["detail"].endswith(f" This works: curl -F message=hello -F reads=1 -F ttl=1h {address(client)}")
+
+    def test_form_without_names_is_the_message(self, client: httpx.Client) -> None:
+        """As `curl --data-binary @-` sends a text; options are in the query, and the response has them."""
+        form = {"content-type": "application/x-www-form-urlencoded"}
+        posted = client.post("/?reads=1&ttl=1h", content=b"100% + tax\n", headers=form).json()
+        assert posted["reads"] == 1
+        assert abs(moment(posted["expires_at"]) - datetime.now(UTC) - timedelta(hours=1)) < timedelta(seconds=5)
+        assert client.get(f"/msg/{posted['message_id']}", headers=TEXT).content == b"100% + tax\n"
+
+    def test_options_are_taken_as_text(self, client: httpx.Client) -> None:
+        """As HTTPie and PowerShell send them; the response has what they mean."""
+        posted = post(client, reads="2", ttl="P1D")
+        assert posted["reads"] == 2
+        assert abs(moment(posted["expires_at"]) - datetime.now(UTC) - timedelta(days=1)) < timedelta(seconds=5)
+
+    @pytest.mark.parametrize("text", ODD_TEXTS, ids=range(len(ODD_TEXTS)))
+    def test_put_stores_the_body(self, client: httpx.Client, text: str) -> None:
+        """PUT /<name> stores the body as it is; the response is that to POST."""
+        response = client.put("/notes.txt?reads=1", content=text.encode())
+        assert response.status_code == 200
+        assert set(response.json()) == {"status", "message_id", "url", "expires_at", "reads", "receipt"}
+        assert response.json()["reads"] == 1
+        assert response.headers["location"] == response.json()["url"]
+        assert client.get(path(response.json()["url"]), headers=TEXT).content == text.encode()
+
+    def test_put_has_the_limits_and_the_idempotency_of_post(self, client: httpx.Client) -> None:
+        """A text that is too long gets 413, a repeat the first response, and fields and unknown options 400."""
+        problem(client.put("/x", content=b"x" * 65_537), 413)
+        key = {"idempotency-key": uuid.uuid4().hex}
+        assert len({client.put(f"/{name}", content=b"x", headers=key).content for name in ("a", "b")}) == 1
+        problem(client.put("/a", content=b"y", headers=key), 422)
+        problem(client.put("/a", json={"message": "x", "reads": 1}), 400)
+        problem(client.put("/a?read=1", content=b"x"), 400)
+
+    def test_put_without_a_name_gets_a_command_that_works(self, client: httpx.Client) -> None:
+        """PUT / keeps its 405, as clients of the first version expect."""
+        told = problem(client.put("/", content=b"x"), 405)
+        assert told["detail"].endswith(f" This works: curl -T FILE {address(client)}/")
 
     @pytest.mark.parametrize("query", ["?reads=1", "?message=x", "?unknown=1", "?reads=1&reads=2", "?reads=x"])
     def test_invalid_query_gets_400(self, client: httpx.Client, query: str) -> None:
@@ -297,7 +343,10 @@ class TestRead:
 
     @pytest.mark.parametrize(
         "accept",
-        [None, "", "*/*", "text/*", "image/*", "application/*", "application/json;q=0", "application/xml"],
+        [
+            *(None, "", "*/*", "text/*", "image/*", "application/*", "application/json;q=0", "application/xml"),
+            "text/plain;q=0, text/plain",
+        ],
     )
     def test_previews_spend_no_read(self, client: httpx.Client, accept: str | None) -> None:
         """A request that names none of our formats gets 428 with the formats to request, and spends no read."""
@@ -307,7 +356,22 @@ class TestRead:
         if accept is not None:
             request.headers["accept"] = accept
         told = problem(client.send(request), 428)
-        assert "Accept" in told["detail"]
+        assert told["detail"].endswith(f" curl -H 'Accept: text/plain' {address(client)}/msg/{message_id}")
+        assert client.get(f"/msg/{message_id}", headers=TEXT).text == "hello"
+
+    @pytest.mark.parametrize(
+        "accept",
+        [
+            "text/html, text/plain, text/sgml, */*;q=0.01",
+            "text/html,application/json,*/*;q=0.8",
+            "application/json;q=0.9,text/html;q=0.9",
+        ],
+    )
+    def test_clients_that_like_html_as_much_spend_no_read(self, client: httpx.Client, accept: str) -> None:
+        """They get the page, as browsers do."""
+        message_id = post(client, reads=1)["message_id"]
+        page = client.get(f"/msg/{message_id}", headers={"accept": accept})
+        assert page.headers["content-type"].startswith("text/html")
         assert client.get(f"/msg/{message_id}", headers=TEXT).text == "hello"
 
     def test_browsers_get_the_same_page_for_every_id(self, client: httpx.Client) -> None:
@@ -415,7 +479,8 @@ class TestReceipt:
         """DELETE makes the message unreadable; the state is burned, also for repeated requests."""
         posted = post(client, reads=reads)
         for answer in (client.delete(path(posted["receipt"])), client.get(path(posted["receipt"]), headers=JSON)):
-            assert answer.json()["state"] == "burned"
+            assert (answer.json()["state"], answer.json()["reads_left"]) == ("burned", 0)
+            assert answer.json()["reads"] == reads
         problem(client.get(f"/msg/{posted['message_id']}", headers=JSON), 404)
         assert client.delete(path(posted["receipt"])).json()["state"] == "burned"
 
@@ -560,7 +625,9 @@ class TestResumedReads:
 
 
 class TestAddresses:
-    @pytest.mark.parametrize("address", ["/x", "/msg", "/msg/a/b", "/receipt", "/assets/x", "/live", "/metrics"])
+    @pytest.mark.parametrize(
+        "address", ["/x", "/favicon.ico", "/msg", "/msg/a/b", "/receipt", "/assets/x", "/live", "/metrics"]
+    )
     def test_unknown_address_gets_404(self, client: httpx.Client, address: str) -> None:
         """Health and metrics are not on this port."""
         problem(client.get(address), 404)
@@ -573,6 +640,7 @@ class TestAddresses:
             (f"/receipt/{NOBODY}", {"GET", "HEAD", "DELETE"}),
             ("/openapi.json", {"GET", "HEAD"}),
             ("/docs", {"GET", "HEAD"}),
+            ("/robots.txt", {"GET", "HEAD"}),
         ],
     )
     def test_other_methods_get_405(self, client: httpx.Client, address: str, allow: set[str]) -> None:
@@ -596,6 +664,22 @@ class TestAddresses:
         assert told["limits"] == limits
         assert client.get("/", headers=HTML).headers["content-type"].startswith("text/html")
         assert client.head("/").status_code == 200
+
+    @pytest.mark.parametrize("agent", ["curl/8.5.0", "Wget/1.21.3"])
+    def test_root_helps_people_at_a_command_line(self, client: httpx.Client, agent: str) -> None:
+        """`curl URL` gets ten lines that work; programs get JSON, also curl if it asks for it."""
+        told = client.get("/", headers={"user-agent": agent, "accept": "*/*"})
+        assert told.headers["content-type"] == "text/plain; charset=utf-8"
+        assert len(told.text.splitlines()) == 10
+        assert told.text.count(address(client)) >= 6
+        assert client.get("/", headers={"user-agent": agent, **JSON}).json()["service"] == "messaging_api"
+        assert client.get("/", headers={"user-agent": "x", **TEXT}).text == told.text
+
+    def test_crawlers_are_told_to_stay_away(self, client: httpx.Client) -> None:
+        """robots.txt (RFC 9309) forbids every address."""
+        told = client.get("/robots.txt")
+        assert told.text == "User-agent: *\nDisallow: /\n"
+        assert told.headers["content-type"] == "text/plain; charset=utf-8"
 
     def test_docs_and_contract_are_served(self, client: httpx.Client) -> None:
         """The contract and its human-readable form are served."""
@@ -632,9 +716,27 @@ class TestEveryResponse:
         assert "frame-ancestors 'none'" in headers["content-security-policy"]
         assert "no-store" in headers["cache-control"]
         assert "permissions-policy" in headers
+        assert headers["x-robots-tag"] == "noindex"
         assert re.fullmatch("[0-9a-f]{16}", headers["x-request-id"])
         assert ("strict-transport-security" in headers) == (client.base_url.scheme == "https")
         assert "server" not in headers
+
+    def test_responses_end_in_a_newline(self, client: httpx.Client) -> None:
+        """So that no prompt follows on the same line. Only the message itself is as it is."""
+        posted = post(client, "x")
+        links = (path(posted["url"]), path(posted["receipt"]))
+        asked = [
+            (name, kind) for name in ("/", *links, "/openapi.json", "/nowhere", "/robots.txt") for kind in (JSON, TEXT)
+        ]
+        asked.remove((links[0], TEXT))
+        answers = [client.get(name, headers=kind) for name, kind in asked]
+        answers += [
+            client.post("/", json=body, headers=kind) for body in ({"message": "x"}, {}) for kind in (JSON, TEXT)
+        ]
+        answers.append(client.delete(links[1]))
+        assert {answer.text[-1] for answer in answers} == {"\n"}
+        assert {answer.text[-2] == "\n" for answer in answers} == {False}
+        assert client.get(path(post(client, "x")["url"]), headers=TEXT).content == b"x"
 
     def test_request_id_of_the_client_is_ignored(self, client: httpx.Client) -> None:
         """A request id from a client could bring a secret into the logs."""

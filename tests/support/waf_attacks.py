@@ -58,6 +58,13 @@ def places(evil: str) -> Iterator[tuple[str, str, str, dict[str, Any]]]:
     yield "query of a text", "POST", f"/?reads={value}", typed(TEXT, "x")
     yield "query called message, text", "POST", f"/?message={value}", typed(TEXT, "x")
     yield "path", "GET", f"/msg/{value}", {}
+    yield "name of a PUT", "PUT", f"/{value}", {"content": b"x"}
+    yield "query of a PUT", "PUT", f"/x?reads={value}", {"content": b"x"}
+    yield "another query of a PUT", "PUT", f"/x?q={value}", {"content": b"x"}
+    yield "PUT to no address", "PUT", "/x/y", {"content": evil.encode()}
+    yield "JSON sent with PUT", "PUT", "/x", {"json": {"message": {"x": evil}}}
+    yield "form sent with PUT", "PUT", "/x", {"data": {"note": evil}}
+    yield "form without names at another address", "POST", "/msg/x", typed(FORM, evil)
     yield "user agent", "GET", "/", {"headers": {"user-agent": evil}}
     yield "cookie", "GET", "/", {"headers": {"cookie": f"a={evil.replace(';', '%3B')}"}}
     if evil != PAYLOADS["inclusion"]:  # a Referer may well be the address of a numeric host

@@ -31,7 +31,7 @@ from messaging_api.web.admission import Admission
 from messaging_api.web.app import App
 from messaging_api.web.cors import Cors
 from messaging_api.web.handlers import Handlers
-from messaging_api.web.http_errors import BodyTooLong
+from messaging_api.web.http_errors import BodyTooLong, UnclearRequest
 from messaging_api.web.negotiation import accepted_format, media_type
 from messaging_api.web.pages.pages import Pages
 from messaging_api.web.problems import TABLE, as_json, problem_of
@@ -54,10 +54,11 @@ def leaves(kind: type[Exception]) -> set[type[Exception]]:
 def test_every_error_has_a_row() -> None:
     """Each error that can reach a client has a row of its own; no row is for an error that is gone.
 
-    NotExecuted is also raised itself. SettingsError ends the start; the handler that reads a body answers BodyTooLong
-    with an error of its own.
+    NotExecuted and InvalidRequest are also raised themselves, and UnclearRequest uses the row of the latter.
+    SettingsError ends the start; the handler that reads a body answers BodyTooLong with an error of its own.
     """
-    assert leaves(MessagingError) - {SettingsError, BodyTooLong} | {NotExecuted} == set(TABLE) - {Exception}
+    reached = leaves(MessagingError) - {SettingsError, BodyTooLong, UnclearRequest} | {NotExecuted, InvalidRequest}
+    assert reached == set(TABLE) - {Exception}
 
 
 def test_every_status_is_counted() -> None:
@@ -211,10 +212,12 @@ def test_options_names_the_methods() -> None:
         response = asyncio.run(app(request_to(path, "OPTIONS", origin)))
         return response.status, header_fields(response.lines).get(b"allow")
 
-    assert ask(plain, "*") == (200, b"GET, HEAD, POST, DELETE")
+    assert ask(plain, "*") == (200, b"GET, HEAD, POST, PUT, DELETE")
     assert ask(plain, "/msg/x") == (405, b"GET, HEAD")
     assert ask(open_to_all, "/receipt/x") == (200, b"GET, DELETE, HEAD")
-    assert ask(open_to_all, "/nothing") == (404, None)
+    assert ask(open_to_all, "/notes.txt") == (200, b"PUT")
+    assert ask(plain, "/notes.txt") == (404, None)
+    assert ask(open_to_all, "/nothing/here") == (404, None)
 
 
 @pytest.mark.parametrize(
@@ -232,6 +235,19 @@ def test_options_names_the_methods() -> None:
         ("application/json;q=0", ("json", False)),
         ("application/json;q=x", ("json", False)),
         ("image/png", ("json", False)),
+        ("text/html, text/plain, text/sgml, */*;q=0.01", ("html", False)),
+        ("text/html,application/json,*/*;q=0.8", ("html", False)),
+        ("application/json;q=0.9,text/html;q=0.9", ("html", False)),
+        ("application/json;q=0.9, text/html;q=0.90", ("html", False)),
+        ("application/json, text/html;q=0.9", ("json", True)),
+        ("text/plain;q=0, text/plain", ("text", False)),
+        ("text/plain;q=0.1;q=1", ("json", False)),
+        ("text/html;q=x, text/plain", ("text", False)),
+        ("text/html;q=0.1, text/html, text/plain;q=0.5", ("html", False)),
+        ("text/plain;q=2", ("json", False)),
+        ("text/plain;q = 0", ("json", False)),
+        ('image/png;x="a, text/plain, b"', ("text", False)),
+        ("text/plain, text/plain", ("text", True)),
         ("text/plain, " + "x/y, " * 200, ("text", True)),
     ],
 )
@@ -284,6 +300,9 @@ def test_durations_have_three_decimals(seconds: float, text: str) -> None:
 
 
 def test_accept_is_read_up_to_a_limit() -> None:
-    """Only the first KiB of a longer header counts, without the media range that is cut: 64 KiB would take 50 ms."""
-    assert accepted_format(b"text/plain, " + b"x/y, " * 12_000).format == "text"
+    """Only the first KiB of a longer header counts, without the media range that is cut: 64 KiB would take 50 ms.
+
+    What follows may name HTML, so a longer header names nothing beyond doubt.
+    """
+    assert accepted_format(b"text/plain, " + b"x/y, " * 12_000) == ("text", False)
     assert accepted_format(b"x/y, " * 12_000 + b"text/plain").format == "json"

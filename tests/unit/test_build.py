@@ -46,7 +46,7 @@ def test_examples_are_valid(name: str) -> None:
 
 def test_query_parameters_are_the_options_of_a_form() -> None:
     """text/plain takes from the query what a form takes, except for the message."""
-    parameters = [each for each in contract()["paths"]["/"]["post"]["parameters"] if each["in"] == "query"]
+    parameters = [each for each in contract()["paths"]["/"]["post"]["parameters"] if each.get("in") == "query"]
     assert {each["name"]: each["schema"] for each in parameters} == {
         name: schema for name, schema in SCHEMAS["Form"]["properties"].items() if name != "message"
     }
@@ -61,7 +61,7 @@ def test_no_limit_of_the_contract_contradicts_a_setting() -> None:
         spec.name: int(spec.metadata["shape"].rpartition(" to ")[2]) for spec in fields(Settings) if spec.name in LIMITS
     }
     draft = {"message": "x" * most["max_message_bytes"], "ttl": most["max_ttl"]}
-    (query,) = (each for each in contract()["paths"]["/"]["post"]["parameters"] if each["name"] == "ttl")
+    (query,) = (each for each in contract()["paths"]["/"]["post"]["parameters"] if each.get("name") == "ttl")
     for schema, value in ((SCHEMAS["Draft"], draft), (SCHEMAS["Form"], draft), (query["schema"], draft["ttl"])):
         jsonschema.Draft202012Validator(schema).validate(value)
     for field, limit in (("message", "max_message_bytes"), ("ttl", "max_ttl")):

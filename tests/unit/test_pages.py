@@ -53,9 +53,12 @@ def sent(response: Response) -> dict[bytes, bytes]:
 
 def body(name: str, **headers: str) -> str:
     """Return the page `name` for a request with these headers."""
-    return PAGES.page(
-        name, {key.replace("_", "-").encode(): value.encode() for key, value in headers.items()}
-    ).body.decode()
+    fields = {key.replace("_", "-").encode(): value.encode() for key, value in headers.items()}
+    return page(name, fields).body.decode()
+
+
+def page(name: str, headers: dict[bytes, bytes]) -> Response:
+    return PAGES.docs("https://h") if name == "docs" else PAGES.page(name, headers)
 
 
 def places(text: str | dict[str, str]) -> set[str]:
@@ -131,7 +134,7 @@ def test_page_has_no_inline_code(name: str) -> None:
     text = body(name)
     assert Links(text).inline == []
     assert not re.search(r'<script(?! type="(module" src=|application/json" id=))', text)
-    policy = sent(PAGES.page(name, {}))[b"content-security-policy"].decode()
+    policy = sent(page(name, {}))[b"content-security-policy"].decode()
     assert policy.startswith("default-src 'none';")
     assert "unsafe" not in policy
     assert "http" not in policy
@@ -214,6 +217,23 @@ def test_docs_contain_every_problem_and_operation() -> None:
     ids = Links(body("docs")).ids
     assert {row.slug for row in TABLE.values()} <= set(ids)
     assert {"describe", "post", "read", "receipt", "burn", "schema-Draft"} <= set(ids)
+
+
+def test_docs_have_the_address_of_the_service() -> None:
+    """In every example; no address of another server is left."""
+    text = PAGES.docs("https://h/<x>").body.decode()
+    assert text.count("https://h/&lt;x&gt;") >= 10
+    assert "msg.example" not in text
+
+
+def test_docs_say_something_about_every_field() -> None:
+    """A sentence each, in the tables of fields and of parameters; errors have one row for each operation."""
+    text = body("docs")
+    fields = re.findall(r"<tr><td><code>([\w-]+)</code><br>.*?</td><td>([^<]*)</td></tr>", text)
+    assert len(fields) > 30
+    assert [name for name, meaning in fields if not re.fullmatch(r"[A-Z`].*[.]", meaning)] == []
+    operations = re.findall(r'<h3><span class="method">', text)
+    assert text.count('An error: see <a href="#problems">Problems</a>.') == len(operations)
 
 
 def test_links_within_the_docs_resolve() -> None:

@@ -36,6 +36,7 @@ def test_header_block_has_the_security_fields() -> None:
         b"referrer-policy",
         b"x-content-type-options",
         b"x-frame-options",
+        b"x-robots-tag",
     }
 
 

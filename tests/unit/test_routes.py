@@ -62,7 +62,9 @@ def test_labels_are_those_of_the_metrics() -> None:
         ("/msg/", "/msg", ""),
         ("/receipt/a.b", "/receipt", "a.b"),
         ("/assets/style.css", "/assets", "style.css"),
-        ("/msg", OTHER, "msg"),
+        ("/robots.txt", "/robots.txt", ""),
+        ("/notes.txt", "/{name}", "notes.txt"),
+        ("/msg", "/{name}", "msg"),
         ("/msg/x/y", OTHER, "y"),
         ("//msg/x", OTHER, "x"),
         ("/docs/", OTHER, ""),
@@ -106,7 +108,7 @@ def test_handlers_are_those_of_the_table(monkeypatch: pytest.MonkeyPatch) -> Non
         if "GET" in address.methods:
             assert route.handler("HEAD") == route.handler("GET")
         else:
-            with pytest.raises(MethodNotAllowed):
+            with pytest.raises(UnknownAddress):
                 route.handler("HEAD")
     table = [address._replace(methods={name: served(name) for name in address.methods}) for address in ADDRESSES]
     monkeypatch.setattr("messaging_api.web.routes.ADDRESSES", table)
@@ -127,6 +129,11 @@ def test_unsupported_methods_raise_method_not_allowed() -> None:
     for method in ("POST", "get", "OPTIONS"):
         with pytest.raises(MethodNotAllowed):
             router.find("/docs")[0].handler(method)
-    for method in ("GET", "POST", "OPTIONS"):
+    for method, path in itertools.product(("GET", "POST", "OPTIONS"), ("/nothing", "/nothing/here")):
         with pytest.raises(UnknownAddress):
-            router.find("/nothing")[0].handler(method)
+            router.find(path)[0].handler(method)
+    with pytest.raises(UnknownAddress):
+        router.find("/nothing/here")[0].handler("PUT")
+    with pytest.raises(MethodNotAllowed) as caught:
+        router.find("/")[0].handler("PUT")
+    assert caught.value.command == "curl -T FILE {url}/"

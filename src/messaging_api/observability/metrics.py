@@ -10,7 +10,7 @@ from bisect import bisect_left
 from collections.abc import Iterator, Sequence
 from typing import NamedTuple
 
-METHODS = ("GET", "HEAD", "POST", "DELETE", "other")
+METHODS = ("GET", "HEAD", "POST", "PUT", "DELETE", "other")
 STATUSES = (200, 308, 400, 401, 403, 404, 405, 408, 413, 415, 422, 428, 429, 431, 500, 501, 503, 504, 507)
 REJECTION_REASONS = (
     *("invalid", "too_large", "no_message", "name_a_format", "key_reused", "token", "unknown_address"),

@@ -73,7 +73,7 @@ class App:
 
     def _options(self, request: Request, route: Route) -> Response | None:
         if request.path == "*":  # the server as a whole (RFC 9110, section 9.3.7)
-            return Response(200, _EMPTY, b"", lines=lines([(b"allow", b"GET, HEAD, POST, DELETE")]))
+            return Response(200, _EMPTY, b"", lines=lines([(b"allow", b"GET, HEAD, POST, PUT, DELETE")]))
         return self._cors.preflight(request, route.handlers) if self._cors is not None and route.handlers else None
 
     def _failed(self, request: Request, error: MessagingError) -> Response:

@@ -11,7 +11,8 @@ from messaging_api.web.types import Header, Request
 ANY = "*"
 
 _EXPOSED = b"location, ratelimit, ratelimit-policy, retry-after, x-expires-at, x-reads-left, x-request-id"
-_ACCEPTED = b"accept, authorization, content-type, idempotency-key"
+_ACCEPTED = b"accept, authorization, content-type, idempotency-key, traceparent, tracestate, x-requested-with"
+"""Also what libraries for tracing and for requests in browsers add by themselves."""
 _REMEMBERED = b"7200"
 """Seconds that a browser may cache the response to a preflight; browsers cap it at this."""
 _VARY: Header = (b"vary", b"origin")

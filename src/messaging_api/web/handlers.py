@@ -3,8 +3,6 @@
 from functools import cache, lru_cache
 from typing import Literal
 
-import msgspec
-
 from messaging_api import __version__
 from messaging_api.core.idempotency import IdempotencyKey
 from messaging_api.core.message import MAX_READS, Draft
@@ -19,15 +17,14 @@ from messaging_api.web.pages.assets import generated
 from messaging_api.web.pages.pages import Pages
 from messaging_api.web.problems import Problem, as_json
 from messaging_api.web.request_body import read_draft
-from messaging_api.web.responses import Event, HeaderBlock, Response, lines
+from messaging_api.web.responses import Event, HeaderBlock, Response, json_body, lines
 from messaging_api.web.schemas import CreatedMessageBody, DescriptionBody, OpenedMessageBody, ReceiptBody, ServiceLimits
 from messaging_api.web.types import Request
+from messaging_api.web.usage import is_command_line, usage
 
 _JSON = HeaderBlock((b"content-type", b"application/json"))
 _TEXT = HeaderBlock((b"content-type", b"text/plain; charset=utf-8"))
-
-
-_encode = msgspec.json.Encoder().encode
+_ROBOTS = b"User-agent: *\nDisallow: /\n"
 
 
 class Handlers:
@@ -40,16 +37,19 @@ class Handlers:
         self._public_url = public_url
         limits = service.limits
         body = ServiceLimits(limits.max_bytes, limits.max_ttl, limits.default_ttl, MAX_READS, limits.resume_seconds)
-        self._description = _encode(DescriptionBody(200, "messaging_api", __version__, "/docs", body))
+        self._description = json_body(DescriptionBody(200, "messaging_api", __version__, "/docs", body))
 
     async def describe(self, request: Request, _name: str) -> Response:
         """Serve GET /."""
-        if _format(request) == "html":
+        accept = accepted_format(request.headers.get(b"accept", b""))
+        if accept.format == "html":
             return self._pages.page("index", request.headers)
+        if accept.format == "text" or (not accept.named and is_command_line(request.headers.get(b"user-agent", b""))):
+            return Response(200, _TEXT, usage(self._address(request), self._service.limits.max_ttl))
         return Response(200, _JSON, self._description)
 
     async def create(self, request: Request, _name: str) -> Response:
-        """Serve POST /."""
+        """Serve POST / and PUT /{name}."""
         client = await self._admission.admit_create(request)  # first, so that a rejected request stores nothing
         base = self._public_url or _origin(request.secure, request.host)
         value = idempotency_key(request)
@@ -83,7 +83,7 @@ class Handlers:
         if accept.format == "text":
             return Response(200, _TEXT, opened.text, lines=_facts(opened), tag=opened.tag, event=event)
         text, expires_at = opened.text.decode(), format_time(opened.expires_at)
-        body = _encode(OpenedMessageBody(200, text, expires_at, opened.reads_left))
+        body = json_body(OpenedMessageBody(200, text, expires_at, opened.reads_left))
         return Response(200, _JSON, body, lines=_facts(opened) if head else b"", tag=opened.tag, event=event)
 
     async def receipt(self, request: Request, receipt_id: str) -> Response:
@@ -106,7 +106,11 @@ class Handlers:
 
     async def docs(self, request: Request, _name: str) -> Response:
         """Serve GET /docs."""
-        return self._pages.page("docs", request.headers)
+        return self._pages.docs(self._address(request))
+
+    async def robots(self, _request: Request, _name: str) -> Response:
+        """Serve GET /robots.txt (RFC 9309)."""
+        return Response(200, _TEXT, _ROBOTS)
 
     async def asset(self, request: Request, name: str) -> Response:
         """Serve GET /assets/{name}."""
@@ -117,9 +121,17 @@ class Handlers:
 
     def problem(self, request: Request, problem: Problem) -> Response:
         """Return `problem` as a page to a person who opened an address or sent a form, and as JSON to a program."""
+        if problem.advice:
+            address = self._address(request)
+            advice = problem.advice.format(url=address, link=address + request.path)
+            problem = problem._replace(detail=problem.detail + advice)
         if _format(request) == "html":
             return self._pages.problem(problem, request.path, request.headers)
         return as_json(problem)
+
+    def _address(self, request: Request) -> str:
+        """Return the address of the service for commands; the word URL if a client of HTTP/1.0 did not name it."""
+        return self._public_url or (_origin(request.secure, request.host) if request.host else "URL")
 
     async def _read_repeat(self, request: Request, key: IdempotencyKey | None, error: MessageTooLarge) -> Draft:
         """Return a message that is too long but for a repeat: that may be as long as what was posted with its key."""
@@ -149,7 +161,7 @@ class Handlers:
             response = Response(200, _TEXT, f"{url}\n".encode())
         else:
             body = CreatedMessageBody(200, created.message_id, url, expires_at, created.reads, receipt)
-            response = Response(200, _JSON, _encode(body))
+            response = Response(200, _JSON, json_body(body))
         response.lines, response.tag = location, created.tag
         if not created.repeated:
             response.event = "created"
@@ -164,7 +176,8 @@ def _receipt(request: Request, status: ReceiptStatus) -> Response:
     if _format(request) == "text":
         return Response(200, _TEXT, f"{status.state}\n".encode(), tag=status.tag)
     expires_at = format_time(status.expires_at)
-    body = _encode(ReceiptBody(200, status.state, expires_at, status.reads, status.reads_left))
+    left = status.reads_left if status.state == "available" else 0
+    body = json_body(ReceiptBody(200, status.state, expires_at, status.reads, left))
     return Response(200, _JSON, body, tag=status.tag)
 
 

@@ -1,6 +1,14 @@
 """Errors of HTTP itself, which no other part of the service knows. `problems.py` maps each to a response."""
 
-from messaging_api.errors import MessagingError
+from messaging_api.errors import InvalidRequest, MessagingError
+
+
+class UnclearRequest(InvalidRequest):
+    """The request may mean something else than it says; `command` is one that works, with {url} for the service."""
+
+    def __init__(self, text: str, command: str) -> None:
+        super().__init__(text)
+        self.command = command
 
 
 class UnknownAddress(MessagingError):
@@ -8,11 +16,12 @@ class UnknownAddress(MessagingError):
 
 
 class MethodNotAllowed(MessagingError):
-    """The path does not support this method; `allow` lists the methods that it supports."""
+    """The path does not support this method; `allow` lists those that it does, and `command` is one that works."""
 
-    def __init__(self, allow: str) -> None:
+    def __init__(self, allow: str, command: str = "") -> None:
         super().__init__(f"This address has {allow}.")
         self.allow = allow
+        self.command = command
 
 
 class PlainHttp(MessagingError):

@@ -1,6 +1,7 @@
 """The fields of a multipart/form-data body (RFC 7578)."""
 
 from collections.abc import Callable
+from typing import NamedTuple
 
 from python_multipart.exceptions import FormParserError
 from python_multipart.multipart import MultipartParser, parse_options_header
@@ -8,8 +9,16 @@ from python_multipart.multipart import MultipartParser, parse_options_header
 from messaging_api.errors import InvalidRequest
 
 
-def parse_multipart(body: bytes, boundary: str) -> list[tuple[bytes, bytes]]:
-    """Return the name and value of each part in order; the value of a file is its content. Raises InvalidRequest."""
+class Part(NamedTuple):
+    """One part: its name, its content, and whether it has the name of a file."""
+
+    name: bytes
+    value: bytearray
+    is_file: bool
+
+
+def parse_multipart(body: bytes, boundary: str) -> list[Part]:
+    """Return the parts in order. Raises InvalidRequest."""
     parts = _Parts()
     try:
         parser = MultipartParser(boundary.encode("latin-1"), parts.callbacks())  # type: ignore[arg-type]
@@ -19,7 +28,7 @@ def parse_multipart(body: bytes, boundary: str) -> list[tuple[bytes, bytes]]:
         raise InvalidRequest("The body is not multipart/form-data with the boundary in its Content-Type.") from None
     if not parts.ended:
         raise InvalidRequest("The multipart/form-data body ends before its last boundary.")
-    return [(name, bytes(value)) for name, value in parts.fields]
+    return parts.found
 
 
 class _Parts:
@@ -27,14 +36,14 @@ class _Parts:
 
     def __init__(self) -> None:
         self.ended = False
-        self.fields: list[tuple[bytes, bytearray]] = []
+        self.found: list[Part] = []
         self._header = bytearray()
         self._value = bytearray()
 
     def callbacks(self) -> dict[str, Callable[..., None]]:
         return {
-            "on_part_begin": lambda: self.fields.append((b"", bytearray())),
-            "on_part_data": lambda data, start, end: self.fields[-1][1].extend(data[start:end]),
+            "on_part_begin": lambda: self.found.append(Part(b"", bytearray(), is_file=False)),
+            "on_part_data": lambda data, start, end: self.found[-1].value.extend(data[start:end]),
             "on_header_field": lambda data, start, end: self._header.extend(data[start:end]),
             "on_header_value": lambda data, start, end: self._value.extend(data[start:end]),
             "on_header_end": self._end_header,
@@ -44,7 +53,7 @@ class _Parts:
     def _end_header(self) -> None:
         if self._header.lower() == b"content-disposition":
             _, options = parse_options_header(bytes(self._value))
-            self.fields[-1] = (options.get(b"name", b""), self.fields[-1][1])
+            self.found[-1] = Part(options.get(b"name", b""), bytearray(), b"filename" in options)
         self._header.clear()
         self._value.clear()
 

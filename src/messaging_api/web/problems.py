@@ -2,11 +2,9 @@
 
 from typing import NamedTuple
 
-import msgspec
-
 from messaging_api import errors
 from messaging_api.web import http_errors
-from messaging_api.web.responses import HeaderBlock, Response, lines
+from messaging_api.web.responses import HeaderBlock, Response, json_body, lines
 from messaging_api.web.schemas import ProblemBody
 
 
@@ -96,30 +94,42 @@ TABLE: dict[type[Exception], ProblemType] = {
 
 
 class Problem(NamedTuple):
-    """One error, ready to be shown as JSON or as a page: its own header lines, and its code for logs and metrics."""
+    """One error, ready to be shown as JSON or as a page: its own header lines, and its code for logs and metrics.
+
+    `advice` is a command that works, for the end of the detail, with {url} for the service and {link} for the request.
+    """
 
     type: ProblemType
     detail: str
     lines: bytes
     reason: str
+    advice: str = ""
 
 
 def problem_of(error: Exception) -> Problem:
     """Return the problem for `error`, from the row of its nearest class in the table."""
     row = next(TABLE[kind] for kind in type(error).__mro__ if kind in TABLE)
     reason = f"limit_{error.kind}" if isinstance(error, errors.LimitReached) else row.slug.replace("-", "_")
-    return Problem(row, row.detail or str(error), _own_lines(error, row), reason)
+    return Problem(row, row.detail or str(error), _own_lines(error, row), reason, _advice(error))
 
 
 def as_json(problem: Problem) -> Response:
     """Return `problem` as application/problem+json."""
     row = problem.type
-    body = _encode(ProblemBody(f"/docs#{row.slug}", row.title, row.status, problem.detail))
+    body = json_body(ProblemBody(f"/docs#{row.slug}", row.title, row.status, problem.detail))
     return Response(row.status, _PROBLEM_JSON, body, lines=problem.lines, reason=problem.reason, close=row.close)
 
 
 _PROBLEM_JSON = HeaderBlock((b"content-type", b"application/problem+json"))
-_encode = msgspec.json.Encoder().encode
+
+
+def _advice(error: Exception) -> str:
+    match error:
+        case errors.FormatRequired():
+            return " This reads it: curl -H 'Accept: text/plain' {link}"
+        case http_errors.UnclearRequest() | http_errors.MethodNotAllowed() if error.command:
+            return f" This works: {error.command}"
+    return ""
 
 
 def _own_lines(error: Exception, row: ProblemType) -> bytes:

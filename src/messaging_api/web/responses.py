@@ -4,6 +4,9 @@ from collections.abc import Iterable
 from http import HTTPStatus
 from typing import Literal
 
+import msgspec
+from msgspec import Struct
+
 from messaging_api.web.types import Header
 
 SECURITY: tuple[Header, ...] = (
@@ -13,8 +16,12 @@ SECURITY: tuple[Header, ...] = (
     (b"referrer-policy", b"no-referrer"),
     (b"x-content-type-options", b"nosniff"),
     (b"x-frame-options", b"DENY"),
+    (b"x-robots-tag", b"noindex"),
 )
-"""On every response (OWASP REST Security Cheat Sheet), unless the response has its own field of that name."""
+"""On every response (OWASP REST Security Cheat Sheet), unless the response has its own field of that name.
+
+X-Robots-Tag keeps messages out of the indexes of search engines that ignore /robots.txt.
+"""
 
 HSTS: Header = (b"strict-transport-security", b"max-age=63072000; includeSubDomains")
 """On every response over TLS (RFC 6797, section 7.2: never over plain HTTP)."""
@@ -28,6 +35,14 @@ _STATUS_LINES = {status.value: f"HTTP/1.1 {status.value} {status.phrase}\r\n".en
 def lines(headers: Iterable[Header]) -> bytes:
     """Return header lines (RFC 9112, section 5). Values contain no CR or LF: text from clients is validated before."""
     return b"".join([b"%b: %b\r\n" % header for header in headers])
+
+
+def json_body(value: Struct) -> bytes:
+    """Return `value` as JSON and a newline, so that the prompt of a shell begins a line of its own."""
+    return _encode_lines([value])
+
+
+_encode_lines = msgspec.json.Encoder().encode_lines
 
 
 class HeaderBlock:

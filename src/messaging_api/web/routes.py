@@ -6,6 +6,7 @@ from typing import NamedTuple
 
 from messaging_api.web.handlers import Handlers
 from messaging_api.web.http_errors import MethodNotAllowed, UnknownAddress
+from messaging_api.web.request_body import UPLOAD
 from messaging_api.web.responses import HeaderBlock, Response, lines
 from messaging_api.web.types import Request
 
@@ -22,7 +23,7 @@ class Address(NamedTuple):
     @property
     def label(self) -> str:
         """Return the label for logs and metrics: the address without ids."""
-        return self.path.partition("/{")[0]
+        return self.path.partition("/{")[0] or self.path
 
 
 ADDRESSES = (
@@ -31,7 +32,9 @@ ADDRESSES = (
     Address("/receipt/{receipt_id}", {"GET": Handlers.receipt, "DELETE": Handlers.burn}),
     Address("/openapi.json", {"GET": Handlers.contract}),
     Address("/docs", {"GET": Handlers.docs}),
+    Address("/robots.txt", {"GET": Handlers.robots}),
     Address("/assets/{name}", {"GET": Handlers.asset}),
+    Address("/{name}", {"PUT": Handlers.create}),
 )
 OTHER = "other"
 """The label of all addresses that do not exist."""
@@ -49,9 +52,11 @@ class Route(NamedTuple):
     def handler(self, method: str) -> Handler:
         """Return the handler of `method`. Raises UnknownAddress, MethodNotAllowed."""
         handler = self.handlers.get(method)
-        if handler is None:
-            raise MethodNotAllowed(", ".join(self.handlers)) if self.handlers else UnknownAddress
-        return handler
+        if handler is not None:
+            return handler
+        if "GET" not in self.handlers:  # nothing exists there: a PUT to /{name} makes a message with another address
+            raise UnknownAddress
+        raise MethodNotAllowed(", ".join(self.handlers), UPLOAD if (method, self.label) == ("PUT", "/") else "")
 
 
 class Router:
@@ -64,8 +69,9 @@ class Router:
             methods = {method: handle.__get__(handlers) for method, handle in address.methods.items()}
             if "GET" in methods:
                 methods["HEAD"] = methods["GET"]
-            routes = self._named if "{" in address.path else self._fixed
-            routes[address.label] = Route(address.label, methods)
+            prefix, name, _ = address.path.partition("/{")
+            routes = self._named if name else self._fixed
+            routes[prefix] = Route(address.label, methods)
         redirect = {"GET": _without_slash, "HEAD": _without_slash}
         self._redirects = {label: Route(label, redirect) for label in ("/msg", "/receipt")}
         self._other = Route(OTHER, {})
@@ -75,10 +81,10 @@ class Router:
         fixed = self._fixed.get(path)
         if fixed is not None:
             return fixed, ""
-        prefix, _, name = path.rpartition("/")
+        prefix, slash, name = path.rpartition("/")
         if not name and (slashed := _WITH_SLASH.fullmatch(path)):
             return self._redirects[slashed[1]], slashed[2]
-        return self._named.get(prefix, self._other), name
+        return self._named.get(prefix, self._other) if slash else self._other, name
 
 
 async def _without_slash(_request: Request, name: str) -> Response:

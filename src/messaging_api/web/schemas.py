@@ -10,6 +10,7 @@ from typing import Annotated, Literal
 from msgspec import UNSET, Meta, Struct, UnsetType
 
 from messaging_api.core.message import MAX_READS, MIN_TTL
+from messaging_api.web.options import TTL_FORMS, TTL_PATTERN
 
 
 def _json_schema(description: str | None = None, **keywords: object) -> Meta:
@@ -21,12 +22,14 @@ Status = Annotated[Literal[200], Meta(description="The HTTP status, repeated.")]
 Id = Annotated[str, _json_schema(format="uuid")]
 Url = Annotated[str, _json_schema(format="uri")]
 Time = Annotated[str, _json_schema(format="date-time")]
-Text = Annotated[str, _json_schema("At most max_message_bytes of GET /, as UTF-8.", minLength=1)]
-Ttl = Annotated[int, _json_schema("Lifetime in whole seconds, at most max_ttl of GET /.", minimum=MIN_TTL)]
+Text = Annotated[str, _json_schema("The text, not empty. At most max_message_bytes of GET /, as UTF-8.", minLength=1)]
+Ttl = Annotated[int, _json_schema(f"Lifetime: {TTL_FORMS}. At most max_ttl of GET /.", minimum=MIN_TTL)]
 Reads = Annotated[
     int,
     _json_schema("How often the message can be read; absent: unlimited.", minimum=1, maximum=MAX_READS),
 ]
+TtlText = Annotated[str, _json_schema(pattern=f"^({TTL_PATTERN})$")]
+ReadsText = Annotated[str, _json_schema(pattern="^[0-9]{1,9}$")]
 ReadLimit = Annotated[int, _json_schema(minimum=1, maximum=MAX_READS)]
 
 
@@ -34,17 +37,19 @@ class CreateMessageBody(Struct, forbid_unknown_fields=True):
     """The JSON body of POST /."""
 
     message: Text
-    ttl: Ttl | None = None
-    expires_at: Annotated[Time | None, Meta(description="When the message expires (RFC 3339).")] = None
-    reads: Reads | None = None
+    ttl: Ttl | TtlText | None = None
+    expires_at: Annotated[Time | None, Meta(description="When the message expires (RFC 3339), instead of ttl.")] = None
+    reads: Reads | ReadsText | None = None
 
 
 class CreateMessageForm(Struct, forbid_unknown_fields=True):
     """The fields of a form sent to POST /."""
 
     message: Text
-    ttl: Ttl | UnsetType = UNSET
-    expires_at: Annotated[Time, Meta(description="When the message expires (RFC 3339).")] | UnsetType = UNSET
+    ttl: Ttl | TtlText | UnsetType = UNSET
+    expires_at: (
+        Annotated[Time, Meta(description="When the message expires (RFC 3339), instead of ttl.")] | UnsetType
+    ) = UNSET
     reads: Reads | UnsetType = UNSET
 
 
@@ -83,7 +88,7 @@ class ReceiptBody(Struct, forbid_unknown_fields=True):
     reads: Annotated[ReadLimit | None, Meta(description="How often the message could be read; null: unlimited.")]
     reads_left: Annotated[
         Annotated[int, _json_schema(minimum=0, maximum=MAX_READS)] | None,
-        Meta(description="How often it can still be read; null: unlimited."),
+        Meta(description="How often it can still be read: 0 in every state but `available`; null: unlimited."),
     ]
 
 
@@ -103,10 +108,10 @@ class DescriptionBody(Struct, forbid_unknown_fields=True):
     """The response to GET /."""
 
     status: Status
-    service: Literal["messaging_api"]
+    service: Annotated[Literal["messaging_api"], Meta(description="The name of this software.")]
     version: Annotated[str, Meta(description="The version of the service.")]
     documentation: Annotated[str, Meta(description="The path of the documentation.")]
-    limits: ServiceLimits
+    limits: Annotated[ServiceLimits, Meta(description="What this service accepts.")]
 
 
 class ProblemBody(Struct):

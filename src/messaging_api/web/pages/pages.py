@@ -25,6 +25,8 @@ _HTML: tuple[Header, ...] = (
     (b"vary", b"accept, accept-encoding, accept-language"),
 )
 _TYPES = {"js": b"text/javascript; charset=utf-8", "css": b"text/css; charset=utf-8", "svg": b"image/svg+xml"}
+_ADDRESS = b"https://msg.example"
+"""Stands for the address of the service in the page /docs as the build writes it (`scripts/api_docs.py`)."""
 _IMMUTABLE: tuple[Header, ...] = (
     (b"cache-control", b"public, max-age=31536000, immutable"),
     (b"cross-origin-resource-policy", b"same-origin"),
@@ -67,12 +69,19 @@ class Pages:
             for name in ("index", "reader", "receipt")
             for lang in self._languages
         }
+        self._docs_block = HeaderBlock(*_html_headers("en"))
         self._assets = {name: _asset(name, body) for name, body in assets().values()}
 
     def page(self, name: str, headers: Headers) -> Response:
-        """Return the page `name` (index, reader, receipt or docs) for a request with these headers."""
-        page = self._docs if name == "docs" else self._pages[name, self._language(headers)]
-        return page.choose(headers)
+        """Return the page `name` (index, reader or receipt) for a request with these headers."""
+        return self._pages[name, self._language(headers)].choose(headers)
+
+    def docs(self, address: str) -> Response:
+        """Return the page /docs, with the address of the service in its examples.
+
+        It is not compressed: a client may name any host, and each would cost a millisecond.
+        """
+        return Response(200, self._docs_block, self._docs.replace(_ADDRESS, html.escape(address).encode()))
 
     def asset(self, name: str, headers: Headers) -> Response | None:
         """Return the file `name` below /assets, or None if there is none."""
@@ -107,8 +116,8 @@ class Pages:
         return Response(row.status, block, body, lines=problem.lines, reason=problem.reason, close=row.close)
 
     @cached_property
-    def _docs(self) -> _Encodings:
-        return _Encodings(_html_headers("en"), generated("docs.html").read_bytes(), _brotli("docs.html"))
+    def _docs(self) -> bytes:
+        return generated("docs.html").read_bytes()
 
     def _language(self, headers: Headers) -> str:
         return language(headers.get(b"accept-language", b""), self._languages)
