@@ -105,6 +105,18 @@ def test_reloading_shows_the_message_again(person: Person, relay: Relay) -> None
     says(page, "There is no message here.")
 
 
+@pytest.mark.parametrize("seconds", [0, 1, 600])
+def test_message_is_read_whatever_the_time_for_resuming(chromium: Browser, tmp_path: Path, seconds: int) -> None:
+    """The page reads also where the server resumes reads for a moment only, or not at all."""
+    store = f"sqlite://{tmp_path}/m.db"
+    with serving(tmp_path, store, "--resume-seconds", str(seconds)) as service:
+        page = chromium.new_page()
+        page.goto(httpx.post(service.url, json={"message": TEXT, "reads": 1}).json()["url"])
+        reveal(page)
+        reads(page, TEXT)
+        page.close()
+
+
 def test_message_read_long_ago_is_not_read_again_on_reload(person: Person, relay: Relay) -> None:
     """When the server may have forgotten the key, reloading asks before it spends another read."""
     page = open_link(person(), httpx.post(relay.url, json={"message": TEXT, "reads": 2}).json()["url"])

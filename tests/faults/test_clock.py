@@ -75,6 +75,15 @@ def test_suspension_counts_as_time() -> None:
         assert abs(boot_time_ms() / 1000 - float(uptime.read().split()[0])) < 1
 
 
+def test_process_that_starts_during_a_jump_deletes_nothing(tmp_path: Path) -> None:
+    """A restarted process has the clock of its parent, which began before the jump."""
+    clock, url = Clock(), f"sqlite://{tmp_path}/m.db"
+    inherited = ConfirmedClock(clock, boot_time_ms)
+    on_store(url, lambda store: store.create(message(), receipt()), inherited)
+    clock.ahead = 2 * HOUR
+    assert on_store(url, lambda store: store.sweep(), inherited) == 0  # type: ignore[attr-defined]
+
+
 def test_jump_deletes_nothing(tmp_path: Path) -> None:
     """While the clock is two hours ahead, the sweeper deletes nothing; afterwards the message is there."""
     clock = Clock()

@@ -1,4 +1,4 @@
-"""Files and file systems that are or become read-only, and a Redis that does."""
+"""Files and file systems that are or become read-only."""
 
 import contextlib
 import subprocess

@@ -137,6 +137,7 @@ class TestRedis:
                 server.client().replicaof("127.0.0.1", free_port())
                 await fails_in_time(store.take(kept.locator))
                 await fails_in_time(store.create(message(), receipt()))
+                await fails_in_time(store.ping())
                 server.client().replicaof("NO", "ONE")
                 assert await store.take(kept.locator) == record.unpack(record.tombstone(kept.value))
 

@@ -38,14 +38,18 @@ def now_ms() -> int:
 
 
 def open_settings_store(
-    settings: Settings, hooks: StoreHooks = NO_HOOKS, counters: SharedCounters | None = None
+    settings: Settings,
+    hooks: StoreHooks = NO_HOOKS,
+    counters: SharedCounters | None = None,
+    clock: Callable[[], int] = now_ms,
 ) -> Store:
     """Open the store that `settings` name. Raises SettingsError, NotExecuted.
 
-    A process that has got `counters` is a child: its store exists, and a missing file is an error.
+    A process that has got `counters` is a child: its store exists, and a missing file is an error. Its `clock` is that
+    of its parent, so that one that is restarted while the time is wrong does not take it for right.
     """
     options = StoreOptions(settings.store_timeout, settings.replicas_to_wait, create=counters is None)
-    return open_store(settings.store, now_ms, options, hooks, counters)
+    return open_store(settings.store, clock, options, hooks, counters)
 
 
 def create_app(settings: Settings, store: Store, audit: AuditLog, logger: JsonLogger, metrics: ProcessMetrics) -> App:

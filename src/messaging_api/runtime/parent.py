@@ -8,7 +8,7 @@ from socket import socket
 
 from messaging_api.observability.logging import Field, JsonLogger
 from messaging_api.observability.metrics import ProcessMetrics, SharedMetrics
-from messaging_api.runtime.application import open_settings_store
+from messaging_api.runtime.application import now_ms, open_settings_store
 from messaging_api.runtime.failure import log_failure
 from messaging_api.runtime.supervisor import Child, DrainPhase, Supervisor, SupervisorHandlers
 from messaging_api.runtime.terminal import ControllingTerminal
@@ -17,6 +17,7 @@ from messaging_api.runtime.worker import Inherited, Sockets, run_ops, run_worker
 from messaging_api.server.sockets import bind, raise_descriptors
 from messaging_api.server.tls import ReloadingCertificate
 from messaging_api.settings.server import Settings
+from messaging_api.stores.sqlite.confirmed_clock import ConfirmedClock, boot_time_ms
 from messaging_api.stores.sqlite.shared_counters import SharedCounters
 from messaging_api.web.routes import LABELS
 
@@ -39,8 +40,9 @@ class ParentProcess:
             bind(settings.ops_host, settings.ops_port),
         )
         self._metrics = SharedMetrics(settings.workers, LABELS)
+        clock = ConfirmedClock(now_ms, boot_time_ms)
         self._inherited = Inherited(
-            settings, self._sockets, certificate, self._metrics, SharedCounters(), start_tracing
+            settings, self._sockets, certificate, self._metrics, SharedCounters(), clock, start_tracing
         )
 
     @property

@@ -28,6 +28,7 @@ from messaging_api.server.listener import HttpServer, Listener, ServerHandlers
 from messaging_api.server.tls import ReloadingCertificate
 from messaging_api.settings.server import Settings
 from messaging_api.stores.batching import StoreHooks
+from messaging_api.stores.sqlite.confirmed_clock import ConfirmedClock
 from messaging_api.stores.sqlite.shared_counters import SharedCounters
 from messaging_api.web.ops import OpsApp
 from messaging_api.web.prometheus import PrometheusExporter
@@ -55,6 +56,7 @@ class Inherited(NamedTuple):
     certificate: ReloadingCertificate | None
     metrics: SharedMetrics
     counters: SharedCounters
+    clock: ConfirmedClock
     start_tracing: Callable[[], TracingHooks]
 
     def logger(self, metrics: ProcessMetrics) -> JsonLogger:
@@ -91,7 +93,7 @@ async def _serve(inherited: Inherited, metrics: ProcessMetrics, logger: JsonLogg
     _observe(logger, audit, on_failure)
     tracing, sweeping = inherited.start_tracing(), partial(_log_sweeping, logger)
     hooks = StoreHooks(partial(tracing.batcher, observe=metrics.batch), metrics.expired_unread, on_failure, sweeping)
-    store = open_settings_store(settings, hooks, inherited.counters)
+    store = open_settings_store(settings, hooks, inherited.counters, inherited.clock)
     app = tracing.wrap(create_app(settings, store, audit, logger, metrics))
     load = worker_load(settings, audit)
     heartbeat = start_endless_task("heartbeat", beat(metrics, load), on_failure)
@@ -123,7 +125,7 @@ async def _serve_ops(inherited: Inherited, logger: JsonLogger, alive: int) -> No
     _observe(logger, audit, on_failure)
     sweeping = partial(_log_sweeping, logger)
     hooks = StoreHooks(expired_unread=metrics.ops.expired_unread, on_failure=on_failure, sweeping=sweeping)
-    store = open_settings_store(settings, hooks, inherited.counters)
+    store = open_settings_store(settings, hooks, inherited.counters, inherited.clock)
     exporter = PrometheusExporter(metrics, store, urlsplit(settings.store).scheme, time.monotonic)
     load = worker_load(settings, audit)
     listener = Listener(inherited.sockets.ops, OpsApp(metrics, store, exporter))

@@ -45,7 +45,7 @@ def open_store(
     hooks: StoreHooks = NO_HOOKS,
     counters: SharedCounters | None = None,
 ) -> Store:
-    """Open the store at `url`. `clock` returns ms since the epoch.
+    """Open the store at `url`. `clock` returns ms since the epoch; a ConfirmedClock may come from an earlier process.
 
     `counters` are shared by the processes of this machine, for a store without counters of its own. Opening does not
     wait for a server; the first operation does. Raises SettingsError for an invalid address, NotExecuted for a
@@ -56,7 +56,7 @@ def open_store(
         raise SettingsError("replicas_to_wait is for a Redis with replicas; SQLite has none.")
     if scheme == "sqlite":
         file = sqlite_file(url)._replace(create=options.create)
-        clocks = ConfirmedClock(clock, options.steady_clock)
+        clocks = clock if isinstance(clock, ConfirmedClock) else ConfirmedClock(clock, options.steady_clock)
         return SqliteStore(file, clocks, options.timeout, counters or SharedCounters(), hooks)
     if scheme in REDIS:
         return _open_redis(RedisUrl.parse(url), clock, options, hooks)

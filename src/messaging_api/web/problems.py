@@ -61,7 +61,7 @@ TABLE: dict[type[Exception], ProblemType] = {
         "The store did not answer in time",
         "It is unknown whether the request was carried out: a read may be spent, a message may be stored.",
     ),
-    errors.StoreFull: ProblemType(507, "full", "The store is full", "The message was not kept."),
+    errors.StoreFull: ProblemType(507, "full", "The store is full", "There is no space for it, and nothing was done."),
     http_errors.UnknownAddress: ProblemType(
         404, "unknown-address", "There is nothing at this address", "/docs lists the addresses."
     ),

@@ -19,7 +19,7 @@ from messaging_api.stores.redis.scripts import Script
 from messaging_api.stores.redis.stats import parse_info
 
 CREATE, TAKE, BURN = Script("create.lua"), Script("take.lua"), Script("burn.lua")
-TAKE_RESUMABLE, RESUME = Script("take_resumable.lua"), Script("resume.lua")
+TAKE_RESUMABLE, RESUME, PING = Script("take_resumable.lua"), Script("resume.lua"), Script("ping.lua")
 
 _EXTRA = str(TOMBSTONE_EXTRA_MS)
 
@@ -87,7 +87,11 @@ class RedisStore:
         return value(await self._reads.submit(("GET", self._prefix + locator)))
 
     async def ping(self) -> None:
-        await self._reads.submit(("PING",))
+        """Write, so that a server that is no master is noticed. One that is full works: it can still be read."""
+        try:
+            await self._reads.submit(PING.call(1, self._prefix + b"ping"))
+        except OutcomeUnknown as error:
+            raise NotExecuted(str(error)) from None
 
     async def stats(self) -> Stats:
         return parse_info(await self._reads.submit(("INFO",)), self._db)

@@ -43,10 +43,14 @@ class Capacity:
         """Raise StoreFull if this transaction stores new entries and is using the reserve."""
         if not self._growing:
             return
-        if not self.intact():
-            raise StoreFull("The disk is full.")
+        self.check_disk()
         if self._create_bytes and self.free_bytes(database) < 0:
             raise StoreFull("The database is full.")
+
+    def check_disk(self) -> None:
+        """Raise StoreFull if the reserve of the disk is in use."""
+        if not self.intact():
+            raise StoreFull("The disk is full.")
 
     def free_bytes(self, database: sqlite3.Connection) -> int:
         """Return how many bytes of `max_bytes` creates may still use."""

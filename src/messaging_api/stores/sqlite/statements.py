@@ -115,10 +115,10 @@ def burn(clock: Callable[[], int], locator: bytes, database: sqlite3.Connection)
     return value
 
 
-def touch(note_growth: Callable[[], None], database: sqlite3.Connection) -> None:
-    """Write one page without changing it. `note_growth` is called, so that it fails where a create would."""
+def touch(check_disk: Callable[[], None], database: sqlite3.Connection) -> None:
+    """Write one page without changing it; `check_disk` raises StoreFull if that used the reserve of the disk."""
     database.execute(f"PRAGMA application_id = {APPLICATION_ID}")
-    note_growth()
+    check_disk()
 
 
 def sweep(now: int, database: sqlite3.Connection) -> list[tuple[int, bytes]]:

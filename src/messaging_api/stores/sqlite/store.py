@@ -91,7 +91,7 @@ class SqliteStore:
 
     async def ping(self) -> None:
         """Write a page, so that a read-only or full disk, a missing file and a stuck writer are noticed."""
-        await self._writes.submit(partial(statements.touch, self._capacity.grow))
+        await self._writes.submit(partial(statements.touch, self._capacity.check_disk))
 
     async def sweep(self) -> int:
         """Remove all expired records now and return their number. Raises NotExecuted."""

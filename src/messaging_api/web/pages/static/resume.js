@@ -6,7 +6,7 @@ import { limits } from "./page.js";
 
 const slot = `read ${location.pathname}`;
 const pauses = [500, 1500]; // ms before each further attempt
-const valid = (limits.resume_seconds - 5) * 1000; // ms; a margin, because an attempt after that time spends another read
+const valid = limits.resume_seconds * 800; // ms: four fifths, because an attempt after the time spends another read
 
 /** The read of this tab: its key, when it began (ms since the epoch), and whether the message `arrived` or was `lost`. */
 let current = load();
@@ -43,7 +43,7 @@ export async function takeMessage(onPause) {
   const headers = limits.resume_seconds ? { "Idempotency-Key": current.key } : {};
   for (let attempt = 0; ; attempt++) {
     try {
-      const message = await json(await ask("GET", location.pathname, headers, undefined, limits.resume_seconds ? remaining() : 0));
+      const message = await json(await ask("GET", location.pathname, headers, undefined, limits.resume_seconds ? Math.max(1, remaining()) : 0));
       save({ ...current, state: "arrived" });
       return message;
     } catch (failure) {
