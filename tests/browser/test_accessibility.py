@@ -13,7 +13,7 @@ from PIL import Image
 from playwright.sync_api import BrowserContext, Page, Request, expect
 
 from tests.browser.conftest import Person
-from tests.support.pages import TEXT, Links, open_link, reads, reveal, says, write
+from tests.support.pages import TEXT, Links, open_link, reads, reveal, reveal_without_key, says, write
 from tests.support.relay import Relay
 
 SHIFT = """() => new Promise((tell) => {
@@ -66,7 +66,7 @@ def states_of_reading(who: BrowserContext, links: Links, bare: str) -> Iterator[
     yield "gone", open_link(who, links.message)
     yield "cut off", open_link(who, links.message[:-4])
     page = open_link(who, bare)
-    reveal(page)
+    reveal_without_key(page)
     says(page, "The message is encrypted, and the link has no key.")
     yield "key missing", page
 
@@ -143,7 +143,7 @@ def test_pages_work_by_keyboard_alone(person: Person) -> None:
     page.keyboard.press("Tab")
     page.keyboard.press("Tab")
     page.keyboard.press("Enter")
-    says(page, "Copied.")
+    says(page, "Copied")
     link = page.evaluate("navigator.clipboard.readText()")
     assert link == page.get_by_label("Link", exact=True).input_value()
     reader = who.new_page()

@@ -10,7 +10,7 @@ import pytest
 from playwright.sync_api import Browser, Route, expect
 
 from tests.browser.conftest import Person
-from tests.support.pages import TEXT, open_link, reads, reveal, says, write
+from tests.support.pages import TEXT, open_link, reads, reveal, reveal_without_key, says, write
 from tests.support.redis_server import redis_running
 from tests.support.relay import Relay, relaying
 from tests.support.service import COMMAND, serving, wait_for
@@ -88,7 +88,7 @@ def test_reloading_shows_the_message_again(person: Person, relay: Relay) -> None
 def test_message_read_long_ago_is_not_read_again_on_reload(person: Person, relay: Relay) -> None:
     """When the server may have forgotten the key, reloading asks before it spends another read."""
     page = open_link(person(), httpx.post(relay.url, json={"message": TEXT, "reads": 2}).json()["url"])
-    reveal(page)
+    reveal_without_key(page)
     reads(page, TEXT)
     page.evaluate("""() => {
       for (const slot of Object.keys(sessionStorage)) {
@@ -273,7 +273,7 @@ def test_page_without_https_does_not_encrypt(chromium: Browser, person: Person, 
         page.get_by_role("button", name="Create link").click()
         expect(page.get_by_text("Not encrypted in the browser")).to_be_visible()
         opened = open_link(who, page.get_by_label("Link", exact=True).input_value())
-        reveal(opened)
+        reveal_without_key(opened)
         reads(opened, TEXT)
         says(
             open_link(who, links.message.replace("127.0.0.1", "plain.test")),

@@ -46,6 +46,11 @@ def reveal(page: Page, password: str = "") -> None:
     page.locator("#reveal").click()
 
 
+def reveal_without_key(page: Page) -> None:
+    """Say that the link has no key, which reads a message whose reads are limited."""
+    page.locator("#without-key").click()
+
+
 def reads(page: Page, text: str) -> None:
     """Check that the page shows this message, as text."""
     expect(page.get_by_role("heading", name="The message")).to_be_focused()

@@ -144,7 +144,7 @@ def _page(name: str, lang: str, limits: MessageLimits) -> bytes:
             "max_ttl": limits.max_ttl,
             "resume_seconds": limits.resume_seconds,
         },
-        "words": {part: texts[part] for part in (group, "problems")},
+        "words": {part: texts[part] for part in (group, "problems", "copying")},
     }
     return render(f"{group}.html", lang, values, f"{group}.js", data)
 

@@ -5,7 +5,9 @@ const language = document.documentElement.lang;
 const plural = new Intl.PluralRules(language);
 const numbers = new Intl.NumberFormat(language);
 const spoken = navigator.languages.find((one) => one.startsWith(language)) ?? language; // en-GB dates differ from en-US
-const moments = new Intl.DateTimeFormat(spoken, { dateStyle: "full", timeStyle: "short" });
+const moments = new Intl.DateTimeFormat(spoken, {
+  weekday: "long", day: "numeric", month: "long", year: "numeric", hour: "numeric", minute: "2-digit", timeZoneName: "short",
+});
 
 export const limits = data.limits;
 
@@ -23,17 +25,48 @@ export function say(key, values = {}) {
 /** Format an RFC 3339 time for people. */
 export const when = (moment) => moments.format(new Date(moment));
 
-/** Make `button` copy the content of `source` (a field, a link or text), and show the result in `status`. */
-export function copies(button, source, status, group) {
+/**
+ * Make `button` copy the text that `text` returns. The button and `status` show the result, and `done` is called. If the
+ * browser does not let us copy, the content of `source` is selected.
+ */
+export function copies(button, text, source, status, done = () => {}) {
+  const label = button.textContent;
   button.addEventListener("click", async () => {
     try {
-      await navigator.clipboard.writeText(source.value ?? source.textContent);
-      status.textContent = say(`${group}.copied`);
+      await navigator.clipboard.writeText(text());
     } catch {
       getSelection().selectAllChildren(source);
       source.select?.();
-      status.textContent = say(`${group}.notCopied`);
+      status.classList.remove("unseen");
+      status.textContent = say("copying.notCopied");
+      return;
     }
+    done();
+    button.style.minWidth = `${button.offsetWidth}px`;
+    button.textContent = `✓ ${say("copying.copied")}`;
+    status.classList.add("unseen"); // for screen readers
+    status.textContent = say("copying.copied");
+    setTimeout(() => {
+      button.textContent = label;
+      if (status.classList.contains("unseen")) status.textContent = "";
+    }, 2000);
+  });
+  source.addEventListener("copy", done);
+}
+
+/** Let the browser save `text` as a file. */
+export function saveFile(text, name) {
+  const link = document.createElement("a");
+  link.href = URL.createObjectURL(new Blob([text], { type: "text/plain;charset=utf-8" }));
+  link.download = name;
+  link.click();
+  setTimeout(() => URL.revokeObjectURL(link.href), 60_000);
+}
+
+/** Let the browser ask before the page is left while `condition` holds. */
+export function asksBeforeLeaving(condition) {
+  addEventListener("beforeunload", (event) => {
+    if (condition()) event.preventDefault();
   });
 }
 

@@ -2,11 +2,12 @@
 
 import { ask, Failure, json, tell } from "./api.js";
 import { able, longest, seal, token } from "./encryption.js";
-import { $, copies, limits, once, painted, say, when } from "./page.js";
+import { $, asksBeforeLeaving, copies, limits, once, painted, say, when } from "./page.js";
 
 const form = $("form");
 const message = $("message");
 const send = $("send");
+let isKept = false; // whether the link was copied
 let pending = null; // a request without a response: a retry with its key creates no second message
 
 const size = () => new TextEncoder().encode(message.value).length;
@@ -106,6 +107,7 @@ function facts(posted, { fragment, locked }) {
 
 async function present(posted, sent) {
   const link = posted.url + (sent.fragment && `#${sent.fragment}`);
+  isKept = false;
   $("link").value = link;
   $("receipt").href = $("receipt").textContent = posted.receipt;
   $("facts").replaceChildren(...facts(posted, sent).map((fact) => {
@@ -158,8 +160,9 @@ $("show-password").addEventListener("click", () => {
   $("password").type = show ? "text" : "password";
   $("show-password").setAttribute("aria-pressed", String(show));
 });
-copies($("copy-link"), $("link"), $("copied"), "write");
-copies($("copy-receipt"), $("receipt"), $("copied"), "write");
+copies($("copy-link"), () => $("link").value, $("link"), $("copied"), () => { isKept = true; });
+copies($("copy-receipt"), () => $("receipt").textContent, $("receipt"), $("copied"));
+asksBeforeLeaving(() => (form.hidden ? !isKept : message.value !== ""));
 $("again").addEventListener("click", writeAnother);
 chooseEncryption();
 send.disabled = false;
