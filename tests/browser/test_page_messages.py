@@ -50,14 +50,14 @@ def test_simultaneous_readers_get_one_read(person: Person) -> None:
 
 def test_expired_or_burned_message_is_reported(person: Person, relay: Relay) -> None:
     """An open page says what happened meanwhile; a page opened later says that there is no message."""
-    expiring = httpx.post(relay.url, json={"message": TEXT, "ttl": 2}).json()
+    expiring = httpx.post(relay.url, json={"message": TEXT, "ttl": 5}).json()
     burning = httpx.post(relay.url, json={"message": TEXT, "reads": 3}).json()
     first, second = open_link(person(), expiring["url"]), open_link(person(), burning["url"])
     httpx.delete(burning["receipt"])
     wait_for(lambda: httpx.get(expiring["receipt"]).json()["state"] == "expired")
     for page, press, words in (
         (first, reveal, "The message has expired."),
-        (second, reveal_without_key, "or its sender has burned it"),
+        (second, reveal_without_key, "or its sender has deleted it"),
     ):
         press(page)
         says(page, words)

@@ -13,6 +13,12 @@ export const limits = data.limits;
 
 export const $ = (id) => document.getElementById(id);
 
+const chosen = new URLSearchParams(location.search).get("lang");
+if (chosen) for (const link of document.querySelectorAll("a.home")) link.search = `?lang=${chosen}`;
+for (const link of document.querySelectorAll("a[hreflang]")) {
+  link.addEventListener("click", () => { link.hash = location.hash; }); // the key of a message
+}
+
 /** Return the text `key` (such as "reader.gone") with `values` inserted; `n` selects the plural form. */
 export function say(key, values = {}) {
   const [group, name] = key.split(".");
@@ -21,6 +27,9 @@ export function say(key, values = {}) {
   return text.replace(/\{(\w+)\}/g, (_, value) =>
     typeof values[value] === "number" ? numbers.format(values[value]) : values[value]);
 }
+
+/** Format a number of bytes for people. */
+export const size = (bytes) => bytes < 1024 ? say("write.bytes", { n: bytes }) : say("write.kilobytes", { n: Math.round(bytes / 1024) });
 
 /** Format an RFC 3339 time for people. */
 export const when = (moment) => moments.format(new Date(moment));
@@ -42,7 +51,7 @@ export function copies(button, text, source, status, done = () => {}) {
       return;
     }
     done();
-    button.style.minWidth = `${button.offsetWidth}px`;
+    button.style.minWidth = `${button.getBoundingClientRect().width}px`;
     button.textContent = `✓ ${say("copying.copied")}`;
     status.classList.add("unseen"); // for screen readers
     status.textContent = say("copying.copied");

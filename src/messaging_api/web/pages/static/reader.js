@@ -3,6 +3,7 @@
 import { ask, tell } from "./api.js";
 import { able, key, open, Unopened } from "./encryption.js";
 import { $, asksBeforeLeaving, copies, limits, once, painted, saveFile, say, when } from "./page.js";
+import { linkAddresses } from "./text.js";
 import { isInterrupted, isResumable, takeMessage } from "./resume.js";
 
 let fragment = location.hash.slice(1);
@@ -146,6 +147,7 @@ function fill(fields) {
 function present(text) {
   const { reads_left: reads, expires_at: expires } = fetched;
   fill({ ...fetched, message: text });
+  linkAddresses();
   const words = { null: "reader.leftUnlimited", 0: "reader.leftNone" }[reads] ?? "reader.left";
   $("left").textContent = say(words, { n: reads, when: when(expires) });
   $("before").hidden = true;
