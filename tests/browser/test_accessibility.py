@@ -209,6 +209,29 @@ def test_german_browser_gets_german_pages(person: Person) -> None:
     assert violations(opened) == []
 
 
+@pytest.mark.parametrize("width", [320, 1280])
+def test_right_to_left_pages_are_mirrored(person: Person, width: int) -> None:
+    """In Hebrew the page runs from right to left, fits, and says that it was translated by a machine."""
+    who = person(locale="he-IL", viewport={"width": width, "height": 700})
+    page = who.new_page()
+    page.goto("/")
+    assert page.locator("html").get_attribute("dir") == "rtl"
+    page.locator("#message").fill(TEXT)
+    page.locator("#send").click()
+    expect(page.locator("#qr")).to_be_visible()
+    link = page.locator("#link").input_value()
+    expect(page.get_by_text("תרגום מכונה")).to_have_count(1)
+    opened = who.new_page()
+    opened.goto(link)
+    opened.locator("#reveal").click()
+    expect(opened.locator("#text")).to_have_text(TEXT)
+    for each in (page, opened):
+        assert violations(each) == []
+        assert each.evaluate("document.documentElement.scrollWidth <= innerWidth")
+        left, right = each.locator(".brand svg").evaluate("e => [e.getBoundingClientRect().left, innerWidth]")
+        assert left > right / 2
+
+
 @pytest.mark.parametrize(("width", "tongue"), [(320, "en-GB"), (360, "de-DE"), (1280, "en-GB")])
 def test_pages_load_without_layout_shift(person: Person, width: int, tongue: str) -> None:
     """Cumulative layout shift is 0 on every page."""

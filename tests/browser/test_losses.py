@@ -47,6 +47,10 @@ def test_altered_key_keeps_the_message(person: Person) -> None:
     says(page, "The key in the link does not open this message")
     field = page.get_by_label("The whole link")
     expect(field).to_be_focused()
+    field.fill(links.message[:-5])
+    reveal(page)
+    expect(page.get_by_role("alert")).to_contain_text("part of the key after the # is missing")
+    expect(page.get_by_role("alert")).not_to_contain_text("Nothing was read")
     field.fill(links.message)
     reveal(page)
     reads(page, TEXT)
@@ -101,6 +105,7 @@ def test_pasted_link_of_another_message_is_not_used(person: Person) -> None:
         page.get_by_label("The whole link").fill(pasted)
         reveal(page)
         says(page, words)
+        says(page, "Nothing was read.")
     assert {state(links), state(other)} == {"available"}
 
 

@@ -15,7 +15,7 @@ COPIED = "navigator.clipboard.readText()"
 
 
 @pytest.mark.parametrize(("width", "height"), [(1280, 800), (360, 740)])
-@pytest.mark.parametrize("tongue", ["en-GB", "de-DE"])
+@pytest.mark.parametrize("tongue", ["en-GB", "de-DE", "fr-FR", "he-IL"])
 def test_button_is_on_the_first_screen(person: Person, width: int, height: int, tongue: str) -> None:
     """The text, the choices and the button are visible without scrolling."""
     page = person(viewport={"width": width, "height": height}, locale=tongue).new_page()

@@ -8,6 +8,7 @@ from messaging_api.core.message import MessageLimits
 from messaging_api.errors import SettingsError
 from messaging_api.settings.server import Settings, load
 from messaging_api.web.http_errors import UnknownAddress
+from messaging_api.web.pages.assets import source
 from messaging_api.web.pages.branding import Branding
 from messaging_api.web.pages.pages import Pages
 from messaging_api.web.problems import problem_of
@@ -47,6 +48,8 @@ def test_logo_and_colour_are_files_of_the_service(tmp_path: Path) -> None:
     assert logo.body == LOGO
     assert header_fields(logo.block.plain)[b"content-type"] == b"image/svg+xml"
     assert b"--accent: #7a1fa2" in style.body
+    assert 'class="brand-notice"' in text
+    assert ".brand-notice {" in source("style.css")
 
 
 @pytest.mark.parametrize(

@@ -48,7 +48,7 @@ class Branding(NamedTuple):
             "brand_name": html.escape(self.name),
             "brand_logo": f'<img src="{names["logo"]}" alt="">' if "logo" in names else _DRAWN,
             "brand_style": f'<link rel="stylesheet" href="{names["style"]}">' if "style" in names else "",
-            "brand_notice": f'<p class="branding-notice">{html.escape(self.notice)}</p>' if self.notice else "",
+            "brand_notice": f'<p class="brand-notice">{html.escape(self.notice)}</p>' if self.notice else "",
             "brand_links": "".join(anchors),
         }
 

@@ -43,13 +43,16 @@ const isRisky = () => !fragment && !fetched && left !== null;
 function describe() {
   const { found, reason } = parsed(fragment);
   const advice = !able && (fragment || isRisky()) ? "unable" : reason ? "brokenLink" : isRisky() ? "noKey" : null;
-  $("advice").textContent = advice && say(`reader.${advice}`);
+  $("advice").textContent = advice && (advice === "brokenLink" ? withOutcome(advice) : say(`reader.${advice}`));
   $("advice").hidden = !advice;
   $("ask-key").hidden = advice === null || advice === "unable";
   $("ask-password").hidden = !found?.locked;
   $("reveal").hidden = advice === "unable";
   $("without-key").hidden = !isRisky();
 }
+
+/** Return a text about a link, and that nothing was read, if that is so. */
+const withOutcome = (name) => (fetched ? say(`reader.${name}`) : `${say(`reader.${name}`)} ${say("reader.nothingRead")}`);
 
 /** Return the key that was `found`, or the `reason` why it cannot be one. */
 function parsed(text) {
@@ -130,6 +133,7 @@ function explain(reason) {
   $("without-key").hidden = $("advice").hidden = true;
   if (reason === "password-missing") return need($("password"), say("reader.passwordMissing"));
   $("ask-key").hidden = false;
+  if (reason.endsWith("-link")) return need($("key"), withOutcome(EXPLANATIONS[reason]));
   if (reason !== "wrong-password") return need($("key"), say(`reader.${EXPLANATIONS[reason]}`));
   if (!$("ask-password").hidden) return need($("password"), say("reader.wrongPassword"));
   return need($("key"), say($("key").value ? "reader.wrongKey" : "reader.damaged"));
