@@ -13,7 +13,7 @@ from PIL import Image
 from playwright.sync_api import BrowserContext, Page, Request, expect
 
 from tests.browser.conftest import Person
-from tests.support.pages import TEXT, Links, open_link, reads, reveal, says, write
+from tests.support.pages import TEXT, Links, open_link, open_options, reads, reveal, reveal_without_key, says, write
 from tests.support.relay import Relay
 
 SHIFT = """() => new Promise((tell) => {
@@ -36,10 +36,13 @@ def violations(page: Page) -> list[Any]:
 def states_of_writing(who: BrowserContext) -> Iterator[tuple[str, Page]]:
     """Yield the page at / in each of its states, and the pages reached from it."""
     write(who, TEXT, password="pw")
+    for folded in ("Other ways to send it", "Track or delete it"):
+        who.pages[-1].get_by_text(folded).click()
     yield "the link", who.pages[-1]
     page = who.new_page()
     page.goto("/")
     yield "write", page
+    open_options(page)
     page.get_by_label("Expires").select_option(label="At a date …")
     page.get_by_label("Can be read").select_option(label="Another number …")
     page.get_by_label("Message", exact=True).fill("x" * 40_000)
@@ -66,7 +69,7 @@ def states_of_reading(who: BrowserContext, links: Links, bare: str) -> Iterator[
     yield "gone", open_link(who, links.message)
     yield "cut off", open_link(who, links.message[:-4])
     page = open_link(who, bare)
-    reveal(page)
+    reveal_without_key(page)
     says(page, "The message is encrypted, and the link has no key.")
     yield "key missing", page
 
@@ -75,12 +78,12 @@ def states_of_a_receipt(who: BrowserContext, address: str) -> Iterator[tuple[str
     """Yield the page of a receipt whose message can still be read."""
     page = who.new_page()
     page.goto(address)
-    expect(page.locator("#state")).to_have_text("Waiting to be read")
+    expect(page.locator("#state")).to_have_text("Not read yet")
     yield "receipt", page
-    page.get_by_role("button", name="Burn now").click()
+    page.get_by_role("button", name="Delete …").click()
     yield "asking", page
-    page.get_by_role("button", name="Burn it").click()
-    expect(page.locator("#state")).to_have_text("Burned")
+    page.get_by_role("button", name="Delete it").click()
+    expect(page.locator("#state")).to_have_text("Deleted")
     yield "burned", page
 
 
@@ -132,10 +135,13 @@ def test_pages_work_by_keyboard_alone(person: Person) -> None:
     page.goto("/")
     expect(page.get_by_label("Message", exact=True)).to_be_focused()
     page.keyboard.type("typed")
-    for name in ("Expires", "Can be read", "Encrypt in this browser", "Password (optional)"):
+    for name in ("Expires", "Can be read"):
         page.keyboard.press("Tab")
         expect(page.get_by_label(name)).to_be_focused()
     page.keyboard.press("Tab")
+    page.keyboard.press("Enter")
+    expect(page.get_by_label("Encrypt in this browser")).to_be_visible()
+    page.keyboard.press("Enter")
     page.keyboard.press("Tab")
     expect(page.get_by_role("button", name="Create link")).to_be_focused()
     page.keyboard.press("Enter")
@@ -143,7 +149,7 @@ def test_pages_work_by_keyboard_alone(person: Person) -> None:
     page.keyboard.press("Tab")
     page.keyboard.press("Tab")
     page.keyboard.press("Enter")
-    says(page, "Copied.")
+    says(page, "Copied")
     link = page.evaluate("navigator.clipboard.readText()")
     assert link == page.get_by_label("Link", exact=True).input_value()
     reader = who.new_page()
@@ -151,7 +157,7 @@ def test_pages_work_by_keyboard_alone(person: Person) -> None:
     says(reader, "It can be read once.")
     for _ in range(3):
         reader.keyboard.press("Tab")
-    expect(reader.get_by_role("button", name="Reveal message")).to_be_focused()
+    expect(reader.get_by_role("button", name="Show message")).to_be_focused()
     reader.keyboard.press("Enter")
     reads(reader, "typed")
 
@@ -168,7 +174,8 @@ def test_denied_clipboard_selects_the_link(person: Person) -> None:
         "document.activeElement.value.slice(document.activeElement.selectionStart, document.activeElement.selectionEnd)"
     )
     assert page.evaluate(selected) == page.get_by_label("Link", exact=True).input_value()
-    page.get_by_role("button", name="Copy receipt").click()
+    page.get_by_text("Track or delete it").click()
+    page.locator("#copy-receipt").click()
     assert page.evaluate("String(getSelection())") == page.locator("#receipt").inner_text()
 
 
@@ -188,7 +195,7 @@ def test_german_browser_gets_german_pages(person: Person) -> None:
     page = who.new_page()
     page.goto("/")
     assert page.locator("html").get_attribute("lang") == "de"
-    expect(page.locator("#room")).to_have_text("Bis zu 45.055 Bytes Text.")
+    expect(page.locator("#room")).to_have_text("Bis zu 44 KB Text.")
     page.get_by_label("Nachricht", exact=True).fill(TEXT)
     page.get_by_label("Kann gelesen werden").select_option(label="2-mal")
     page.get_by_role("button", name="Link erstellen").click()
@@ -200,6 +207,29 @@ def test_german_browser_gets_german_pages(person: Person) -> None:
     opened.get_by_role("button", name="Nachricht zeigen").click()
     expect(opened.get_by_role("heading", name="Die Nachricht")).to_be_focused()
     assert violations(opened) == []
+
+
+@pytest.mark.parametrize("width", [320, 1280])
+def test_right_to_left_pages_are_mirrored(person: Person, width: int) -> None:
+    """In Hebrew the page runs from right to left, fits, and says that it was translated by a machine."""
+    who = person(locale="he-IL", viewport={"width": width, "height": 700})
+    page = who.new_page()
+    page.goto("/")
+    assert page.locator("html").get_attribute("dir") == "rtl"
+    page.locator("#message").fill(TEXT)
+    page.locator("#send").click()
+    expect(page.locator("#qr")).to_be_visible()
+    link = page.locator("#link").input_value()
+    expect(page.get_by_text("תרגום מכונה")).to_have_count(1)
+    opened = who.new_page()
+    opened.goto(link)
+    opened.locator("#reveal").click()
+    expect(opened.locator("#text")).to_have_text(TEXT)
+    for each in (page, opened):
+        assert violations(each) == []
+        assert each.evaluate("document.documentElement.scrollWidth <= innerWidth")
+        left, right = each.locator(".brand svg").evaluate("e => [e.getBoundingClientRect().left, innerWidth]")
+        assert left > right / 2
 
 
 @pytest.mark.parametrize(("width", "tongue"), [(320, "en-GB"), (360, "de-DE"), (1280, "en-GB")])

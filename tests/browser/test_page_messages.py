@@ -10,7 +10,7 @@ import pytest
 from playwright.sync_api import expect
 
 from tests.browser.conftest import Person
-from tests.support.pages import TEXT, open_link, reads, reveal, says, write
+from tests.support.pages import TEXT, open_link, reads, reveal, reveal_without_key, says, write
 from tests.support.relay import Relay
 from tests.support.service import wait_for
 
@@ -50,13 +50,16 @@ def test_simultaneous_readers_get_one_read(person: Person) -> None:
 
 def test_expired_or_burned_message_is_reported(person: Person, relay: Relay) -> None:
     """An open page says what happened meanwhile; a page opened later says that there is no message."""
-    expiring = httpx.post(relay.url, json={"message": TEXT, "ttl": 2}).json()
+    expiring = httpx.post(relay.url, json={"message": TEXT, "ttl": 5}).json()
     burning = httpx.post(relay.url, json={"message": TEXT, "reads": 3}).json()
     first, second = open_link(person(), expiring["url"]), open_link(person(), burning["url"])
     httpx.delete(burning["receipt"])
     wait_for(lambda: httpx.get(expiring["receipt"]).json()["state"] == "expired")
-    for page, words in ((first, "The message has expired."), (second, "or its sender has burned it")):
-        reveal(page)
+    for page, press, words in (
+        (first, reveal, "The message has expired."),
+        (second, reveal_without_key, "or its sender has deleted it"),
+    ):
+        press(page)
         says(page, words)
     for posted in (expiring, burning):
         says(open_link(person(), posted["url"]), "There is no message here.")

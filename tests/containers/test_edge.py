@@ -64,7 +64,7 @@ def test_edge_rejections_look_like_those_of_the_service(
 def test_405_of_the_edge_lists_the_methods(client: httpx.Client) -> None:
     """A method that the edge rejects gets the methods of the address."""
     answers = {path: client.request("TRACE", path).headers["allow"] for path in ("/", "/msg/x", "/receipt/x")}
-    assert answers == {"/": "GET, HEAD, POST", "/msg/x": "GET, HEAD", "/receipt/x": "GET, HEAD, DELETE"}
+    assert answers == {"/": "GET, HEAD, POST", "/msg/x": "GET, HEAD, POST", "/receipt/x": "GET, HEAD, DELETE"}
 
 
 def test_stopped_service_gives_502(stack: Stack, client: httpx.Client) -> None:

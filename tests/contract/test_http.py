@@ -636,7 +636,7 @@ class TestAddresses:
         ("address", "allow"),
         [
             ("/", {"GET", "HEAD", "POST"}),
-            (f"/msg/{NOBODY}", {"GET", "HEAD"}),
+            (f"/msg/{NOBODY}", {"GET", "HEAD", "POST"}),
             (f"/receipt/{NOBODY}", {"GET", "HEAD", "DELETE"}),
             ("/openapi.json", {"GET", "HEAD"}),
             ("/docs", {"GET", "HEAD"}),

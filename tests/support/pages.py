@@ -21,7 +21,9 @@ def write(who: BrowserContext, text: str, *, reads: str = "once", password: str 
     page.goto("/")
     page.get_by_label("Message", exact=True).fill(text)
     page.get_by_label("Can be read").select_option(label=reads)
-    page.get_by_label("Encrypt in this browser").set_checked(encrypt)
+    if password or not encrypt:
+        open_options(page)
+        page.get_by_label("Encrypt in this browser").set_checked(encrypt)
     if password:
         page.get_by_label("Password").fill(password)
     page.get_by_role("button", name="Create link").click()
@@ -29,6 +31,11 @@ def write(who: BrowserContext, text: str, *, reads: str = "once", password: str 
     return Links(
         page.get_by_label("Link", exact=True).input_value(), page.locator("#receipt").get_attribute("href") or ""
     )
+
+
+def open_options(page: Page) -> None:
+    """Unfold the options that few messages need."""
+    page.get_by_text("Password and more").click()
 
 
 def open_link(who: BrowserContext, link: str) -> Page:
@@ -44,6 +51,11 @@ def reveal(page: Page, password: str = "") -> None:
     if password:
         page.get_by_label("Password").fill(password)
     page.locator("#reveal").click()
+
+
+def reveal_without_key(page: Page) -> None:
+    """Say that the link has no key, which reads a message whose reads are limited."""
+    page.locator("#without-key").click()
 
 
 def reads(page: Page, text: str) -> None:

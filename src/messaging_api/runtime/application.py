@@ -21,6 +21,7 @@ from messaging_api.web.admission import Admission
 from messaging_api.web.app import App
 from messaging_api.web.cors import Cors
 from messaging_api.web.handlers import Handlers
+from messaging_api.web.pages.branding import Branding
 from messaging_api.web.pages.pages import Pages
 from messaging_api.web.tokens import Tokens
 from messaging_api.web.trusted_proxies import TrustedProxies
@@ -59,7 +60,16 @@ def create_app(settings: Settings, store: Store, audit: AuditLog, logger: JsonLo
     rates = RateLimits(settings.limit_create, settings.limit_read, settings.limit_miss)
     limiter = RateLimiter(rates, store, _on_uncounted(audit, metrics))
     admission = Admission(limiter, Tokens(settings.create_tokens))
-    handlers = Handlers(Service(store, limits, now_ms), Pages(limits), admission, settings.public_url)
+    branding = Branding(
+        settings.page_name,
+        settings.page_logo,
+        settings.page_accent,
+        settings.page_notice,
+        settings.imprint_url,
+        settings.privacy_url,
+    )
+    pages = Pages(limits, branding, needs_token=bool(settings.create_tokens))
+    handlers = Handlers(Service(store, limits, now_ms), pages, admission, settings.public_url)
     proxies = TrustedProxies(settings.trusted_proxies, settings.forwarded_header)
     cors = Cors(settings.cors_origins) if settings.cors_origins else None
     return App(

@@ -11,6 +11,7 @@ import re
 from collections.abc import Mapping
 from dataclasses import Field, dataclass, fields
 from ipaddress import IPv4Network, IPv6Network, ip_network
+from pathlib import Path
 from typing import Any, NamedTuple
 
 import platformdirs
@@ -50,6 +51,22 @@ _TTL = whole(1, 366 * 86_400)
 _NETWORK = Reader("network", ip_network)
 _TOKEN_HASH = matching("hash", "[0-9a-f]{64}")
 _ORIGIN = matching("origin or *", r"\*|https?://([0-9a-z.-]+|\[[0-9a-f:]+\])(:[0-9]{1,5})?")
+
+
+_LINK = matching("http(s)://…", r"https?://[!-~]+")
+_LOGO = matching("SVG or PNG file", r"(?is:.+\.(svg|png))")
+_LONGEST_LOGO = 16 * 1024
+
+
+def _dark_colour(colour: str) -> str:
+    """Return `colour` if white text on it has a contrast of 4.5 (WCAG 2.2, relative luminance)."""
+    if not re.fullmatch("#[0-9a-f]{6}", colour, re.ASCII):
+        raise ValueError
+    channels = (int(colour[at : at + 2], 16) / 255 for at in (1, 3, 5))
+    red, green, blue = (one / 12.92 if one <= 0.04045 else ((one + 0.055) / 1.055) ** 2.4 for one in channels)
+    if 1.05 / (0.2126 * red + 0.7152 * green + 0.0722 * blue + 0.05) < 4.5:
+        raise ValueError
+    return colour
 
 
 def _default_store() -> str:
@@ -134,6 +151,14 @@ class Settings:
         shown_default="none: no token needed",
         secret=True,
     )
+    page_name: str = setting("messaging_api", text("text"), "Name of the service on its pages.")
+    page_logo: str = setting("", _LOGO, "Logo on the pages, at most 16 KiB.", shown_default="the one of messaging_api")
+    page_accent: str = setting(
+        "", Reader("#rrggbb, dark enough for white text", _dark_colour), "Colour of buttons and links on the pages."
+    )
+    page_notice: str = setting("", text("text"), "Notice at the top of the pages.")
+    imprint_url: str = setting("", _LINK, "Address of the imprint, for a link in the footer of the pages.")
+    privacy_url: str = setting("", _LINK, "Address of the privacy policy, for a link in the footer of the pages.")
     cors_origins: tuple[str, ...] = setting(
         (), comma_separated(_ORIGIN), "Websites whose scripts may use the service from a browser; * = all."
     )
@@ -170,11 +195,23 @@ def load(options: Mapping[str, str], environ: Mapping[str, str]) -> tuple[Settin
         raise SettingsError("--store must be set: this user has no home folder for a database.")
     if bool(settings.tls_cert) != bool(settings.tls_key) or (settings.redirect_port and not settings.tls_cert):
         raise SettingsError("tls_cert and tls_key go together, and redirect_port needs them.")
+    if settings.page_logo:
+        _check_logo(Path(settings.page_logo))
     if settings.default_ttl > settings.max_ttl:
         if sources["default_ttl"] != "default":
             raise SettingsError("default_ttl must not be longer than max_ttl.")
         settings = Settings(**values, default_ttl=settings.max_ttl)
     return settings, [_explain(spec, settings, sources[spec.name]) for spec in fields(Settings)]
+
+
+def _check_logo(path: Path) -> None:
+    try:
+        length = path.stat().st_size
+        path.open("rb").close()
+    except OSError as error:
+        raise SettingsError(f"page_logo: {path} cannot be read: {error.strerror}.") from None
+    if length > _LONGEST_LOGO:
+        raise SettingsError(f"page_logo: {path} has more than {_LONGEST_LOGO} bytes.")
 
 
 def _explain(spec: "Field[Any]", settings: Settings, source: SourceName) -> ExplainedSetting:

@@ -1,5 +1,6 @@
 """One method for each operation of the contract: a Request in, a Response out; errors are raised."""
 
+import re
 from functools import cache, lru_cache
 from typing import Literal
 
@@ -10,7 +11,7 @@ from messaging_api.core.service import CreatedMessage, FoundReceipt, OpenedMessa
 from messaging_api.errors import InvalidRequest, MessageNotFound, MessageTooLarge
 from messaging_api.observability.timestamps import format_time
 from messaging_api.web.admission import Admission
-from messaging_api.web.http_errors import UnknownAddress
+from messaging_api.web.http_errors import MethodNotAllowed, UnknownAddress
 from messaging_api.web.idempotency import idempotency_key
 from messaging_api.web.negotiation import accepted_format
 from messaging_api.web.pages.assets import generated
@@ -25,6 +26,8 @@ from messaging_api.web.usage import is_command_line, usage
 _JSON = HeaderBlock((b"content-type", b"application/json"))
 _TEXT = HeaderBlock((b"content-type", b"text/plain; charset=utf-8"))
 _ROBOTS = b"User-agent: *\nDisallow: /\n"
+_ENVELOPE = re.compile(rb"e2e[0-9]+\.")
+"""How a message begins that was encrypted end to end (docs/encryption.md)."""
 
 
 class Handlers:
@@ -43,7 +46,7 @@ class Handlers:
         """Serve GET /."""
         accept = accepted_format(request.headers.get(b"accept", b""))
         if accept.format == "html":
-            return self._pages.page("index", request.headers)
+            return self._pages.page("index", request.headers, request.query)
         if accept.format == "text" or (not accept.named and is_command_line(request.headers.get(b"user-agent", b""))):
             return Response(200, _TEXT, usage(self._address(request), self._service.limits.max_ttl))
         return Response(200, _JSON, self._description)
@@ -64,7 +67,7 @@ class Handlers:
         """Serve GET /msg/{message_id}."""
         accept = accepted_format(request.headers.get(b"accept", b""))
         if accept.format == "html":
-            return self._pages.page("reader", request.headers)
+            return self._pages.page("reader", request.headers, request.query)
         head = request.method == "HEAD"
         reader_key = None if head else idempotency_key(request)
         check = self._admission.begin_lookup(request)
@@ -86,10 +89,33 @@ class Handlers:
         body = json_body(OpenedMessageBody(200, text, expires_at, opened.reads_left))
         return Response(200, _JSON, body, lines=_facts(opened) if head else b"", tag=opened.tag, event=event)
 
+    async def reveal(self, request: Request, message_id: str) -> Response:
+        """Serve POST /msg/{message_id}: the form on the page of a message, for browsers without JavaScript.
+
+        An encrypted message is not read, because such a browser cannot open it.
+        """
+        if _format(request) != "html":
+            raise MethodNotAllowed("GET, HEAD")
+        check = self._admission.begin_lookup(request)
+        try:
+            found = await self._service.find(message_id)
+            await check
+            looked = await self._service.open(found, confirmed=True, consume=False)
+            if _ENVELOPE.match(looked.text):
+                return self._pages.sealed(request.headers)
+            opened = await self._service.open(found, confirmed=True)
+        except MessageNotFound:
+            await check.record_miss()
+            raise
+        expires_at = format_time(opened.expires_at)
+        response = self._pages.shown(opened.text.decode(), expires_at, opened.reads_left, request.headers)
+        response.tag, response.event = opened.tag, "read"
+        return response
+
     async def receipt(self, request: Request, receipt_id: str) -> Response:
         """Serve GET /receipt/{receipt_id}."""
         if _format(request) == "html":
-            return self._pages.page("receipt", request.headers)
+            return self._pages.page("receipt", request.headers, request.query)
         return _receipt(request, await self._service.status(await self._find_receipt(request, receipt_id)))
 
     async def burn(self, request: Request, receipt_id: str) -> Response:

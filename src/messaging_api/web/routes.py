@@ -28,7 +28,7 @@ class Address(NamedTuple):
 
 ADDRESSES = (
     Address("/", {"GET": Handlers.describe, "POST": Handlers.create}),
-    Address("/msg/{message_id}", {"GET": Handlers.read}),
+    Address("/msg/{message_id}", {"GET": Handlers.read, "POST": Handlers.reveal}),
     Address("/receipt/{receipt_id}", {"GET": Handlers.receipt, "DELETE": Handlers.burn}),
     Address("/openapi.json", {"GET": Handlers.contract}),
     Address("/docs", {"GET": Handlers.docs}),

@@ -2,12 +2,14 @@
 
 import gzip
 import html
+import re
 from collections.abc import Mapping
 from functools import cached_property
 
 from messaging_api.core.message import MAX_READS, MessageLimits
 from messaging_api.web.negotiation import accepts, language
 from messaging_api.web.pages.assets import assets, generated
+from messaging_api.web.pages.branding import DEFAULT, Branding
 from messaging_api.web.pages.templates import render
 from messaging_api.web.pages.words import counted, words
 from messaging_api.web.problems import Problem
@@ -24,7 +26,12 @@ _HTML: tuple[Header, ...] = (
     (b"cross-origin-opener-policy", b"same-origin"),
     (b"vary", b"accept, accept-encoding, accept-language"),
 )
-_TYPES = {"js": b"text/javascript; charset=utf-8", "css": b"text/css; charset=utf-8", "svg": b"image/svg+xml"}
+_TYPES = {
+    "js": b"text/javascript; charset=utf-8",
+    "css": b"text/css; charset=utf-8",
+    "svg": b"image/svg+xml",
+    "png": b"image/png",
+}
 _ADDRESS = b"https://msg.example"
 """Stands for the address of the service in the page /docs as the build writes it (`scripts/api_docs.py`)."""
 _IMMUTABLE: tuple[Header, ...] = (
@@ -35,7 +42,9 @@ _IMMUTABLE: tuple[Header, ...] = (
 _TTLS = (300, 3600, 86_400, 3 * 86_400, 7 * 86_400)
 _SELECTED_TTL = 86_400
 _READS = (1, 2, 3, 5, 10, 100, MAX_READS)
-_UNITS = (("days", 86_400), ("hours", 3600), ("minutes", 60), ("seconds", 1))
+_UNITS = (("years", 366 * 86_400), ("days", 86_400), ("hours", 3600), ("minutes", 60), ("seconds", 1))
+
+_CHOSEN = re.compile(rb"(?:^|&)lang=([a-z]{2})(?:&|$)")
 
 Headers = Mapping[bytes, bytes]
 
@@ -60,21 +69,26 @@ class _Encodings:
 
 
 class Pages:
-    """The pages of a service with these limits, in every language that has a file of words."""
+    """The pages of a service with these limits, in every language that has a file of words.
 
-    def __init__(self, limits: MessageLimits) -> None:
+    `branding` is the look of the service; `needs_token` says that creating a message requires a token.
+    """
+
+    def __init__(self, limits: MessageLimits, branding: Branding = DEFAULT, *, needs_token: bool = False) -> None:
+        self._branding = branding
+        self._files = branding.files()
         self._languages = tuple(words())
         self._pages = {
-            (name, lang): _Encodings(_html_headers(lang), _page(name, lang, limits))
+            (name, lang): _Encodings(_html_headers(lang), self._page(name, lang, limits, needs_token=needs_token))
             for name in ("index", "reader", "receipt")
             for lang in self._languages
         }
         self._docs_block = HeaderBlock(*_html_headers("en"))
-        self._assets = {name: _asset(name, body) for name, body in assets().values()}
+        self._assets = {name: _asset(name, body) for name, body in [*assets().values(), *self._files.values()]}
 
-    def page(self, name: str, headers: Headers) -> Response:
-        """Return the page `name` (index, reader or receipt) for a request with these headers."""
-        return self._pages[name, self._language(headers)].choose(headers)
+    def page(self, name: str, headers: Headers, query: bytes = b"") -> Response:
+        """Return the page `name` (index, reader or receipt) for a request; `lang=` in its query is a language."""
+        return self._pages[name, self._language(headers, query)].choose(headers)
 
     def docs(self, address: str) -> Response:
         """Return the page /docs, with the address of the service in its examples.
@@ -101,25 +115,72 @@ class Pages:
             "receipt_url": receipt,
             "posted.readers": readers,
             "expires_at": expires_at,
-            "expires_text": f"{expires_at[:10]} {expires_at[11:16]} UTC",
+            "expires_text": _time(expires_at),
         }
         escaped = {name: html.escape(value) for name, value in values.items()}
-        return Response(200, HeaderBlock(*_html_headers(lang)), render("posted.html", lang, {"root": "./", **escaped}))
+        return Response(
+            200, HeaderBlock(*_html_headers(lang)), self._render("posted.html", lang, {"root": "./", **escaped})
+        )
+
+    def shown(self, text: str, expires_at: str, reads_left: int | None, headers: Headers) -> Response:
+        """Return the page of a message that was read without JavaScript. It is not compressed, as in `created`."""
+        lang = self._language(headers)
+        key = {None: "leftUnlimited", 0: "leftNone"}.get(reads_left, "left")
+        left = counted(lang, "reader", key, reads_left or 0).replace("{when}", _time(expires_at))
+        message = html.escape(text).replace("\r", "&#13;")
+        values = {"root": "../", "message": message, "left": html.escape(left)}
+        return Response(200, HeaderBlock(*_html_headers(lang)), self._render("shown.html", lang, values))
+
+    def sealed(self, headers: Headers) -> Response:
+        """Return the page that says that a message is encrypted, so that it was not read without JavaScript."""
+        lang = self._language(headers)
+        return Response(200, HeaderBlock(*_html_headers(lang)), self._render("sealed.html", lang, {"root": "../"}))
 
     def problem(self, problem: Problem, path: str, headers: Headers) -> Response:
         """Return a page that shows a person what went wrong at `path`."""
         lang, row = self._language(headers), problem.type
         root = "./" if path.count("/") == 1 else "/"
         values = {"root": root, "title": html.escape(row.title), "detail": html.escape(problem.detail)}
-        body = render("refused.html", lang, values)
+        body = self._render("refused.html", lang, values)
         block = HeaderBlock(*_html_headers(lang))
         return Response(row.status, block, body, lines=problem.lines, reason=problem.reason, close=row.close)
+
+    def _render(
+        self, template: str, lang: str, values: Mapping[str, str], script: str = "", data: object = None
+    ) -> bytes:
+        branding = self._branding.values(values["root"], words()[lang]["layout"], self._files)
+        return render(template, lang, {**branding, **values}, script, data)
+
+    def _page(self, name: str, lang: str, limits: MessageLimits, *, needs_token: bool) -> bytes:
+        group = "write" if name == "index" else name
+        texts = words()[lang]
+        values = {
+            "root": "./" if name == "index" else "../",
+            "lives": "".join(_option(seconds, _lifetime(seconds, lang), _SELECTED_TTL) for seconds in _ttls(limits)),
+            "reads": "".join(_option(reads, counted(lang, "write", "times", reads), 1) for reads in _READS),
+            "max_reads": str(MAX_READS),
+            "token_hidden": "" if needs_token else " hidden",
+            "write.room": html.escape(texts["write"]["room"].replace("{size}", _size(limits.max_bytes, lang))),
+        }
+        data = {
+            "limits": {
+                "max_message_bytes": limits.max_bytes,
+                "max_ttl": limits.max_ttl,
+                "resume_seconds": limits.resume_seconds,
+            },
+            "words": {part: texts[part] for part in (group, "problems", "copying")},
+        }
+        values["languages"] = _switch(lang)
+        return self._render(f"{group}.html", lang, values, f"{group}.js", data)
 
     @cached_property
     def _docs(self) -> bytes:
         return generated("docs.html").read_bytes()
 
-    def _language(self, headers: Headers) -> str:
+    def _language(self, headers: Headers, query: bytes = b"") -> str:
+        chosen = _CHOSEN.search(query)
+        if chosen and chosen[1].decode() in self._languages:
+            return chosen[1].decode()
         return language(headers.get(b"accept-language", b""), self._languages)
 
 
@@ -137,27 +198,6 @@ def _brotli(name: str) -> bytes | None:
     return compressed.read_bytes() if compressed.is_file() else None
 
 
-def _page(name: str, lang: str, limits: MessageLimits) -> bytes:
-    group = "write" if name == "index" else name
-    texts = words()[lang]
-    values = {
-        "root": "./" if name == "index" else "../",
-        "lives": "".join(_option(seconds, _lifetime(seconds, lang), _SELECTED_TTL) for seconds in _ttls(limits)),
-        "reads": "".join(_option(reads, counted(lang, "write", "times", reads), 1) for reads in _READS),
-        "max_reads": str(MAX_READS),
-        "write.room": html.escape(counted(lang, "write", "room", limits.max_bytes)),
-    }
-    data = {
-        "limits": {
-            "max_message_bytes": limits.max_bytes,
-            "max_ttl": limits.max_ttl,
-            "resume_seconds": limits.resume_seconds,
-        },
-        "words": {part: texts[part] for part in (group, "problems")},
-    }
-    return render(f"{group}.html", lang, values, f"{group}.js", data)
-
-
 def _ttls(limits: MessageLimits) -> list[int]:
     return sorted({*(seconds for seconds in _TTLS if seconds <= limits.max_ttl), limits.max_ttl})
 
@@ -165,6 +205,26 @@ def _ttls(limits: MessageLimits) -> list[int]:
 def _lifetime(seconds: int, lang: str) -> str:
     unit, size = next((unit, size) for unit, size in _UNITS if seconds % size == 0)
     return counted(lang, "write", unit, seconds // size)
+
+
+def _size(size: int, lang: str) -> str:
+    """Return a number of bytes for people, as `size` in page.js does."""
+    unit, number = ("bytes", size) if size < 1024 else ("kilobytes", round(size / 1024))
+    return counted(lang, "write", unit, number)
+
+
+def _switch(current: str) -> str:
+    """Return the links to a page in the other languages."""
+    links = []
+    for lang, texts in words().items():
+        mark = ' aria-current="true"' if lang == current else ""
+        name = html.escape(texts["layout"]["name"])
+        links.append(f'<a href="?lang={lang}" lang="{lang}" hreflang="{lang}"{mark}>{name}</a>')
+    return f'<nav aria-label="{html.escape(words()[current]["layout"]["language"])}">{" ".join(links)}</nav>'
+
+
+def _time(moment: str) -> str:
+    return f"{moment[:10]} {moment[11:16]} UTC"
 
 
 def _option(value: int, text: str, chosen: int) -> str:

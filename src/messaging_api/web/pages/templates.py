@@ -6,6 +6,7 @@ import re
 from collections.abc import Mapping
 
 from messaging_api.web.pages.assets import assets, source
+from messaging_api.web.pages.branding import DEFAULT
 from messaging_api.web.pages.words import words
 
 _PLACE = re.compile(r"\{\{([\w.]+)\}\}")
@@ -19,7 +20,18 @@ def render(template: str, language: str, values: Mapping[str, str], script: str 
     group = template.removesuffix(".html")
     texts = _texts(language)
     names = {f"file.{name}": served for name, (served, _) in assets().items()}
-    values = {"lang": language, "kind": group, "title": texts.get(f"{group}.title", ""), **texts, **names, **values}
+    layout = words()[language]["layout"]
+    values = {
+        "lang": language,
+        "dir": words()[language]["grammar"].get("direction", "ltr"),
+        "kind": group,
+        "title": texts.get(f"{group}.title", ""),
+        "languages": "",
+        **DEFAULT.values(values["root"], layout, {}),
+        **texts,
+        **names,
+        **values,
+    }
     tag = block = ""
     if script:
         tag = f'<script type="module" src="{values["root"]}assets/{names[f"file.{script}"]}"></script>'

@@ -14,6 +14,13 @@ export const able = Boolean(crypto.subtle);
 /** Return a unique name. */
 export const token = () => encode(random(16));
 
+/** Return a new password that is easy to dictate: 16 letters and digits, 80 bits. */
+export function passphrase() {
+  const letters = "abcdefghijkmnpqrstuvwxyz23456789"; // 32 that look different, so that a byte selects without bias
+  const picked = Array.from(random(16), (byte) => letters[byte % 32]);
+  return [0, 4, 8, 12].map((at) => picked.slice(at, at + 4).join("")).join("-");
+}
+
 /** An envelope could not be opened. `reason` is a name from docs/encryption.md, or "unable". */
 export class Unopened extends Error {
   constructor(reason) {

@@ -5,11 +5,19 @@ const language = document.documentElement.lang;
 const plural = new Intl.PluralRules(language);
 const numbers = new Intl.NumberFormat(language);
 const spoken = navigator.languages.find((one) => one.startsWith(language)) ?? language; // en-GB dates differ from en-US
-const moments = new Intl.DateTimeFormat(spoken, { dateStyle: "full", timeStyle: "short" });
+const moments = new Intl.DateTimeFormat(spoken, {
+  weekday: "long", day: "numeric", month: "long", year: "numeric", hour: "numeric", minute: "2-digit", timeZoneName: "short",
+});
 
 export const limits = data.limits;
 
 export const $ = (id) => document.getElementById(id);
+
+const chosen = new URLSearchParams(location.search).get("lang");
+if (chosen) for (const link of document.querySelectorAll("a.home")) link.search = `?lang=${chosen}`;
+for (const link of document.querySelectorAll("a[hreflang]")) {
+  link.addEventListener("click", () => { link.hash = location.hash; }); // the key of a message
+}
 
 /** Return the text `key` (such as "reader.gone") with `values` inserted; `n` selects the plural form. */
 export function say(key, values = {}) {
@@ -20,20 +28,54 @@ export function say(key, values = {}) {
     typeof values[value] === "number" ? numbers.format(values[value]) : values[value]);
 }
 
+/** Format a number of bytes for people. */
+export const size = (bytes) => bytes < 1024 ? say("write.bytes", { n: bytes }) : say("write.kilobytes", { n: Math.round(bytes / 1024) });
+
 /** Format an RFC 3339 time for people. */
 export const when = (moment) => moments.format(new Date(moment));
 
-/** Make `button` copy the content of `source` (a field, a link or text), and show the result in `status`. */
-export function copies(button, source, status, group) {
+/**
+ * Make `button` copy the text that `text` returns. The button and `status` show the result, and `done` is called. If the
+ * browser does not let us copy, the content of `source` is selected.
+ */
+export function copies(button, text, source, status, done = () => {}) {
+  const label = button.textContent;
   button.addEventListener("click", async () => {
     try {
-      await navigator.clipboard.writeText(source.value ?? source.textContent);
-      status.textContent = say(`${group}.copied`);
+      await navigator.clipboard.writeText(text());
     } catch {
       getSelection().selectAllChildren(source);
       source.select?.();
-      status.textContent = say(`${group}.notCopied`);
+      status.classList.remove("unseen");
+      status.textContent = say("copying.notCopied");
+      return;
     }
+    done();
+    button.style.minWidth = `${button.getBoundingClientRect().width}px`;
+    button.textContent = `✓ ${say("copying.copied")}`;
+    status.classList.add("unseen"); // for screen readers
+    status.textContent = say("copying.copied");
+    setTimeout(() => {
+      button.textContent = label;
+      if (status.classList.contains("unseen")) status.textContent = "";
+    }, 2000);
+  });
+  source.addEventListener("copy", done);
+}
+
+/** Let the browser save `text` as a file. */
+export function saveFile(text, name) {
+  const link = document.createElement("a");
+  link.href = URL.createObjectURL(new Blob([text], { type: "text/plain;charset=utf-8" }));
+  link.download = name;
+  link.click();
+  setTimeout(() => URL.revokeObjectURL(link.href), 60_000);
+}
+
+/** Let the browser ask before the page is left while `condition` holds. */
+export function asksBeforeLeaving(condition) {
+  addEventListener("beforeunload", (event) => {
+    if (condition()) event.preventDefault();
   });
 }
 

@@ -3,14 +3,40 @@
 import { ask, Failure, json, tell } from "./api.js";
 import { $, once, say, when } from "./page.js";
 
+const pause = 10_000; // ms between requests while the page is looked at
+let isFinal = false; // whether the state cannot change any more
+let timer;
+
+/** Return the text for a message that can be read. */
+function waiting(reads, left) {
+  if (reads === null) return say("receipt.open");
+  return reads === left ? say("receipt.available") : say("receipt.partly", { n: reads - left, reads });
+}
+
+/** Refresh the page while it is visible and the message can be read. */
+function watch() {
+  clearTimeout(timer);
+  if (document.hidden || isFinal) return;
+  timer = setTimeout(refresh, pause);
+}
+
+async function refresh() {
+  clearTimeout(timer);
+  await attempt("GET");
+  watch();
+}
+
 function present({ state, reads, reads_left: left, expires_at: expires }) {
-  $("state").textContent = say(`receipt.${state}`);
+  const here = state === "available";
+  isFinal = !here;
+  const text = here ? waiting(reads, left) : say(`receipt.${state}`);
+  if ($("state").textContent !== text) $("state").textContent = text; // which screen readers announce
   $("state").dataset.state = state;
   $("reads").textContent = reads ?? say("receipt.unlimited");
-  const here = state === "available";
   $("left").textContent = here ? (left ?? say("receipt.unlimited")) : say("receipt.none");
   $("expires").textContent = when(expires);
-  $("burn").disabled = !here;
+  $("burn").hidden = !here;
+  $("refresh").hidden = false;
 }
 
 async function attempt(method) {
@@ -23,7 +49,7 @@ async function attempt(method) {
     if (!(failure instanceof Failure)) throw failure;
     if (failure.kind !== "missing") return tell($("status"), failure);
     $("state").textContent = say("receipt.missing");
-    $("details").hidden = true;
+    $("details").hidden = isFinal = true;
   }
   return undefined;
 }
@@ -35,7 +61,12 @@ async function burn() {
   $("state").focus();
 }
 
-$("refresh").addEventListener("click", once($("refresh"), () => attempt("GET")));
+const refreshOnce = once($("refresh"), refresh);
+$("refresh").addEventListener("click", refreshOnce);
+document.addEventListener("visibilitychange", () => {
+  if (document.hidden) clearTimeout(timer);
+  else if (!isFinal) refreshOnce();
+});
 $("burn").addEventListener("click", () => {
   $("sure").returnValue = "no";
   $("sure").showModal();
@@ -43,5 +74,5 @@ $("burn").addEventListener("click", () => {
 $("sure").addEventListener("close", () => {
   if ($("sure").returnValue === "yes") burn();
 });
-attempt("GET");
+refreshOnce();
 $("card").classList.remove("waiting");

@@ -1,55 +1,31 @@
 // The page at /: write a message, get a link.
 
 import { ask, Failure, json, tell } from "./api.js";
-import { able, longest, seal, token } from "./encryption.js";
-import { $, copies, limits, once, painted, say, when } from "./page.js";
+import { offerChoices, recall, remember } from "./choices.js";
+import { able, longest, passphrase, seal, token } from "./encryption.js";
+import { $, asksBeforeLeaving, limits, once, painted, say, size } from "./page.js";
+import { hideResult, isLinkKept, offerResult, showResult } from "./result.js";
 
 const form = $("form");
 const message = $("message");
 const send = $("send");
+message.autocomplete = "off"; // without this script, going back from an error restores the text
 let pending = null; // a request without a response: a retry with its key creates no second message
 
-const size = () => new TextEncoder().encode(message.value).length;
 const room = () => ($("encrypt").checked ? longest(limits.max_message_bytes) : limits.max_message_bytes);
 
 function checkSize() {
-  const used = size();
-  const values = { n: used, most: room() };
-  const text = used > room() * 0.8 ? say("write.full", values) : say("write.room", { n: room() });
+  const used = new TextEncoder().encode(message.value).length;
+  const most = room();
+  const words = used > most * 0.8 ? "write.full" : "write.room";
+  const text = say(words, { n: Math.floor((100 * used) / most), size: size(most) });
   if ($("room").textContent !== text) $("room").textContent = text;
-  message.setCustomValidity(used > room() ? say("write.tooLong", values) : "");
+  message.setCustomValidity(used > most ? say("write.tooLong", { size: size(used - most) }) : "");
 }
 
 function chooseEncryption() {
-  $("password").disabled = $("show-password").disabled = !$("encrypt").checked;
+  for (const id of ["password", "show-password", "generate"]) $(id).disabled = !$("encrypt").checked;
   checkSize();
-}
-
-function local(milliseconds) {
-  const moment = new Date(milliseconds);
-  return new Date(milliseconds - moment.getTimezoneOffset() * 60_000).toISOString().slice(0, 16);
-}
-
-/** Add the choice `text` to `select`; while it is chosen, `field` takes the value instead. */
-function offerMore(select, text, field) {
-  const more = new Option(text, "");
-  select.append(more);
-  select.addEventListener("change", () => {
-    for (const element of [field, field.previousElementSibling]) element.hidden = !more.selected;
-    field.required = more.selected;
-    field.disabled = !more.selected;
-    if (more.selected) field.focus();
-  });
-}
-
-function offerChoices() {
-  offerMore($("reads"), say("write.aNumber"), $("number"));
-  $("reads").append(new Option(say("write.unlimited"), ""));
-  offerMore($("life"), say("write.aDate"), $("date"));
-  const now = Date.now();
-  $("date").min = local(now + 60_000);
-  $("date").max = local(now + limits.max_ttl * 1000);
-  $("date").value = local(now + Math.min(limits.max_ttl, 2 * 86_400) * 1000 - 60_000);
 }
 
 const CONVERSIONS = {
@@ -69,8 +45,7 @@ async function prepare() {
   const { envelope, fragment } = $("encrypt").checked
     ? await seal(message.value, password)
     : { envelope: message.value, fragment: "" };
-  const body = JSON.stringify({ ...fields(), message: envelope });
-  return { body, fragment, key: token(), locked: password !== "" };
+  return { body: JSON.stringify({ ...fields(), message: envelope }), fragment, key: token(), password };
 }
 
 async function post() {
@@ -80,10 +55,15 @@ async function post() {
     await painted();
     pending ??= await prepare();
     const headers = { "Content-Type": "application/json", "Idempotency-Key": pending.key };
-    if ($("token").value) headers.Authorization = `Bearer ${$("token").value.trim()}`;
+    const given = $("token").value.trim();
+    if (given) headers.Authorization = `Bearer ${given}`;
     const posted = await json(await ask("POST", form.action, headers, pending.body));
-    await present(posted, pending);
+    const sent = pending;
     pending = null;
+    remember();
+    form.reset();
+    keepToken(given);
+    await showResult(posted, sent);
   } catch (failure) {
     if (!(failure instanceof Failure)) throw failure;
     tell($("status"), failure);
@@ -93,73 +73,58 @@ async function post() {
   }
 }
 
+/** Keep the token for this tab. */
+function keepToken(value) {
+  $("token").value = value;
+  try {
+    if (value) sessionStorage.setItem("token", value);
+    else $("token").value = sessionStorage.getItem("token");
+  } catch {
+    // without storage, reloading the page forgets the token
+  }
+}
+
 function askToken() {
+  if ($("token").value) $("status").textContent = say("write.wrongToken");
   $("ask-token").hidden = false;
   $("token").focus();
 }
 
-function facts(posted, { fragment, locked }) {
-  const reads = { null: "write.factUnlimited", 1: "write.factOnce" }[posted.reads] ?? "write.factTimes";
-  const safety = locked ? "write.factPassword" : fragment ? "write.factEncrypted" : "write.factPlain";
-  return [say(reads, { n: posted.reads }), say("write.factExpires", { when: when(posted.expires_at) }), say(safety)];
-}
-
-async function present(posted, sent) {
-  const link = posted.url + (sent.fragment && `#${sent.fragment}`);
-  $("link").value = link;
-  $("receipt").href = $("receipt").textContent = posted.receipt;
-  $("facts").replaceChildren(...facts(posted, sent).map((fact) => {
-    const item = document.createElement("li");
-    item.textContent = fact;
-    return item;
-  }));
-  form.reset();
-  form.hidden = true;
-  $("result").hidden = false;
-  $("ready").focus();
-  await draw(link);
-}
-
-async function draw(link) {
-  const { generate } = await import("./vendor/lean-qr.js");
-  const code = generate(link);
-  const quiet = 4; // white modules around the code, required by ISO/IEC 18004
-  let path = "";
-  for (let y = 0; y < code.size; y++) {
-    for (let x = 0; x < code.size; x++) if (code.get(x, y)) path += `M${x + quiet} ${y + quiet}h1v1h-1z`;
-  }
-  $("qr").setAttribute("viewBox", `0 0 ${code.size + 2 * quiet} ${code.size + 2 * quiet}`);
-  $("qr").lastElementChild.setAttribute("d", path);
-  $("qr").removeAttribute("hidden");
-}
-
 function writeAnother() {
-  $("result").hidden = true;
-  $("qr").setAttribute("hidden", "");
-  $("copied").textContent = "";
-  form.hidden = false;
-  for (const select of [$("life"), $("reads")]) select.dispatchEvent(new Event("change"));
+  hideResult();
+  recall();
+  showPassword(false);
   chooseEncryption();
   message.focus();
+}
+
+function showPassword(show) {
+  $("password").type = show ? "text" : "password";
+  $("show-password").setAttribute("aria-pressed", String(show));
 }
 
 if (!able) {
   $("encrypt").defaultChecked = false;
   $("encrypt").disabled = true;
-  $("encrypt-hint").textContent = say("write.unable");
+  $("safety").hidden = false;
 }
 offerChoices();
+offerResult();
+keepToken("");
+asksBeforeLeaving(() => !isLinkKept() || message.value !== "");
 form.addEventListener("input", ({ target }) => { if (target.id !== "token") pending = null; });
 form.addEventListener("submit", once(send, post));
-message.addEventListener("input", checkSize);
-$("encrypt").addEventListener("change", chooseEncryption);
-$("show-password").addEventListener("click", () => {
-  const show = $("password").type === "password";
-  $("password").type = show ? "text" : "password";
-  $("show-password").setAttribute("aria-pressed", String(show));
+form.addEventListener("keydown", (event) => {
+  if (event.key === "Enter" && (event.ctrlKey || event.metaKey)) form.requestSubmit();
 });
-copies($("copy-link"), $("link"), $("copied"), "write");
-copies($("copy-receipt"), $("receipt"), $("copied"), "write");
+message.addEventListener("input", checkSize);
 $("again").addEventListener("click", writeAnother);
+$("encrypt").addEventListener("change", chooseEncryption);
+$("show-password").addEventListener("click", () => showPassword($("password").type === "password"));
+$("generate").addEventListener("click", () => {
+  $("password").value = passphrase();
+  pending = null;
+  showPassword(true);
+});
 chooseEncryption();
 send.disabled = false;
