@@ -46,7 +46,7 @@ async def everything_else_works(store: Store, at_least: int, *, keyed: bool = Fa
     """
     created = await until_full(store)
     assert len(created) >= at_least
-    refused, ticket, answer = message(SMALL), receipt(), Entry(locator(), b"answer", HOUR)
+    refused, ticket, answer = message(SMALL * 1000), receipt(), Entry(locator(), b"answer", HOUR)
     with pytest.raises(StoreFull):
         await store.create(refused, ticket, answer)
     assert [await store.receipt(entry.locator) for entry in (refused, ticket, answer)] == [None] * 3

@@ -46,8 +46,9 @@ class Database(sqlite3.Connection):
         Raises OSError, sqlite3.Error.
         """
         identity = _identity(path)  # before it is opened: if it is replaced in between, the difference shows
+        name = quote(path.lstrip("/"))  # a path may begin with two slashes
         database = sqlite3.connect(
-            f"file:{quote(path)}?mode=rw",
+            f"file:///{name}?mode=rw",
             uri=True,
             timeout=lock_timeout,
             isolation_level=None,

@@ -2,16 +2,30 @@
 
 import { ask, tell } from "./api.js";
 import { able, key, open, Unopened } from "./encryption.js";
+import { BadLink, findLink } from "./links.js";
 import { $, asksBeforeLeaving, copies, limits, once, painted, saveFile, say, when } from "./page.js";
 import { linkAddresses } from "./text.js";
 import { isInterrupted, isResumable, takeMessage } from "./resume.js";
 
-let fragment = location.hash.slice(1);
+let fragment = repaired();
 let left; // reads left when the page was opened: null if unlimited, undefined if that is not known
 let expected = null; // when the message expires, if it existed when the page was opened
 let fetched = null; // the response, kept until it opens: it may be the only copy
 let isPlain = false; // whether the reader said that the link has no key
 let isKept = false; // whether the reader has the text or the envelope elsewhere
+
+/** Repair the address, which a program may have altered (docs/encryption.md), and return the key in it. */
+function repaired() {
+  try {
+    const link = findLink(location.href);
+    const path = new URL(link.address).pathname;
+    if (path !== location.pathname) history.replaceState(null, "", `${path}${location.search}#${link.fragment}`);
+    return link.fragment;
+  } catch (failure) {
+    if (!(failure instanceof BadLink)) throw failure;
+    return location.hash.slice(1);
+  }
+}
 
 function end(text) {
   $("what").textContent = text;
@@ -67,11 +81,19 @@ function parsed(text) {
 function usedKey() {
   const pasted = $("ask-key").hidden ? "" : $("key").value.trim();
   if (!pasted) return key(fragment);
-  const [address, part = address.includes("/") ? "" : address] = pasted.split("#");
-  const id = /\/msg\/([\w-]+)/.exec(address)?.[1];
-  if (id && !location.pathname.endsWith(`/${id}`)) throw new Unopened("other-link");
+  if (!pasted.includes("/")) return key(pasted.replace(/^.*#/, ""));
+  const { address, fragment: part } = pastedLink(pasted);
+  if (!address.endsWith(location.pathname.slice(-37))) throw new Unopened("other-link");
   if (!part) throw new Unopened("bad-link");
   return key(part);
+}
+
+function pastedLink(text) {
+  try {
+    return findLink(text);
+  } catch (failure) {
+    throw failure instanceof BadLink ? new Unopened("bad-link") : failure;
+  }
 }
 
 /** Return the text for a message that is gone; `interrupted` if a read of this tab broke off before. */
@@ -178,7 +200,7 @@ $("save").addEventListener("click", () => {
 copies($("copy"), () => $("text").textContent, $("text"), $("copied"), keep);
 asksBeforeLeaving(() => fetched?.reads_left === 0 && !isKept);
 addEventListener("hashchange", () => {
-  fragment = location.hash.slice(1);
+  fragment = repaired();
   $("key").value = "";
   isPlain = false;
   describe();
