@@ -5,12 +5,16 @@ import tempfile
 from collections.abc import Iterator
 from pathlib import Path
 
+import hypothesis
 import pytest
 
 from tests.support import scheduling
 from tests.support.clusters import Cluster, Trio, cluster_running, trio_running
 from tests.support.programs import terminal
 from tests.support.redis_server import RedisServer, redis_running
+
+hypothesis.settings.register_profile("machine", deadline=None)
+hypothesis.settings.load_profile("machine")  # a busy machine takes longer than any deadline for one example
 
 
 def pytest_configure(config: pytest.Config) -> None:
