@@ -8,7 +8,7 @@
 All integers are big-endian. `pack` makes a record, `unpack` and `parse` take it apart, `after_read` and `tombstone`
 change it. `resume_record` makes the record that a reader can repeat its read with; it has the same layout. The server
 must know reads and expiry; both are associated data of the box, so that an altered record does not open. The scripts
-`stores/redis/lua/take.lua` and `burn.lua` do inside Redis what `after_read`, `tombstone` and `resume_record` do here;
+`stores/redis/lua/count_read.lua` and `burn.lua` do inside Redis what `after_read`, `tombstone` and `resume_record` do here;
 the contract suite of the stores checks that they agree.
 """
 

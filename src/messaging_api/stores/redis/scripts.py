@@ -10,16 +10,21 @@ _TEXTS: dict[bytes | str, bytes] = {}
 
 
 class Script:
-    """A Lua script from the folder `lua`."""
+    """A Lua script from the folder `lua`, which can call the functions of `libraries` in the same folder."""
 
-    def __init__(self, name: str) -> None:
-        text = files(__package__).joinpath("lua", name).read_bytes()
+    def __init__(self, name: str, *libraries: str) -> None:
+        head, _, body = _read(name).partition(b"\n")  # the flags of a script must be its first line
+        text = b"\n".join([head, *map(_read, libraries), body])
         self._hash = sha1(text, usedforsecurity=False).hexdigest()
         _TEXTS[self._hash] = text
 
     def call(self, keys: int, *arguments: bytes | str) -> Command:
         """Return the command that calls the script; the first `keys` of `arguments` are its keys."""
         return ("EVALSHA", self._hash, str(keys), *arguments)
+
+
+def _read(name: str) -> bytes:
+    return files(__package__).joinpath("lua", name).read_bytes()
 
 
 def as_eval(command: Command) -> Command:

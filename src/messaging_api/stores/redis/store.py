@@ -4,7 +4,7 @@ Redis must not evict (`maxmemory-policy noeviction`): a message is kept until it
 """
 
 import contextlib
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 
 from messaging_api.core.message import TOMBSTONE_EXTRA_MS
 from messaging_api.core.ratelimit import PendingCount
@@ -18,8 +18,8 @@ from messaging_api.stores.redis.replies import value, written_value
 from messaging_api.stores.redis.scripts import Script
 from messaging_api.stores.redis.stats import parse_info
 
-CREATE, TAKE, BURN = Script("create.lua"), Script("take.lua"), Script("burn.lua")
-TAKE_RESUMABLE, RESUME, PING = Script("take_resumable.lua"), Script("resume.lua"), Script("ping.lua")
+CREATE, BURN, RESUME, PING = map(Script, ("create.lua", "burn.lua", "resume.lua", "ping.lua"))
+TAKE, TAKE_RESUMABLE = (Script(name, "count_read.lua") for name in ("take.lua", "take_resumable.lua"))
 
 _EXTRA = str(TOMBSTONE_EXTRA_MS)
 
@@ -73,10 +73,8 @@ class RedisStore:
     async def resume(self, message: bytes, locator: bytes) -> StoredMessage | None:
         # a write: the read that left the record may still wait for replicas, and a failover may undo it
         prefix = self._resume_prefix(self._prefix + message)
-        try:
+        with _changing_nothing():
             return parse(written_value(await self._writes.submit(RESUME.call(2, prefix + locator, prefix + message))))
-        except OutcomeUnknown as error:  # whatever became of it, it changes nothing
-            raise NotExecuted(str(error)) from None
 
     async def burn(self, locator: bytes) -> StoredMessage | None:
         key = self._prefix + locator
@@ -88,10 +86,8 @@ class RedisStore:
 
     async def ping(self) -> None:
         """Write, so that a server that is no master is noticed. One that is full works: it can still be read."""
-        try:
+        with _changing_nothing():
             await self._reads.submit(PING.call(1, self._prefix + b"ping"))
-        except OutcomeUnknown as error:
-            raise NotExecuted(str(error)) from None
 
     async def stats(self) -> Stats:
         return parse_info(await self._reads.submit(("INFO",)), self._db)
@@ -104,3 +100,12 @@ class RedisStore:
         await self._reads.aclose()
         if self._writes is not self._reads:
             await self._writes.aclose()
+
+
+@contextlib.contextmanager
+def _changing_nothing() -> Iterator[None]:
+    """Run a script that has no effect that anyone sees: whatever became of it, it counts as not executed."""
+    try:
+        yield
+    except OutcomeUnknown as error:
+        raise NotExecuted(str(error)) from None

@@ -10,20 +10,7 @@ if record then
   redis.call('PEXPIRE', KEYS[2], redis.call('PTTL', KEYS[2]))
   return record
 end
-local value = redis.call('GET', KEYS[1])
-if not value or #value <= 12 then return false end
-local head = string.sub(value, 1, 12)
-local reads, left, expires_at = struct.unpack('>I2I2I8', head)
-if expires_at <= tonumber(ARGV[2]) then return false end
-if reads == 0 then return head end
-if left == 0 then return false end -- a damaged record: without reads left there is no text
-redis.call('SET', KEYS[2], head .. ARGV[3], 'PX', ARGV[4])
-redis.call('SET', KEYS[3], list .. KEYS[2], 'PX', math.max(redis.call('PTTL', KEYS[3]), ARGV[4]))
-local counted = struct.pack('>I2I2', reads, left - 1)
-if left > 1 then
-  redis.call('SETRANGE', KEYS[1], 0, counted)
-else
-  local ttl = redis.call('PTTL', KEYS[1])
-  redis.call('SET', KEYS[1], counted .. string.sub(head, 5), 'PX', ttl + ARGV[1])
-end
-return head
+return count_read(KEYS[1], ARGV[1], ARGV[2], function(head)
+  redis.call('SET', KEYS[2], head .. ARGV[3], 'PX', ARGV[4])
+  redis.call('SET', KEYS[3], list .. KEYS[2], 'PX', math.max(redis.call('PTTL', KEYS[3]), ARGV[4]))
+end)
