@@ -66,3 +66,12 @@ def test_read_that_took_too_long_is_not_resumed(monkeypatch: pytest.MonkeyPatch)
     talk = Conversation(monkeypatch)
     talk.send(CUT, 50)
     assert talk.send(response(200, {"limits": LIMITS})).method == "HEAD"
+
+
+def test_repeat_that_was_not_sent_leaves_the_first_attempt_unknown(monkeypatch: pytest.MonkeyPatch) -> None:
+    """A refused connection says nothing about the attempt before, which may have spent a read."""
+    talk = Conversation(monkeypatch)
+    talk.send(CUT)
+    talk.send(response(200, {"limits": LIMITS}))
+    with pytest.raises(ReadInterrupted, match="not known"):
+        talk.send(TransportFailure("refused", sent=False, permanent=True))

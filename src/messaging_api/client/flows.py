@@ -173,9 +173,7 @@ def _is_interrupted(outcome: HttpResponse | TransportFailure) -> bool:
     return outcome.sent if isinstance(outcome, TransportFailure) else outcome.status in (500, 502, 504)
 
 
-def _resume(
-    request: HttpRequest, server: Server, policy: RetryPolicy, begin: float
-) -> Flow[HttpResponse | TransportFailure | None]:
+def _resume(request: HttpRequest, server: Server, policy: RetryPolicy, begin: float) -> Flow[HttpResponse | None]:
     """Repeat an interrupted read that began at `begin`, in `_steady_time`; None if the server does not resume reads."""
     try:
         window = (yield from limits(server, policy)).resume_seconds
@@ -185,8 +183,8 @@ def _resume(
     if _steady_time() >= end:
         return None
     outcome = yield from _with_retries(request._replace(repeatable=True), policy, end)
-    if _is_interrupted(outcome):
-        raise _unknown()
+    if not isinstance(outcome, HttpResponse) or _is_interrupted(outcome):
+        raise _unknown()  # also if this attempt was not sent: the first one was
     return outcome
 
 

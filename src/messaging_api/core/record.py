@@ -8,8 +8,8 @@
 All integers are big-endian. `pack` makes a record, `unpack` and `parse` take it apart, `after_read` and `tombstone`
 change it. `resume_record` makes the record that a reader can repeat its read with; it has the same layout. The server
 must know reads and expiry; both are associated data of the box, so that an altered record does not open. The scripts
-`stores/redis/lua/count_read.lua` and `burn.lua` do inside Redis what `after_read`, `tombstone` and `resume_record` do here;
-the contract suite of the stores checks that they agree.
+`stores/redis/lua/*.lua` do inside Redis what `after_read`, `tombstone` and `resume_record` do here; the contract suite
+of the stores checks that they agree.
 """
 
 import struct
