@@ -27,7 +27,7 @@ import sys, time
 from messaging_api.stores.sqlite.fair_lock import FairLock
 with FairLock(sys.argv[1]).hold():
     print("in", flush=True)
-    time.sleep(60)
+    time.sleep(60)  # until the test ends this process
 """
 
 
@@ -47,7 +47,7 @@ def test_refused_reads_are_not_spent(tmp_path: Path) -> None:
         statuses: dict[int, int] = {}
 
         def read(n: int) -> None:
-            time.sleep(0.02 * n)
+            time.sleep(0.02 * n)  # so that the readers do not all give up at the same moment
             statuses[n] = httpx.get(
                 f"{service.url}/msg/{posted[n]['message_id']}", headers=JSON, timeout=10
             ).status_code
